@@ -1,0 +1,1 @@
+"""What all environments share: hash RNG, the three faces of an environment, wrappers, conformance."""
