@@ -93,9 +93,13 @@ class Task:
         for name in ("train_seeds", "test_seeds"):
             first, stop = getattr(self, name)
             if not 0 <= first < stop:
-                raise ValueError(f"Task.{name} must be a range (first, stop) with 0 <= first < stop, got {(first, stop)}")
+                raise ValueError(
+                    f"Task.{name} must be a range (first, stop) with 0 <= first < stop, got {(first, stop)}"
+                )
         if self.train_seeds[0] < self.test_seeds[1] and self.test_seeds[0] < self.train_seeds[1]:
-            raise ValueError(f"Task.train_seeds {self.train_seeds} and Task.test_seeds {self.test_seeds} overlap")
+            raise ValueError(
+                f"Task.train_seeds {self.train_seeds} and Task.test_seeds {self.test_seeds} overlap"
+            )
         if self.num_envs < 1:
             raise ValueError(f"Task.num_envs must be >= 1, got {self.num_envs}")
 
@@ -107,7 +111,9 @@ class Task:
 
         return gymnasium.make(self.env_id, **self._kwargs(train), **overrides)
 
-    def make_vec(self, num_envs: int | None = None, *, train: bool = False, **overrides: Any) -> VectorEnv:
+    def make_vec(
+        self, num_envs: int | None = None, *, train: bool = False, **overrides: Any
+    ) -> VectorEnv:
         """A vector of ``num_envs`` lanes through ``gym.make_vec``; the suite's own vector class if there is one.
 
         Args:
@@ -161,7 +167,9 @@ class Policy(ABC):
         """
 
     @abstractmethod
-    def act(self, observation: Any, info: Mapping[str, Any], gate: BoolArray | None = None) -> Decision:
+    def act(
+        self, observation: Any, info: Mapping[str, Any], gate: BoolArray | None = None
+    ) -> Decision:
         """Choose an action for every lane.
 
         Args:
