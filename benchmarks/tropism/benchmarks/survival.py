@@ -1,8 +1,9 @@
 """Kaplan–Meier survival curve and restricted mean, for lags that may be cut short.
 
-An agent that has not recovered from a switch when the next one comes has a lag that is only known to be
-longer: it is right-censored. Dropping such switches, or counting them as recovered there, makes slow
-agents look fast, so lags are averaged over the Kaplan–Meier curve.
+An agent that has not recovered from a switch when the next one comes has a lag that is only known
+to be
+longer: it is right-censored. Dropping such switches, or counting them as recovered there, makes
+    slow agents look fast, so lags are averaged over the Kaplan–Meier curve.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from tropism.errors import OptionError
 def kaplan_meier(times: ArrayLike, observed: ArrayLike) -> tuple[NDArray, NDArray]:
     """Estimate the survival function S(t) = P(T > t) from right-censored times.
 
-    Product-limit estimator of Kaplan & Meier (1958), J. Am. Stat. Assoc. 53, 457–481. A censoring that
-    ties with an event is taken to happen just after it, as there and in ``scipy.stats.ecdf``.
+    Product-limit estimator of Kaplan & Meier (1958), J. Am. Stat. Assoc. 53, 457–481. A censoring
+    that ties with an event is taken to happen just after it, as there and in
+    ``scipy.stats.ecdf``.
 
     Args:
         times: Shape (n,), n >= 1, each >= 0: time of the event, or of the censoring.
@@ -40,9 +42,10 @@ def kaplan_meier(times: ArrayLike, observed: ArrayLike) -> tuple[NDArray, NDArra
 def restricted_mean(times: ArrayLike, observed: ArrayLike, horizon: float) -> float:
     """Return the mean time to the event, counted up to ``horizon``: E[min(T, horizon)].
 
-    It is the area under the Kaplan–Meier curve from 0 to the horizon (Royston & Parmar 2013, BMC Med.
-    Res. Methodol. 13:152). Where the longest time is censored before the horizon, the curve keeps its
-    last value up to there, so an agent is never credited with a recovery that was not seen.
+    It is the area under the Kaplan–Meier curve from 0 to the horizon (Royston & Parmar 2013, BMC
+    Med. Res. Methodol. 13:152). Where the longest time is censored before the horizon, the curve
+    keeps its last value up to there, so an agent is never credited with a recovery that was not
+    seen.
 
     Args:
         times: Shape (n,), n >= 1, each >= 0, in the unit of ``horizon`` (steps, for lags).
