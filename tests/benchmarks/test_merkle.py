@@ -15,8 +15,8 @@ from tropism.benchmarks.merkle import (
 )
 from tropism.errors import OptionError, UnknownNameError
 
-# The reference tree of Certificate Transparency (google/certificate-transparency, merkle_tree_test.cc;
-# transparency-dev/merkle, testonly): eight inputs and the SHA-256 roots of their prefixes.
+# The reference tree of Certificate Transparency (transparency-dev/merkle, package testonly):
+# eight inputs and the SHA-256 roots of their prefixes.
 CT_INPUTS = [
     bytes.fromhex(text)
     for text in [
@@ -109,8 +109,8 @@ def test_reference_inclusion_proofs(ct, index, size, path):
 def test_reference_consistency_proofs(ct, old, new, path):
     proof = ct.consistency_proof(old, new)
     assert [node.hex() for node in proof] == path
-    roots = (bytes.fromhex(CT_ROOTS[size]) for size in (old, new))
-    assert verify_consistency(old, new, *roots, proof, "sha256")
+    old_root, root = (bytes.fromhex(CT_ROOTS[size]) for size in (old, new))
+    assert verify_consistency(old, new, old_root, root, proof, "sha256")
 
 
 @pytest.mark.parametrize("algorithm", ["sha3_256", "sha256"])
