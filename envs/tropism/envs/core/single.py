@@ -44,8 +44,10 @@ class ReferenceEnv(gymnasium.Env[Any, Any]):
         if seed is not None:
             self._episode_key, self._episode = seed_key(seed), 0
         elif self._episode_key is None:
-            low, high = self.np_random.integers(2**32, size=2).tolist()
-            self._episode_key, self._episode = (low, high), 0
+            # The seed that np_random was born with, so that ``reset(seed=env.np_random_seed)`` repeats it.
+            born = self.np_random_seed
+            fresh = born if born is not None and born >= 0 else int(self.np_random.integers(2**62))
+            self._episode_key, self._episode = seed_key(fresh), 0
         else:
             self._episode += 1
         return self._begin(self._episode_key, self._episode, options or {})

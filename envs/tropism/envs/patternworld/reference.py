@@ -12,6 +12,7 @@ from math import factorial
 
 from tropism.envs.core.random import Key, below, bits, episode_key
 from tropism.envs.patternworld.params import SYMBOLS, Params
+from tropism.envs.patternworld.permutations import hop, rank, unrank
 from tropism.envs.patternworld.rules import (
     DWELL,
     NOISE,
@@ -194,36 +195,6 @@ class HopReference(Reference):
         self.target = hop(self.permutation, self.token, self.query)
         self.stale_target = hop(self.stale_permutation, self.token, self.query) if self.stale_permutation else -1
         return (*self.permutation, self.token) if self.switched else (self.token,)
-
-
-def hop(permutation: list[int], symbol: int, k: int) -> int:
-    """``permutation`` applied ``k`` times to ``symbol``."""
-    for _ in range(k):
-        symbol = permutation[symbol]
-    return symbol
-
-
-def rank(permutation: list[int]) -> int:
-    """Lexicographic number of a permutation (Lehmer code), in ``[0, n!)``."""
-    n = len(permutation)
-    return sum(
-        sum(later < first for later in permutation[i + 1 :]) * factorial(n - 1 - i)
-        for i, first in enumerate(permutation)
-    )
-
-
-def unrank(number: int, n: int = SYMBOLS) -> list[int]:
-    """The permutation of ``range(n)`` whose :func:`rank` is ``number``."""
-    items = list(range(n))
-    return [items.pop(digit) for digit in _factorial_digits(number, n)]
-
-
-def _factorial_digits(number: int, n: int) -> list[int]:
-    digits = []
-    for i in range(n - 1, -1, -1):
-        digit, number = divmod(number, factorial(i))
-        digits.append(digit)
-    return digits
 
 
 def make_reference(params: Params) -> Reference:

@@ -1,0 +1,297 @@
+"""The dynamics of PatternWorld for a batch, once, for NumPy and JAX.
+
+``Kernel(xp, params)`` has the two functions ``reset(key, episode, overrides)`` and ``step(state, action)``.
+Arrays may have any leading shape (``[B]`` in a vector environment, none under ``vmap``).  Only integers, table
+look-ups and comparisons, so both namespaces give the bits of ``reference.py``; no auto-reset inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import factorial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tropism.envs.core.random import Hash
+from tropism.envs.patternworld.params import SYMBOLS, Params
+from tropism.envs.patternworld.permutations import array_hop, array_rank, array_unrank
+from tropism.envs.patternworld.rules import (
+    DWELL,
+    NOISE,
+    NOISE_TOKEN,
+    QUERY,
+    RULE,
+    SHUFFLE,
+    SHUFFLE_STEP,
+    SYMBOL,
+    TOKEN,
+    dwell_thresholds,
+    library,
+)
+
+
+class State(NamedTuple):
+    """The whole state of a batch; integers are int32, words uint32.  Shapes follow the batch shape ``...``."""
+
+    key: Any  # [..., 2] of the lane
+    episode: Any
+    draw: Any  # [..., 2] key of the episode
+    t: Any
+    regime: Any
+    next_switch: Any
+    since: Any
+    switched: Any  # bool
+    rule: Any
+    stale_rule: Any
+    slot: Any  # Recur: which of the active rules
+    active: Any  # [..., A], Recur: rules in use; Hop: [..., 8], the permutation
+    stale_active: Any  # Hop: the permutation before
+    token: Any
+    previous: Any
+    target: Any
+    stale_target: Any
+    query: Any
+    history: Any  # [..., H]
+    action: Any
+    outcome: Any  # 0 wrong, 1 right, 2 peeked, 3 nothing answered yet
+
+
+class Kernel:
+    """PatternWorld's dynamics over the array namespace ``xp`` (``numpy`` or ``jax.numpy``)."""
+
+    def __init__(self, xp: Any, params: Params) -> None:
+        self.xp, self.params = xp, params
+        self.hash = Hash(xp)
+        self.integer = xp.int64 if xp is np else xp.int32
+        self._hop = params.family == "hop"
+        self._rules = None if self._hop else library(params)
+        self._num_rules = factorial(SYMBOLS) if self._rules is None else self._rules.num_rules
+        self._thresholds = dwell_thresholds(params)
+        self._rewards = np.array([*params.rewards, 0.0], np.float64 if xp is np else np.float32)
+
+    # -- an episode -----------------------------------------------------------------------------------------
+
+    def reset(self, key: Any, episode: Any, overrides: Mapping[str, Any] | None = None) -> State:
+        """Begin ``episode`` (int32[...]) of the lanes whose keys are ``key`` (uint32[..., 2]).
+
+        ``overrides`` maps reset options to int32[...]; -1 leaves the draw alone.
+        """
+        xp, forced = self.xp, overrides or {}
+        zero = episode * 0
+        draw = self.hash.episode_key(key, episode)
+        state = State(
+            key=key, episode=episode, draw=draw, t=zero, regime=zero, next_switch=zero, since=zero,
+            switched=zero != 0, rule=zero, stale_rule=zero - 1, slot=zero, active=zero[..., None],
+            stale_active=zero[..., None], token=zero, previous=zero, target=zero, stale_target=zero - 1, query=zero,
+            history=xp.full((*zero.shape, self.params.history), self.params.vocabulary, xp.int32),
+            action=zero + self.params.num_actions, outcome=zero + 3,
+        )  # fmt: skip
+        state = self._first_rule(state, forced.get("rule"))
+        state = state._replace(next_switch=_choose(xp, forced.get("dwell"), self._draw_dwell(state)))
+        return self._first_tokens(state, forced)
+
+    def step(self, state: State, action: Any) -> State:
+        """Judge ``action`` (int32[...], valid) and move on to the next question."""
+        xp, params = self.xp, self.params
+        action = action.astype(xp.int32)
+        peeked = action == (params.vocabulary if params.feedback == "probe" else -1)
+        answer = action if params.feedback == "closed" else state.target
+        shown = answer
+        if params.feedback in ("bandit", "probe"):
+            shown = xp.where(peeked, answer, params.vocabulary)
+        outcome = xp.where(peeked, 2, (action == state.target) * 1).astype(xp.int32)
+        t = state.t + 1
+        switched = t == state.next_switch
+        state = state._replace(t=t, previous=state.token, token=answer, action=action, outcome=outcome)
+        state = self._switch(state, switched)
+        state = state._replace(switched=switched, since=xp.where(switched, 0, state.since + 1))
+        return self._ask(state, [shown[..., None]])
+
+    def observe(self, state: State) -> Any:
+        """The batched observation of ``state``."""
+        xp = self.xp
+        reward = self._look_up(self._rewards, state.outcome)
+        if self.params.flat:
+            extras = xp.stack([state.action, state.query], -1).astype(xp.float32)
+            reward = reward.astype(xp.float32)[..., None]
+            history = state.history.astype(xp.float32)
+            return xp.concatenate([history, extras[..., :1], reward, extras[..., 1:]], -1)
+        return {
+            "history": state.history.astype(self.integer),
+            "prev_action": state.action.astype(self.integer),
+            "prev_reward": reward.astype(xp.float32)[..., None],
+            "query_k": state.query.astype(self.integer),
+        }
+
+    def reward(self, state: State) -> Any:
+        """Reward of the answer that led to ``state``; float64 in NumPy, float32 in JAX, the same numbers."""
+        return self._look_up(self._rewards, state.outcome)
+
+    def ended(self, state: State) -> tuple[Any, Any]:
+        """Never terminated; truncated after ``max_episode_steps``."""
+        limit = self.params.max_episode_steps or 2**30
+        return state.t < 0, state.t >= limit
+
+    def labels(self, state: State) -> dict[str, Any]:
+        """The hidden truth about ``state``, for ``info``."""
+        compute = state.query if self._hop else state.query + 1
+        numbers = {
+            "rule": state.rule,
+            "since_switch": state.since,
+            "required_compute": compute,
+            "target": state.target,
+            "stale_target": state.stale_target,
+        }
+        return {"switched": state.switched} | {k: v.astype(self.integer) for k, v in numbers.items()}
+
+    # -- tokens ---------------------------------------------------------------------------------------------
+
+    def _first_tokens(self, state: State, forced: Mapping[str, Any]) -> State:
+        if self._hop:
+            return self._ask(state, [], forced.get("token"))
+        low, high = self.params.first_token or (0, self.params.vocabulary - 1)
+        first, before = (
+            low + self.hash.below(self.hash.bits(state.draw, state.t + n, TOKEN), high - low + 1) for n in (0, 1)
+        )
+        token = _choose(self.xp, forced.get("token"), first)
+        previous = _choose(self.xp, forced.get("previous_token"), before)
+        state = state._replace(token=token, previous=previous)
+        second_order = self._rules is not None and self._rules.context == "previous"
+        return self._ask(state, [x[..., None] for x in ((previous, token) if second_order else (token,))])
+
+    def _ask(self, state: State, shown: list[Any], forced: Any = None) -> State:
+        """Fix the next target and show what the agent sees of the last answer."""
+        if self._hop:
+            return self._ask_hop(state, shown, forced)
+        xp, word = self.xp, self.hash.bits
+        target = self._follow(state.rule, state)
+        stale = xp.where(state.stale_rule < 0, -1, self._follow(xp.maximum(state.stale_rule, 0), state))
+        if self.params.noise:
+            noisy = word(state.draw, state.t, NOISE) < xp.uint32(int(self.params.noise * 2**32))
+            drawn = self.hash.below(word(state.draw, state.t, NOISE_TOKEN), self.params.vocabulary)
+            target = xp.where(noisy, drawn, target)
+        return state._replace(target=target, stale_target=stale, history=self._push(state.history, shown))
+
+    def _follow(self, rule: Any, state: State) -> Any:
+        rules = self._rules
+        assert rules is not None  # every family but hop has a library
+        _, contexts, vocabulary = rules.table.shape
+        context = {"phase": state.t & 1, "previous": state.previous, "none": 0}[rules.context]
+        return self._look_up(rules.table.reshape(-1), (rule * contexts + context) * vocabulary + state.token)
+
+    def _ask_hop(self, state: State, shown: list[Any], forced: Any) -> State:
+        xp, hashed = self.xp, self.hash
+        drawn = hashed.below(hashed.bits(state.draw, state.t, SYMBOL), SYMBOLS)
+        token = _choose(xp, forced, drawn)
+        query = 1 + hashed.below(hashed.bits(state.draw, state.t, QUERY), SYMBOLS)
+        stale = xp.where(state.stale_rule < 0, -1, array_hop(xp, state.stale_active, token, query))
+        listing = self._push(state.history, [*shown, state.active, token[..., None]])
+        plain = self._push(state.history, [*shown, token[..., None]])
+        new = (state.switched | (state.t == 0))[..., None]
+        return state._replace(
+            token=token,
+            query=query,
+            target=array_hop(xp, state.active, token, query),
+            stale_target=stale,
+            history=xp.where(new, listing, plain),
+        )
+
+    def _push(self, history: Any, shown: list[Any]) -> Any:
+        return self.xp.concatenate([history, *shown], -1)[..., -self.params.history :]
+
+    # -- regimes --------------------------------------------------------------------------------------------
+
+    def _draw_dwell(self, state: State) -> Any:
+        word = self.hash.bits(state.draw, state.regime, DWELL)
+        above = len(self._thresholds) - self._at_most(word)
+        return (self.params.dwell[0] + 1 + above).astype(self.xp.int32)
+
+    def _at_most(self, word: Any) -> Any:
+        """How many thresholds are <= ``word``; unrolled for JAX, whose ``searchsorted`` is a loop."""
+        thresholds = self._thresholds
+        if self.xp is np:
+            return np.searchsorted(thresholds, word, side="right")
+        size = 1 << len(thresholds).bit_length()
+        padded = np.full(size, 2**32 - 1, np.uint32)
+        padded[: len(thresholds)] = thresholds
+        found = word.astype(self.xp.int32) * 0
+        while size > 1:
+            size //= 2
+            found = found + size * (self._look_up(padded, found + size - 1) <= word)
+        return self.xp.minimum(found, len(thresholds))
+
+    def _first_rule(self, state: State, forced: Any) -> State:
+        xp = self.xp
+        if self._hop:
+            active = self._shuffle(state, SYMBOLS, SYMBOLS)
+            if forced is not None:
+                active = xp.where((forced >= 0)[..., None], array_unrank(xp, xp.maximum(forced, 0)), active)
+            return state._replace(active=active, stale_active=active, rule=array_rank(xp, active))
+        if self.params.active_rules:
+            active = self._shuffle(state, self._num_rules, self.params.active_rules)
+            first = _choose(xp, forced, active[..., 0])
+            # The forced rule comes first; where it was in use already, the two change places.
+            rest = xp.where(active[..., 1:] == first[..., None], active[..., :1], active[..., 1:])
+            return state._replace(active=xp.concatenate([first[..., None], rest], -1), rule=first)
+        drawn = self.hash.below(self.hash.bits(state.draw, state.regime, RULE), self._num_rules)
+        return state._replace(rule=_choose(xp, forced, drawn * (self.params.schedule != "cyclic")))
+
+    def _switch(self, state: State, switched: Any) -> State:
+        """Where ``switched``, take the next regime."""
+        xp = self.xp
+        following = state._replace(regime=state.regime + 1)
+        word = self.hash.bits(state.draw, following.regime, RULE)
+        following = self._next_rule(following, word)._replace(stale_rule=state.rule)
+        following = following._replace(next_switch=state.t + self._draw_dwell(following))
+        names = ("regime", "next_switch", "rule", "stale_rule", "slot", "active", "stale_active")
+        chosen = {}
+        for name in names:
+            old, new = getattr(state, name), getattr(following, name)
+            mask = switched[..., None] if old.ndim > switched.ndim else switched
+            chosen[name] = old if new is old else xp.where(mask, new, old)
+        # The listing of a new permutation is shown by _ask, which looks at this flag.
+        return state._replace(switched=switched, **chosen)
+
+    def _next_rule(self, state: State, word: Any) -> State:
+        xp, rules = self.xp, self._rules
+        if rules is None:
+            fresh = self._shuffle(state, SYMBOLS, SYMBOLS)
+            same = (fresh == state.active).all(-1)[..., None]
+            swapped = xp.concatenate([fresh[..., 1:2], fresh[..., :1], fresh[..., 2:]], -1)
+            fresh = xp.where(same, swapped, fresh)
+            return state._replace(active=fresh, stale_active=state.active, rule=array_rank(xp, fresh))
+        if self.params.active_rules:
+            slot = self._other(state.slot, self.params.active_rules, word)
+            return state._replace(slot=slot, rule=xp.take_along_axis(state.active, slot[..., None], -1)[..., 0])
+        if rules.successors is not None and rules.num_successors is not None:
+            place = state.rule * self.params.vocabulary + state.token
+            pick = self.hash.below(word, self._look_up(rules.num_successors.reshape(-1), place))
+            width = rules.successors.shape[-1]
+            return state._replace(rule=self._look_up(rules.successors.reshape(-1), place * width + pick))
+        return state._replace(rule=self._other(state.rule, self._num_rules, word))
+
+    def _other(self, current: Any, n: int, word: Any) -> Any:
+        """Another of ``n`` than ``current``: the next in turn, or any with equal chance."""
+        shift = 0 if self.params.schedule == "cyclic" else self.hash.below(word, n - 1)
+        return (current + 1 + shift) % n
+
+    def _shuffle(self, state: State, n: int, picks: int) -> Any:
+        """The first ``picks`` of a Fisher-Yates shuffle of ``range(n)``, ``int32[..., picks]``."""
+        xp = self.xp
+        column = xp.arange(n, dtype=xp.int32)
+        items = column + state.regime[..., None] * 0
+        for i in range(picks):
+            word = self.hash.bits(state.draw, state.regime * SHUFFLE_STEP + i, SHUFFLE)
+            j = i + self.hash.below(word, n - i)[..., None]
+            at_i, at_j = items[..., i : i + 1], xp.take_along_axis(items, j, -1)
+            items = xp.where(column == j, at_i, items)
+            items = xp.where(column == i, at_j, items)
+        return items[..., :picks]
+
+    def _look_up(self, table: Any, index: Any) -> Any:
+        return self.xp.take(self.xp.asarray(table), index, mode="clip")
+
+
+def _choose(xp: Any, forced: Any, drawn: Any) -> Any:
+    return drawn if forced is None else xp.where(forced >= 0, forced, drawn)

@@ -1,0 +1,55 @@
+"""Every environment id, as one table of strings: importing it loads no environment."""
+
+from __future__ import annotations
+
+import gymnasium
+
+_SANITY = "tropism.envs.sanity"
+SANITY: tuple[tuple[str, str, int | None, float], ...] = (
+    ("tropism/Sanity-Memory-v0", f"{_SANITY}.memory:MemoryEnv", None, 0.95),
+    ("tropism/Sanity-Credit-v0", f"{_SANITY}.credit:CreditEnv", None, 0.9),
+    ("tropism/Sanity-Stochastic-v0", f"{_SANITY}.stochastic:StochasticEnv", 32, 13.0),
+    ("tropism/Sanity-Continuous-v0", f"{_SANITY}.continuous:ContinuousEnv", 16, 14.0),
+    ("tropism/Sanity-Dict-v0", f"{_SANITY}.dictionary:DictEnv", 16, 15.0),
+    ("tropism/Sanity-MultiDiscrete-v0", f"{_SANITY}.multidiscrete:MultiDiscreteEnv", 16, 15.0),
+)
+"""``(id, entry point, max_episode_steps, reward_threshold)``; thresholds lie a little below the oracle."""
+
+
+_PATTERNWORLD = "tropism.envs.patternworld"
+PATTERNWORLD: tuple[tuple[str, float], ...] = (
+    ("Seed", 950.0),
+    ("Switch", 950.0),
+    ("Affine", 950.0),
+    ("Noisy", 850.0),
+    ("Fast", 850.0),
+    ("Order2", 950.0),
+    ("Heldout", 900.0),
+    ("Recur", 950.0),
+    ("Alias", 900.0),
+    ("Hop", 990.0),
+)
+"""``(tier, reward_threshold)`` of ``tropism/PatternWorld-<tier>-v0``: a little below the ideal observer."""
+
+
+def register_all() -> None:
+    """Register every id with Gymnasium; a second call does nothing."""
+    for env_id, entry_point, max_episode_steps, reward_threshold in SANITY:
+        if env_id not in gymnasium.registry:
+            gymnasium.register(
+                env_id,
+                entry_point,
+                reward_threshold=reward_threshold,
+                max_episode_steps=max_episode_steps,
+            )
+    for tier, reward_threshold in PATTERNWORLD:
+        env_id = f"tropism/PatternWorld-{tier}-v0"
+        if env_id not in gymnasium.registry:
+            gymnasium.register(
+                env_id,
+                f"{_PATTERNWORLD}.env:PatternWorldEnv",
+                reward_threshold=reward_threshold,
+                max_episode_steps=1000,
+                vector_entry_point=f"{_PATTERNWORLD}.vector:make_vector",
+                kwargs={"tier": tier},
+            )
