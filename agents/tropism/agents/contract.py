@@ -7,6 +7,7 @@ plugin may use any framework inside.  Importing this module loads NumPy and noth
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from gymnasium.envs.registration import EnvSpec
     from gymnasium.spaces import Space
     from gymnasium.vector import VectorEnv
 
@@ -128,7 +130,8 @@ class Task:
 
         kwargs = self._kwargs(train) | overrides
         spec = gymnasium.spec(self.env_id)
-        if spec.vector_entry_point is None and "autoreset_mode" in kwargs:
+        if "autoreset_mode" in kwargs and not _vector_takes(spec, "autoreset_mode"):
+            kwargs["vectorization_mode"] = "sync"
             kwargs["vector_kwargs"] = {"autoreset_mode": kwargs.pop("autoreset_mode")}
         return gymnasium.make_vec(self.env_id, num_envs=num_envs or self.num_envs, **kwargs)
 
@@ -141,6 +144,18 @@ class Task:
 
     def _kwargs(self, train: bool) -> dict[str, Any]:
         return {**self.kwargs, **(self.train_kwargs if train else {})}
+
+
+def _vector_takes(spec: EnvSpec, argument: str) -> bool:
+    """Whether the id's own vector class has ``argument`` (Gymnasium's hand-written ones lack ``autoreset_mode``)."""
+    from gymnasium.envs.registration import load_env_creator
+
+    entry_point = spec.vector_entry_point
+    if entry_point is None:
+        return False
+    creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    parameters = inspect.signature(creator).parameters.values()
+    return any(p.name == argument or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 class Policy(ABC):
@@ -180,7 +195,7 @@ class Policy(ABC):
                 lets the policy decide.  A policy with one mode ignores it.
         """
 
-    def observe(
+    def observe(  # noqa: B027  optional: most policies learn nothing here
         self,
         action: Any,
         observation: Any,
@@ -220,9 +235,9 @@ class Agent(ABC):
             )
         self.seed = int(seed)
 
-    def supports(self, task: Task) -> str | None:
+    def supports(self, task: Task) -> str | None:  # noqa: ARG002  the default supports everything
         """``None`` if the agent can run ``task``, else the reason why not, for a person to read."""
-        return None  # noqa: RET501  the default supports everything
+        return None
 
     @abstractmethod
     def train(self, task: Task, budget: Budget, run: Run) -> Policy:
