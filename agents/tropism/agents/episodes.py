@@ -32,6 +32,7 @@ class Episode:
         labels: ground truth about the regime that judges action ``t``, each ``[T]``.
         target_log_prob: ``float32[T]``, the agent's log-probability (nats) of ``labels["target"]``; ``None`` if it
             gives none.
+        action_log_prob: ``float32[T]``, its log-probability of the action it took, likewise: its confidence.
         terminated: the episode ended by itself, not by its time limit.
         lanes: lanes of the batch it was played in.
         wall_us: mean wall microseconds a decision took, that is of the batch divided by its lanes.
@@ -45,6 +46,7 @@ class Episode:
     gated: npt.NDArray[np.bool_] | None
     labels: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     target_log_prob: npt.NDArray[np.float32] | None = None
+    action_log_prob: npt.NDArray[np.float32] | None = None
     terminated: bool = False
     lanes: int = 1
     wall_us: float = 0.0
@@ -73,7 +75,7 @@ def hash_actions(seed: int, action: npt.NDArray[Any]) -> str:
     return hashlib.sha3_256(header.encode() + b"\n" + stream.tobytes()).hexdigest()
 
 
-_ARRAYS = ("reward", "action", "compute", "gated", "target_log_prob")
+_ARRAYS = ("reward", "action", "compute", "gated", "target_log_prob", "action_log_prob")
 _SCALARS = tuple(f.name for f in fields(Episode) if f.name not in (*_ARRAYS, "labels"))
 
 

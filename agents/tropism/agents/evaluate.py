@@ -241,10 +241,11 @@ def _row(
     }
     if "mode" in decision.diagnostics:
         row["gated"] = np.asarray(decision.diagnostics["mode"]) > 0
-    if decision.log_probs is not None and "target" in labels:
-        row["target_log_prob"] = decision.log_probs[
-            np.arange(len(reward)), labels["target"]
-        ].astype(np.float32)
+    if decision.log_probs is not None:
+        lanes = np.arange(len(reward))
+        row["action_log_prob"] = decision.log_probs[lanes, action].astype(np.float32)
+        if "target" in labels:
+            row["target_log_prob"] = decision.log_probs[lanes, labels["target"]].astype(np.float32)
     row["seconds"] = np.full(len(reward), seconds)
     return row | {f"labels.{name}": np.array(value) for name, value in labels.items()}
 
@@ -271,6 +272,7 @@ def _episode(
             if name.startswith("labels.")
         },
         target_log_prob=columns.get("target_log_prob"),
+        action_log_prob=columns.get("action_log_prob"),
         terminated=terminated,
         lanes=lanes,
         wall_us=float(columns["seconds"].mean()) * 1e6 / lanes,
