@@ -5,6 +5,7 @@ Runs at each build (see ``conf.py``), so the pages cannot go stale; by hand: ``p
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
 import re
@@ -37,6 +38,7 @@ def environment_page(env_id: str) -> str:
     text = markdown(inspect.getdoc(type(env.unwrapped)) or "")
     observation, action, metadata = env.observation_space, env.action_space, env.metadata
     baselines = getattr(env.unwrapped, "baselines", ())
+    params = parameters(getattr(env.unwrapped, "params", None))
     env.close()
     facts = {
         "Make": f'`gymnasium.make("{env_id}")`',
@@ -53,7 +55,18 @@ def environment_page(env_id: str) -> str:
         "Render modes": ", ".join(f"`{mode}`" for mode in metadata["render_modes"]),
         "Baselines": ", ".join(f"`{name}`" for name in baselines) or "none",
     }
-    return f"# {slug(env_id)}\n\n{table(('', ''), *facts.items())}\n{text}\n"
+    return f"# {slug(env_id)}\n\n{table(('', ''), *facts.items())}\n{text}\n{params}"
+
+
+def parameters(params: Any) -> str:
+    """The section with the values that an id sets, if it has a dataclass of parameters."""
+    if not dataclasses.is_dataclass(params) or not dataclasses.fields(params):
+        return ""
+    rows = (
+        (f"`{field.name}`", f"`{getattr(params, field.name)!r}`")
+        for field in dataclasses.fields(params)
+    )
+    return f"\n## Values of this id\n\n{table(('parameter', 'value'), *rows)}"
 
 
 def code(space: Any) -> str:

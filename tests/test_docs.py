@@ -1,0 +1,98 @@
+"""The documentation tells the truth: its code runs, its commands exist, its data sheets are complete."""
+
+import re
+import sys
+from pathlib import Path
+
+import click
+import gymnasium as gym
+import pytest
+
+import tropism.envs
+from tropism.benchmarks.cli import main as command
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
+IDS = sorted(name for name in gym.registry if name.startswith("tropism/"))
+SECTIONS = (
+    "Description",
+    "Action Space",
+    "Observation Space",
+    "Rewards",
+    "Starting State",
+    "Episode End",
+    "Arguments",
+    "Reset Options",
+    "Version History",
+)
+
+sys.path.insert(0, str(ROOT / "docs"))
+import generate  # noqa: E402  lives beside the pages
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name
+)
+def test_python_on_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace: dict = {"__name__": "page"}
+    for block in blocks(page, "python"):
+        exec(compile(block, page.name, "exec"), namespace)
+
+
+def named_commands(page: Path) -> set[tuple[str, ...]]:
+    lines = re.findall(r"^tropism ([^#\n]*)", "\n".join(blocks(page, "bash")), re.MULTILINE)
+    return {tuple(line.split()) for line in lines}
+
+
+def resolve(words: tuple[str, ...]) -> click.Command:
+    """The command that ``words`` call; options after it must exist."""
+    found: click.Command = command
+    context = click.Context(found)
+    while isinstance(found, click.Group) and words and not words[0].startswith("-"):
+        child = found.get_command(context, words[0])
+        assert child is not None, f"tropism has no command {words[0]!r}"
+        found, words = child, words[1:]
+    known = {name for parameter in found.get_params(context) for name in parameter.opts}
+    assert {word.split("=")[0] for word in words if word.startswith("-")} <= known
+    return found
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if named_commands(page)], ids=lambda page: page.name
+)
+def test_commands_on_a_page_exist(page):
+    for words in named_commands(page):
+        resolve(words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_a_page_links_to_exist(page):
+    links = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+    local = [link for link in links if "://" not in link and not link.startswith("generated/")]
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_every_environment_has_a_complete_data_sheet(env_id):
+    page = generate.environment_page(env_id)
+    assert [section for section in SECTIONS if f"\n## {section}\n" not in page] == []
+
+
+def test_every_command_has_a_help_text():
+    for path, text in generate.commands(command, "tropism"):
+        assert len(text.splitlines()) > 3, f"{path} explains nothing"
+
+
+def test_documentation_names_the_version_it_is_about():
+    assert re.search(
+        rf"^version: {re.escape(tropism.envs.__version__)}$",
+        (ROOT / "CITATION.cff").read_text(),
+        re.MULTILINE,
+    )
