@@ -218,6 +218,7 @@ def _info(labels: dict[str, npt.NDArray[Any]], lanes: BoolArray | None) -> dict[
     """Gymnasium's batched info: each array with its mask ``_name``; zero where the mask is false."""
     if lanes is None or lanes.all():
         count = next(iter(labels.values())).shape[0] if labels else 0
-        return labels | {f"_{name}": np.ones(count, np.bool_) for name in labels}
+        masks = np.ones((len(labels), count), np.bool_)  # one allocation, a row each
+        return labels | {f"_{name}": masks[n] for n, name in enumerate(labels)}
     kept = {name: np.where(lanes, array, np.zeros_like(array)) for name, array in labels.items()}
     return kept | {f"_{name}": lanes.copy() for name in labels}

@@ -26,12 +26,17 @@ _FEW = 24
 class Layout(NamedTuple):
     """Episodes of ``n`` lanes over ``T + 1`` rows, row ``t`` being the state before answer ``t``."""
 
-    rule: IntArray  # [T + 1, n]
     switched: npt.NDArray[np.bool_]  # [T + 1, n]
-    since: IntArray  # [T + 1, n]
+    base: IntArray  # [T + 1, n], where the rule's table begins in Planner.flat
+    place: IntArray  # [T + 1, n], index of context and token within a rule's table
     token: IntArray  # [T + 2, n]; row t + 1 is the target of row t
-    stale_target: IntArray  # [T + 1, n]
     previous: IntArray  # [n], the token before the first one
+
+    @classmethod
+    def empty(cls, steps: int, n: int) -> Layout:
+        """Room for ``steps`` answers of ``n`` lanes."""
+        kinds = ((np.bool_, steps + 1), (np.int32, steps + 1), (np.int32, steps + 1), (np.int32, steps + 2))
+        return cls(*(np.zeros((rows, n), kind) for kind, rows in kinds), np.zeros(n, np.int32))
 
 
 def can_lay_out(params: Params) -> bool:
@@ -49,40 +54,47 @@ class Planner:
         self.params, self.steps = params, params.max_episode_steps
         self._hash, self._kernel = Hash(np), Kernel(np, params)
         rules = library(params)
-        self._flat = rules.table.reshape(-1)
         self._contexts, self._vocabulary = rules.table.shape[1:]
         self._context, self._num_rules = rules.context, rules.num_rules
+        self.width = self._contexts * self._vocabulary
+        """Entries of one rule's table."""
+        no_rule = np.full(self.width, -1, np.int32)
+        self.flat = np.concatenate([rules.table.reshape(-1), no_rule])
+        """All tables end to end, and a last one that answers -1 (the stale rule before any switch)."""
+        self.no_base = self._num_rules * self.width
+        """Where that last table begins."""
+        self._listed: list[int] = self.flat.tolist()
         self._thresholds = dwell_thresholds(params)
 
-    def lay_out(self, key: Any, episode: Any, overrides: Mapping[str, Any]) -> Layout:
-        """Episodes ``episode`` (int32[n]) of the lanes ``key`` (uint32[n, 2])."""
+    def lay_out(self, key: Any, episode: Any, overrides: Mapping[str, Any], room: Layout | None = None) -> Layout:
+        """Episodes ``episode`` (int32[n]) of the lanes ``key`` (uint32[n, 2]), written into ``room`` if given."""
         start = self._kernel.reset(key, episode, overrides)
-        switched, regime, rules = self._regimes(start)
-        lanes = np.arange(len(episode), dtype=np.int32)
-        index = regime * np.int32(len(episode)) + lanes
-        rule = rules.reshape(-1).take(index)
-        stale = np.where(regime > 0, rules.reshape(-1).take(np.maximum(index - len(episode), 0)), -1)
-        now = np.arange(self.steps + 1, dtype=np.int32)[:, None]
-        since = now - np.maximum.accumulate(np.where(switched, now, 0), axis=0)
-        token = self._tokens(start, rule)
-        stale_target = np.where(stale < 0, -1, self._answers(stale, token, start.previous))
-        return Layout(rule, switched, since.astype(np.int32), token, stale_target.astype(np.int32), start.previous)
+        plan = room or Layout.empty(self.steps, len(episode))
+        self._regimes(start, plan)
+        noise = self._noise(start) if self.params.noise else None
+        (self._follow_few if len(episode) <= _FEW else self._follow)(start, plan, noise)
+        plan.previous[:] = start.previous
+        return plan
 
     # -- regimes --------------------------------------------------------------------------------------------
 
-    def _regimes(self, start: State) -> tuple[npt.NDArray[np.bool_], IntArray, IntArray]:
-        """Switch flags and regime numbers [T + 1, n], and the rule of each regime [J, n]."""
+    def _regimes(self, start: State, plan: Layout) -> None:
+        """Switches, and the rule's table at each row: its changes are scattered, then summed up."""
         ends, words = self._draw_regimes(start)
-        count, n = ends.shape
-        switched = np.zeros((self.steps + 1, n), np.bool_)
-        inside = ends <= self.steps
-        switched[ends[inside], np.nonzero(inside)[1]] = True
-        regime = np.cumsum(switched, axis=0, dtype=np.int32)
-        return switched, regime, self._rules(start, words, count)
+        base = self._rules(start, words) * np.int32(self.width)
+        inside, lanes = np.nonzero(ends <= self.steps)
+        rows = ends[inside, lanes]
+        plan.switched[:] = False
+        plan.switched[rows, lanes] = True
+        plan.base[:] = 0
+        plan.base[0] = base[0]
+        plan.base[rows, lanes] = np.diff(base, axis=0)[inside, lanes]
+        for t in range(1, self.steps + 1):  # row by row: cumsum along the rows runs down columns, past the cache
+            np.add(plan.base[t - 1], plan.base[t], out=plan.base[t])
 
     def _draw_regimes(self, start: State) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
         floor, hazard = self.params.dwell
-        count = 16 + int(1.5 * self.steps / (floor + 1 / hazard))
+        count = 16 + int(1.25 * self.steps / (floor + 1 / hazard))
         while True:
             regime = np.arange(count, dtype=np.int32)[:, None]
             word = self._hash.bits(start.draw, regime, DWELL)
@@ -90,12 +102,12 @@ class Planner:
             dwell = floor + 1 + above
             dwell[0] = start.next_switch  # the first one may have been fixed by a reset option
             ends = np.cumsum(dwell, axis=0)
-            if ends[-1].min() > self.steps:
-                return ends, self._hash.bits(start.draw, regime, RULE)
+            if ends[-2].min() > self.steps:
+                return ends[:-1], self._hash.bits(start.draw, regime, RULE)
             count *= 2
 
-    def _rules(self, start: State, words: Any, count: int) -> IntArray:
-        """The rule of each regime, ``int32[count, n]``, from the words that choose it."""
+    def _rules(self, start: State, words: Any) -> IntArray:
+        """The rule of each regime, ``int32[J, n]``, from the words ``uint32[J, n]`` that choose it."""
         n = self.params.active_rules or self._num_rules
         shift = np.ones(words.shape, np.int32)
         if self.params.schedule != "cyclic":
@@ -104,59 +116,50 @@ class Planner:
         place = np.cumsum(shift, axis=0, dtype=np.int64) % n
         if self.params.active_rules:
             place = np.take_along_axis(start.active.T, place, 0)
-        return place[:count].astype(np.int32)
+        return place.astype(np.int32)
 
     # -- tokens ---------------------------------------------------------------------------------------------
 
-    def _tokens(self, start: State, rule: IntArray) -> IntArray:
-        base = rule.astype(np.int64) * (self._contexts * self._vocabulary)
-        if self._context == "phase":
-            base[1::2] += self._vocabulary
-        noise = self._noise(start) if self.params.noise else None
-        if rule.shape[1] <= _FEW:
-            return self._tokens_of_few(start, base, noise)
-        token = np.empty((self.steps + 2, rule.shape[1]), np.int32)
-        token[0] = start.token
-        previous, index = start.previous, np.empty(rule.shape[1], np.int64)
+    def _follow(self, start: State, plan: Layout, noise: IntArray | None) -> None:
+        """Follow the rules from row to row, all lanes at once."""
+        token, place, base = plan.token, plan.place, plan.base
+        token[0], previous = start.token, start.previous
+        index = np.empty(base.shape[1], np.int64)
         for t in range(self.steps + 1):
-            np.add(base[t], token[t], out=index)
             if self._context == "previous":
-                index += previous * np.int64(self._vocabulary)
+                np.multiply(previous, self._vocabulary, out=place[t])
+                place[t] += token[t]
                 previous = token[t]
-            self._flat.take(index, out=token[t + 1], mode="clip")
+            else:
+                phase = self._vocabulary if self._context == "phase" and t & 1 else 0
+                np.add(token[t], phase, out=place[t])
+            np.add(base[t], place[t], out=index)
+            self.flat.take(index, out=token[t + 1], mode="clip")
             if noise is not None:
                 np.copyto(token[t + 1], noise[t], where=noise[t] >= 0)
-        return token
 
-    def _tokens_of_few(self, start: State, base: Any, noise: IntArray | None) -> IntArray:
-        lanes = [
-            self._lane_tokens(
-                int(start.token[lane]),
-                int(start.previous[lane]),
-                base[:, lane].tolist(),
-                None if noise is None else noise[:, lane].tolist(),
-            )
-            for lane in range(base.shape[1])
-        ]
-        return np.ascontiguousarray(np.array(lanes, np.int32).T)
+    def _follow_few(self, start: State, plan: Layout, noise: IntArray | None) -> None:
+        """The same lane by lane in plain Python."""
+        for lane in range(plan.base.shape[1]):
+            noisy = None if noise is None else noise[:, lane].tolist()
+            first = int(start.token[lane]), int(start.previous[lane])
+            tokens, places = self._follow_lane(*first, plan.base[:, lane].tolist(), noisy)
+            plan.token[:, lane], plan.place[:, lane] = tokens, places
 
-    def _lane_tokens(self, token: int, previous: int, base: list[int], noise: list[int] | None) -> list[int]:
-        flat, tokens = self._flat_list, [token]
-        second_order, width = self._context == "previous", self._vocabulary
+    def _follow_lane(
+        self, token: int, previous: int, base: list[int], noise: list[int] | None
+    ) -> tuple[list[int], list[int]]:
+        flat, width, tokens, places = self._listed, self._vocabulary, [token], []
+        second_order, phased = self._context == "previous", self._context == "phase"
         for t, offset in enumerate(base):
-            context = previous * width if second_order else 0
-            previous = token
-            token = flat[offset + context + token]
+            context = previous if second_order else t & 1 if phased else 0
+            previous, place = token, context * width + token
+            token = flat[offset + place]
             if noise is not None and noise[t] >= 0:
                 token = noise[t]
             tokens.append(token)
-        return tokens
-
-    @property
-    def _flat_list(self) -> list[int]:
-        if not hasattr(self, "_listed"):
-            self._listed: list[int] = self._flat.tolist()
-        return self._listed
+            places.append(place)
+        return tokens, places
 
     def _noise(self, start: State) -> IntArray:
         """The uniform token that replaces the answer at each step, or -1, ``int32[T + 1, n]``."""
@@ -164,13 +167,3 @@ class Planner:
         noisy = self._hash.bits(start.draw, t, NOISE) < np.uint32(int(self.params.noise * 2**32))
         drawn = self._hash.below(self._hash.bits(start.draw, t, NOISE_TOKEN), self._vocabulary)
         return np.where(noisy, drawn, -1)
-
-    def _answers(self, rule: IntArray, token: IntArray, first_previous: IntArray) -> IntArray:
-        """What ``rule`` [T + 1, n] answers at each row of ``token``."""
-        index = np.maximum(rule, 0) * np.int32(self._contexts * self._vocabulary) + token[:-1]
-        if self._context == "phase":
-            index[1::2] += self._vocabulary
-        if self._context == "previous":
-            index[0] += first_previous * self._vocabulary
-            index[1:] += token[:-2] * self._vocabulary
-        return self._flat.take(index)

@@ -12,10 +12,14 @@ from gymnasium.vector import AutoresetMode
 from tropism.envs.core.kernel_vector import KernelVectorEnv
 from tropism.envs.core.vector import BoolArray, LaneVectorEnv, discrete_actions
 from tropism.envs.patternworld.kernel import Kernel
-from tropism.envs.patternworld.layout import Planner, can_lay_out
+from tropism.envs.patternworld.layout import Layout, Planner, can_lay_out
 from tropism.envs.patternworld.observation import LABELS, action_space, observation_space, option_ranges
 from tropism.envs.patternworld.params import Params, make_params
 from tropism.errors import OptionError, UnknownNameError
+
+
+_BLOCK = 64
+"""Rows transposed at a time when an episode is laid out."""
 
 
 class _PatternWorldLanes(LaneVectorEnv):
@@ -67,71 +71,85 @@ class LaidOutPatternWorld(_PatternWorldLanes):
         self._planner = Planner(params)
         self._rewards = np.array([*params.rewards, 0.0])
         self._masks = params.feedback in ("bandit", "probe")
-        span, h = 2 * (self._planner.steps + 1), params.history
-        self._rule, self._since, self._target, self._stale = (
-            np.zeros((span, num_envs), np.int32) for _ in range(4)
-        )
-        self._switched = np.zeros((span, num_envs), np.bool_)
-        self._tokens = np.full((num_envs, h + span), params.vocabulary, np.float32 if params.flat else np.int64)
+        rows, h = self._planner.steps + 1, params.history
+        span = 2 * rows + 1
+        self._plan = Layout.empty(span - 1, num_envs)
+        # Tokens as the agent is shown them; the history of a row ends at column row + h.
+        self._shown = np.full((num_envs, h + span), params.vocabulary, np.float32 if params.flat else np.int64)
         self._row = 0
         self._end_row = np.zeros(num_envs, np.int64)
+        self._since = np.zeros(num_envs, np.int64)
+        self._stale_base = np.zeros(num_envs, np.int64)
         self._action = np.full(num_envs, params.num_actions, np.int64)
         self._reward = np.zeros(num_envs)
 
     def _restart(self, lanes: BoolArray, options: Mapping[str, Any]) -> None:
         overrides = {name: array[lanes] for name, array in self._overrides(options).items()}
-        plan = self._planner.lay_out(self._keys[lanes], self._episodes[lanes], overrides)
         every = bool(lanes.all())
         self._make_room(every)
-        row, rows, h = self._row, plan.rule.shape[0], self.params.history
+        row, rows = self._row, self._planner.steps + 1
+        room = Layout(*(store[row : row + rows] for store in self._plan[:3]), *self._token_room(row, rows))
+        plan = self._planner.lay_out(self._keys[lanes], self._episodes[lanes], overrides, room if every else None)
         where: Any = slice(None) if every else np.flatnonzero(lanes)
-        for store, part in (
-            (self._rule, plan.rule),
-            (self._switched, plan.switched),
-            (self._since, plan.since),
-            (self._target, plan.token[1:]),
-            (self._stale, plan.stale_target),
-        ):
-            store[row : row + rows, where] = part
-        # The history of a row ends at column row + h, so the columns before the first token are blank again.
-        tokens = self._tokens[:, row : row + h + rows]
-        tokens[where, : h - 1] = self.params.vocabulary
-        tokens[where, h - 1] = plan.token[0]
-        tokens[where, h:] = self.params.vocabulary if self._masks else plan.token[1:].T
-        if self.params.family == "order2":
-            tokens[where, h - 2] = plan.previous
+        if not every:
+            for store, part in zip(room, plan, strict=True):
+                store[..., where] = part
+        self._show(plan, where)
         self._end_row[where] = row + self._planner.steps
+        self._since[where], self._stale_base[where] = 0, self._planner.no_base
         self._action[where], self._reward[where] = self.params.num_actions, 0.0
+
+    def _token_room(self, row: int, rows: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        return self._plan.token[row : row + rows + 1], self._plan.previous
+
+    def _show(self, plan: Layout, where: Any) -> None:
+        """Write what the agent will see: blanks before the first token, then the tokens (blank where masked)."""
+        h, rows = self.params.history, self._planner.steps + 1
+        shown = self._shown[:, self._row : self._row + h + rows]
+        shown[where, : h - 1] = self.params.vocabulary
+        shown[where, h - 1] = plan.token[0]
+        if self.params.family == "order2":
+            shown[where, h - 2] = plan.previous
+        if self._masks:
+            shown[where, h:] = self.params.vocabulary
+            return
+        for first in range(0, rows, _BLOCK):  # by blocks: a whole transposed copy would miss the cache
+            block = plan.token[1 + first : 1 + min(first + _BLOCK, rows)]
+            shown[where, h + first : h + first + len(block)] = block.T
 
     def _make_room(self, every: bool) -> None:
         """Move what is still needed to the front when a new episode would not fit behind the cursor."""
         if every:
             self._row = 0
-        rows, row = self._planner.steps + 1, self._row
-        if row <= rows:
+        row = self._row
+        if row <= self._planner.steps + 1:
             return
-        for store in (self._rule, self._switched, self._since, self._target, self._stale):
+        for store in self._plan[:4]:
             store[: len(store) - row] = store[row:].copy()
-        self._tokens[:, : self._tokens.shape[1] - row] = self._tokens[:, row:].copy()
+        self._shown[:, : self._shown.shape[1] - row] = self._shown[:, row:].copy()
         self._end_row -= row
         self._row = 0
 
     def _advance(self, actions: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], BoolArray, BoolArray]:
-        target = self._target[self._row]
+        row, target = self._row, self._plan.token[self._row + 1]
         outcome = (actions == target).view(np.int8)
         if self.params.feedback == "probe":
             peeked = actions == self.params.vocabulary
             outcome = np.where(peeked, 2, outcome)
             lanes = np.flatnonzero(peeked)
-            self._tokens[lanes, self._row + self.params.history] = target[lanes]
+            self._shown[lanes, row + self.params.history] = target[lanes]
         reward = self._rewards.take(outcome)
         self._row += 1
+        switched = self._plan.switched[self._row]
+        self._since += 1
+        np.copyto(self._since, 0, where=switched)
+        np.copyto(self._stale_base, self._plan.base[row], where=switched)
         self._action, self._reward = actions.copy(), reward
         return reward.copy(), np.zeros(self.num_envs, np.bool_), self._end_row == self._row
 
     def _observe(self) -> Any:
         row, h = self._row, self.params.history
-        history = self._tokens[:, row : row + h]
+        history = self._shown[:, row : row + h]
         if not self.params.flat:
             return {
                 "history": history.copy(),
@@ -147,14 +165,14 @@ class LaidOutPatternWorld(_PatternWorldLanes):
         return flat
 
     def _labels(self) -> dict[str, npt.NDArray[Any]]:
-        row = self._row
+        row, plan = self._row, self._plan
         return {
-            "rule": self._rule[row].astype(np.int64),
-            "switched": self._switched[row].copy(),
-            "since_switch": self._since[row].astype(np.int64),
+            "rule": (plan.base[row] // self._planner.width).astype(np.int64),
+            "switched": plan.switched[row].copy(),
+            "since_switch": self._since.copy(),
             "required_compute": np.ones(self.num_envs, np.int64),
-            "target": self._target[row].astype(np.int64),
-            "stale_target": self._stale[row].astype(np.int64),
+            "target": plan.token[row + 1].astype(np.int64),
+            "stale_target": self._planner.flat.take(self._stale_base + plan.place[row]).astype(np.int64),
         }
 
 
