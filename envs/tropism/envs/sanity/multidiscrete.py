@@ -15,6 +15,8 @@ from tropism.envs.sanity.players import Player
 
 DIALS = (2, 3, 5)
 """Positions of each dial."""
+_FIRST = np.array([0, 2, 5])
+"""Index of the first lamp of each dial."""
 
 
 class MultiDiscreteEnv(SanityEnv):
@@ -22,8 +24,8 @@ class MultiDiscreteEnv(SanityEnv):
 
     ## Description
 
-    Each step asks for a position of each of three dials with 2, 3 and 5 positions. The request is shown as one
-    number a dial, from -1 (first position) to 1 (last position).
+    Each step asks for a position of each of three dials with 2, 3 and 5 positions. The request is shown as a
+    row of ten lamps, one for each position of each dial; three are lit.
 
     ## Action Space
 
@@ -31,7 +33,13 @@ class MultiDiscreteEnv(SanityEnv):
 
     ## Observation Space
 
-    `Box(-1, 1, (3,), float32)`: requested position of each dial, `2 i / (n - 1) - 1` for position `i` of `n`.
+    `Box(0, 1, (10,), float32)`:
+
+    | index | meaning | range |
+    |-------|---------|-------|
+    | 0 to 1 | lamps of the first dial: 1 at the requested position, else 0 | 0 to 1 |
+    | 2 to 4 | lamps of the second dial | 0 to 1 |
+    | 5 to 9 | lamps of the third dial | 0 to 1 |
 
     ## Rewards
 
@@ -69,7 +77,7 @@ class MultiDiscreteEnv(SanityEnv):
     """
 
     def _spaces(self) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
-        return spaces.Box(-1.0, 1.0, (len(DIALS),), np.float32), spaces.MultiDiscrete(list(DIALS))
+        return spaces.Box(0.0, 1.0, (sum(DIALS),), np.float32), spaces.MultiDiscrete(list(DIALS))
 
     def _start(self, options: Mapping[str, Any]) -> None:
         check_options(options, {})
@@ -84,9 +92,9 @@ class MultiDiscreteEnv(SanityEnv):
         return right / len(DIALS), False
 
     def _see(self) -> npt.NDArray[np.float32]:
-        return np.array(
-            [2 * w / (n - 1) - 1 for w, n in zip(self.wanted, DIALS, strict=True)], np.float32
-        )
+        lamps = np.zeros(sum(DIALS), np.float32)
+        lamps[_FIRST + self.wanted] = 1.0
+        return lamps
 
     def _picture(self) -> npt.NDArray[np.int64]:
         cells = np.zeros((2 * len(DIALS), max(DIALS)), np.int64)
@@ -102,8 +110,8 @@ class MultiDiscreteEnv(SanityEnv):
 
 def _positions(observation: Any) -> npt.NDArray[np.int64]:
     """Requested positions ``[B, 3]``."""
-    shown = np.asarray(observation, np.float64)
-    return np.rint((shown + 1) / 2 * (np.array(DIALS) - 1)).astype(np.int64)
+    lamps = np.asarray(observation)
+    return np.stack([lamps[:, f : f + n].argmax(1) for f, n in zip(_FIRST, DIALS, strict=True)], -1)
 
 
 class _FirstDial(Player):
