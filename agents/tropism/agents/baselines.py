@@ -69,9 +69,17 @@ class BaselinePolicy(Policy):
             action, compute, None if log_probs is None else log_probs.astype(np.float32)
         )
 
-    def observe(self, *outcome: Any) -> None:
+    def observe(
+        self,
+        action: Any,
+        observation: Any,
+        reward: npt.NDArray[np.float64],
+        terminated: BoolArray,
+        truncated: BoolArray,
+        info: Mapping[str, Any],
+    ) -> None:
         """Tell the player."""
-        self.player.observe(*outcome)
+        self.player.observe(action, observation, reward, terminated, truncated, info)
 
     def save(self, directory: Path) -> None:
         """Write which baseline of which spaces it is."""

@@ -121,4 +121,6 @@ def load_episodes(path: str | os.PathLike[str]) -> list[Episode]:
 def _episode(number: int, scalars: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Episode:
     mine = {n.partition(".")[2]: value for n, value in arrays.items() if n.startswith(f"{number}.")}
     labels = {n.partition(".")[2]: value for n, value in mine.items() if n.startswith("labels.")}
-    return Episode(**scalars, **{name: mine.get(name) for name in _ARRAYS}, labels=labels)
+    present: dict[str, Any] = {name: mine[name] for name in ("reward", "action", "compute")}
+    present |= {name: mine.get(name) for name in ("gated", "target_log_prob", "action_log_prob")}
+    return Episode(**scalars, **present, labels=labels)

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from gymnasium.spaces import Discrete
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode
 
-from tropism.agents.contract import BoolArray, Decision, Policy, Task
+from tropism.agents.contract import BoolArray, Policy, Task
 from tropism.agents.episodes import Episode, hash_actions, load_episodes, save_episodes
 from tropism.agents.gates import ComputePrice, Gate, RandomGate, TokenBucket
-from tropism.errors import AgentContractError, UnsupportedTaskError
+from tropism.agents.recording import (
+    checked_action,
+    hidden_keys,
+    merge_info,
+    stack_rows,
+    step_row,
+    to_episode,
+    visible,
+)
+from tropism.errors import UnsupportedTaskError
 
 __all__ = [
     "ComputePrice",
@@ -99,7 +107,7 @@ class _Evaluation:
     def __init__(
         self,
         policy: Policy,
-        env: VectorEnv,
+        env: Any,  # a VectorEnv; Gymnasium's own annotation of reset() knows no list of seeds
         seeds: list[int],
         privileged: bool = False,
         gate: Gate | None = None,
@@ -111,9 +119,7 @@ class _Evaluation:
         self.policy, self.env, self.gate = policy, env, gate
         self.seeds, self.lanes = seeds, env.num_envs
         self.labels = tuple(env.metadata.get("labels", ()))
-        self.hidden = frozenset(
-            () if privileged else (*self.labels, *(f"_{k}" for k in self.labels))
-        )
+        self.hidden = hidden_keys(env, privileged)
         self.horizon = getattr(env.spec, "max_episode_steps", None)
         self.turn = list(range(self.lanes))  # which of the seeds each lane plays
         self.next_turn = self.lanes
@@ -137,41 +143,39 @@ class _Evaluation:
     def step(self) -> float:
         """One decision in every lane; returns the seconds the policy took."""
         imposed = self.gate.impose(self.lanes) if self.gate else None
+        shown = visible(self.info, self.hidden)
         started = time.perf_counter()
-        decision = self.policy.act(self.observation, self._shown(self.info), imposed)
+        decision = self.policy.act(self.observation, shown, imposed)
         seconds = time.perf_counter() - started
         action = checked_action(decision, self.env)
         if self.gate:
             self.gate.charge(decision.compute)
         labels = {key: self.info[key] for key in self.labels if key in self.info}
         observation, reward, terminated, truncated, info = self.env.step(action)
-        shown = self._shown(info)
+        shown = visible(info, self.hidden)
         started = time.perf_counter()
         self.policy.observe(action, observation, reward, terminated, truncated, shown)
         seconds += time.perf_counter() - started
-        self.rows.append(_row(decision, action, labels, reward, seconds))
+        self.rows.append(
+            step_row(decision, action, labels, reward, seconds, self.env.single_action_space)
+        )
         self.observation, self.info = observation, info
         ended = np.asarray(terminated | truncated)
         if ended.any():
             self._finish(ended, terminated)
         return seconds
 
-    def _shown(self, info: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in info.items() if key not in self.hidden}
-
     def _finish(self, ended: BoolArray, terminated: BoolArray) -> None:
         """Close the episodes that ended, hand out the next seeds, and begin again in those lanes."""
-        columns: dict[
-            int, dict[str, npt.NDArray[Any]]
-        ] = {}  # [T, B] by first row, shared by lanes in step
-        for lane in np.flatnonzero(ended):
+        stacked: dict[int, dict[str, npt.NDArray[Any]]] = {}  # by first row: lanes in step share it
+        for lane in map(int, np.flatnonzero(ended)):
             turn, began = self.turn[lane], self.began[lane]
             if turn not in self.episodes:
-                if began not in columns:
-                    columns[began] = _stack(self.rows[began:])
-                mine = {name: column[:, lane] for name, column in columns[began].items()}
-                self.episodes[turn] = _episode(
-                    self.seeds[turn], mine, bool(terminated[lane]), self.lanes
+                if began not in stacked:
+                    stacked[began] = stack_rows(self.rows[began:])
+                columns = stacked[began]
+                self.episodes[turn] = to_episode(
+                    self.seeds[turn], columns, lane, bool(terminated[lane])
                 )
             if self.next_turn < len(self.seeds):
                 self.turn[lane] = self.next_turn
@@ -190,105 +194,16 @@ class _Evaluation:
         else:
             options = {"reset_mask": mask.copy()}
             self.observation, info = self.env.reset(seed=list(seeds), options=options)
-            self.info = _merge(self.info, info, mask)
+            self.info = merge_info(self.info, info, mask)
         self.policy.reset(mask.copy(), np.array(seeds, dtype=np.uint64))
         if self.gate:
-            for lane in np.flatnonzero(mask):
-                self.gate.begin(int(lane), seeds[lane])
+            for lane in map(int, np.flatnonzero(mask)):
+                self.gate.begin(lane, seeds[lane])
 
     def _played(self) -> float:
         """Episodes played so far, those under way by their share of the time limit."""
-        live = [
-            len(self.rows) - b
-            for t, b in zip(self.turn, self.began, strict=True)
-            if t not in self.episodes
-        ]
-        return len(self.episodes) + (sum(live) / self.horizon if self.horizon else 0.0)
-
-
-def checked_action(decision: Decision, env: VectorEnv) -> npt.NDArray[Any]:
-    """A copy of the decision's action, after a look at the shapes.
-
-    Raises:
-        tropism.errors.AgentContractError: naming the array, its shape and the expected one.
-    """
-    action, lanes = np.array(decision.action), env.num_envs
-    expected = {
-        "action": (action, env.action_space.shape),
-        "compute": (np.asarray(decision.compute), (lanes,)),
-    }
-    if decision.log_probs is not None and isinstance(env.single_action_space, Discrete):
-        n = int(env.single_action_space.n)
-        expected["log_probs"] = (np.asarray(decision.log_probs), (lanes, n))
-    for name, (array, shape) in expected.items():
-        if array.shape != shape:
-            raise AgentContractError(f"Decision.{name} must have shape {shape}, got {array.shape}")
-    return action
-
-
-def _row(
-    decision: Decision,
-    action: npt.NDArray[Any],
-    labels: Mapping[str, npt.NDArray[Any]],
-    reward: npt.NDArray[np.float64],
-    seconds: float,
-) -> dict[str, npt.NDArray[Any]]:
-    """Copies of what one step gives the episodes, lanes first."""
-    row = {
-        "action": action,
-        "reward": np.array(reward, np.float64),
-        "compute": np.array(decision.compute, np.int64),
-    }
-    if "mode" in decision.diagnostics:
-        row["gated"] = np.asarray(decision.diagnostics["mode"]) > 0
-    if decision.log_probs is not None:
-        lanes = np.arange(len(reward))
-        row["action_log_prob"] = decision.log_probs[lanes, action].astype(np.float32)
-        if "target" in labels:
-            row["target_log_prob"] = decision.log_probs[lanes, labels["target"]].astype(np.float32)
-    row["seconds"] = np.full(len(reward), seconds)
-    return row | {f"labels.{name}": np.array(value) for name, value in labels.items()}
-
-
-def _stack(rows: list[dict[str, npt.NDArray[Any]]]) -> dict[str, npt.NDArray[Any]]:
-    """Columns ``[T, B, ...]`` of what every row has."""
-    names = [name for name in rows[0] if all(name in row for row in rows)]
-    return {name: np.stack([row[name] for row in rows]) for name in names}
-
-
-def _episode(
-    seed: int, columns: dict[str, npt.NDArray[Any]], terminated: bool, lanes: int
-) -> Episode:
-    columns = {name: column.copy() for name, column in columns.items()}
-    return Episode(
-        seed=seed,
-        reward=columns["reward"],
-        action=columns["action"],
-        compute=columns["compute"],
-        gated=columns.get("gated"),
-        labels={
-            name.partition(".")[2]: column
-            for name, column in columns.items()
-            if name.startswith("labels.")
-        },
-        target_log_prob=columns.get("target_log_prob"),
-        action_log_prob=columns.get("action_log_prob"),
-        terminated=terminated,
-        lanes=lanes,
-        wall_us=float(columns["seconds"].mean()) * 1e6 / lanes,
-        action_hash=hash_actions(seed, columns["action"]),
-    )
-
-
-def _merge(old: Mapping[str, Any], new: Mapping[str, Any], mask: BoolArray) -> dict[str, Any]:
-    """Info of all lanes after a reset of those in ``mask``: the new values there, the old ones elsewhere."""
-    merged = dict(old)
-    for key, value in new.items():
-        if isinstance(value, Mapping):
-            merged[key] = _merge(old.get(key, {}), value, mask)
-        elif key in old:
-            merged[key] = np.array(old[key])
-            merged[key][mask] = value[mask]
-        else:
-            merged[key] = value
-    return merged
+        if not self.horizon:
+            return len(self.episodes)
+        live = [lane for lane in range(self.lanes) if self.turn[lane] not in self.episodes]
+        steps = sum(len(self.rows) - self.began[lane] for lane in live)
+        return len(self.episodes) + steps / self.horizon
