@@ -17,7 +17,6 @@ whenever their answer is less probable than not; in the other modes everyone jus
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from tropism.envs.core.baselines import Baseline
 from tropism.envs.core.uniform import UniformBaseline

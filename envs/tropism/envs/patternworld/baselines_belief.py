@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -68,8 +69,9 @@ class BeliefPlayer(Baseline):
         """Update the belief with the outcome of ``action``."""
         self.observer.update(action, observation, reward)
 
+    @abstractmethod
     def _answer(self, chances: FloatArray) -> IndexArray:
-        raise TypeError("a BeliefPlayer answers through its subclasses")
+        """The token to answer with, ``[B]``, given the predictive distribution ``[B, V]``."""
 
 
 class Ideal(BeliefPlayer):
@@ -149,4 +151,6 @@ class Oracle(Baseline):
         """Follow the token: the target, or the answer given in ``closed`` mode."""
         self._t += 1
         self._previous = self._token
-        self._token = np.asarray(action if self.params.feedback == "closed" else self._target, np.intp)
+        self._token = np.asarray(
+            action if self.params.feedback == "closed" else self._target, np.intp
+        )

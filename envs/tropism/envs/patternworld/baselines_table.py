@@ -6,6 +6,7 @@ token is out of sight: in ``probe`` mode they peek, in ``bandit`` mode they go o
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,7 +67,7 @@ class TokenPlayer(Baseline):
 
     def _begin(self, mask: npt.NDArray[np.bool_], seen: Seen) -> None:
         self.token = np.where(mask, seen.history[:, -1], self.token)
-        before = seen.history[:, -2]if self.params.history > 1 else self.token
+        before = seen.history[:, -2] if self.params.history > 1 else self.token
         before = np.where(before < self.params.vocabulary, before, self.token)
         self.previous = np.where(mask, before, self.previous)
         self.in_sight = self.in_sight | mask
@@ -93,7 +94,11 @@ class TokenPlayer(Baseline):
         """The token shown after the last answer; on Hop a question, and perhaps a listing, stand behind it."""
         if self.params.family != "hop":
             return history[:, -1]
-        before_listing = history[:, -ASKED - SYMBOLS] if self.params.history >= ASKED + SYMBOLS else self.params.vocabulary
+        before_listing = (
+            history[:, -ASKED - SYMBOLS]
+            if self.params.history >= ASKED + SYMBOLS
+            else self.params.vocabulary
+        )
         return np.where(listed(self._history, history), before_listing, history[:, -ASKED])
 
     def _move(self, action: IndexArray, target: IndexArray, history: npt.NDArray[np.int64]) -> None:
@@ -109,8 +114,9 @@ class TokenPlayer(Baseline):
         self.token = np.where(target < 0, own, target)
         self.in_sight = target >= 0
 
+    @abstractmethod
     def _answer(self, seen: Seen) -> IndexArray:
-        raise TypeError("a TokenPlayer answers through its subclasses")
+        """The token to answer with, ``[B]``."""
 
     def _learn(self, action: IndexArray, target: IndexArray, wrong: IndexArray) -> None:
         """Take note of the target, or of a token that it is not (-1 where unknown, each ``[B]``)."""
@@ -141,10 +147,18 @@ class SuccessorTable(TokenPlayer):
         self._table[mask] = self._default
 
     def _answer(self, seen: Seen) -> IndexArray:
-        self._key = seen.query_k if self._table.shape[1] > 1 else np.zeros_like(self.token), self.token
+        self._key = (
+            seen.query_k if self._table.shape[1] > 1 else np.zeros_like(self.token),
+            self.token,
+        )
         return self._table[self._lanes, *self._key]
 
-    def _learn(self, action: IndexArray, target: IndexArray, wrong: IndexArray) -> None:
+    def _learn(
+        self,
+        action: IndexArray,  # noqa: ARG002  target and wrong tell all
+        target: IndexArray,
+        wrong: IndexArray,
+    ) -> None:
         entry = np.where(target >= 0, target, (wrong + 1) % self.params.vocabulary)
         learned = self.in_sight & ((target >= 0) | (wrong >= 0))
         old = self._table[self._lanes, *self._key]

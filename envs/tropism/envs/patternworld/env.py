@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from tropism.envs.core.baselines import Baseline
 from tropism.envs.core.random import Key
 from tropism.envs.core.single import ReferenceEnv, check_options, discrete_action, need_reset
+from tropism.envs.patternworld.baselines import baseline_names, make_baseline
 from tropism.envs.patternworld.observation import LABELS, action_space, observation_space, option_ranges
 from tropism.envs.patternworld.params import make_params
 from tropism.envs.patternworld.reference import make_reference
@@ -25,6 +27,7 @@ class PatternWorldEnv(ReferenceEnv):
     def __init__(self, render_mode: str | None = None, tier: str = "Switch", **overrides: Any) -> None:
         super().__init__(render_mode)
         self.params = make_params(tier, **overrides)
+        self.baselines = baseline_names(self.params)
         self.observation_space = observation_space(self.params)
         self.action_space = action_space(self.params)
         self.reference = make_reference(self.params)
@@ -54,6 +57,10 @@ class PatternWorldEnv(ReferenceEnv):
         reward, shown = self.reference.step(action)
         self._show(shown)
         return self._observe(action, reward), reward, False, False, self._labels()
+
+    def make_baseline(self, name: str, num_lanes: int) -> Baseline:
+        """The baseline ``name`` for ``num_lanes`` lanes (:mod:`tropism.envs.patternworld.baselines`)."""
+        return make_baseline(name, self.params, num_lanes)
 
     def _show(self, shown: tuple[int, ...]) -> None:
         end = self._end

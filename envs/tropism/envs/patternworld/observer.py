@@ -20,7 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tropism.envs.patternworld.observation import Seen, num_rules, read
-from tropism.envs.patternworld.observer_law import FloatArray, IndexArray, Law, count_arrangements
+from tropism.envs.patternworld.observer_law import (
+    FloatArray,
+    IndexArray,
+    count_arrangements,
+    num_ages,
+)
 from tropism.envs.patternworld.params import Params
 from tropism.envs.patternworld.rules import library
 from tropism.errors import OptionError
@@ -41,7 +46,7 @@ def num_states(params: Params) -> int:
     states = count_arrangements(params) * (params.active_rules or library(params).num_rules)
     if hidden_tokens(params):
         states *= params.vocabulary ** (2 if params.family == "order2" else 1)
-    return states * Law(params).ages
+    return states * num_ages(params)
 
 
 def not_computable(params: Params) -> str | None:
@@ -51,7 +56,7 @@ def not_computable(params: Params) -> str | None:
         return None
     kinds = ["rule in use"]
     kinds += ["set of active rules"] if params.active_rules else []
-    kinds += ["age of the rule"] if Law(params).ages > 1 else []
+    kinds += ["age of the rule"] if num_ages(params) > 1 else []
     kinds += ["masked token"] if hidden_tokens(params) else []
     return (
         f"the exact belief ({' × '.join(kinds)}) has {states:,} states a lane, "

@@ -55,6 +55,12 @@ def prior(params: Params) -> FloatArray:
     return np.full(slots.shape, 1.0 / slots.size)
 
 
+def num_ages(params: Params) -> int:
+    """Ages of a rule that a belief must tell apart: none where a known hazard of 1 makes the age known."""
+    floor, hazard = params.dwell
+    return 1 if hazard == 1.0 else floor + 1
+
+
 class Law:
     """How a belief moves from one answer to the next.
 
@@ -68,7 +74,7 @@ class Law:
 
     def __init__(self, params: Params) -> None:
         self._floor, self._hazard = params.dwell
-        self.ages = 1 if self._hazard == 1.0 else self._floor + 1
+        self.ages = num_ages(params)
         self._cyclic = params.schedule == "cyclic"
         rules = library(params)
         alias = rules.successors is not None and not params.active_rules and not self._cyclic
