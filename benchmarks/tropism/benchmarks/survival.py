@@ -1,8 +1,8 @@
 """Kaplan–Meier survival curve and restricted mean, for lags that may be cut short.
 
-An agent that has not recovered from a switch when the next one comes has a lag of which only a lower
-bound is known: it is right-censored. Dropping such switches, or counting them as recovered there,
-makes slow agents look fast, so lags are averaged over the Kaplan–Meier curve.
+An agent that has not recovered from a switch when the next one comes has a lag of which only a
+lower bound is known: it is right-censored. Dropping such switches, or counting them as recovered
+there, makes slow agents look fast, so lags are averaged over the Kaplan–Meier curve.
 """
 
 from __future__ import annotations
