@@ -1,0 +1,113 @@
+"""``tropism evaluate``: play a trained run, or an agent that needs no training, and print every metric."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tropism.benchmarks.commands.training import train_run
+
+if TYPE_CHECKING:
+    from tropism.agents.contract import Task
+    from tropism.agents.episodes import Episode
+
+
+@click.command()
+@click.argument("player", metavar="RUN|AGENT")
+@click.argument("env_id", metavar="[ID]", required=False)
+@click.option("--episodes", default=10, show_default=True, help="Episodes, seeds 10000, 10001, ...")
+@click.option("--metric", "names", multiple=True, help="Only this metric; may be repeated.")
+@click.option("--set", "options", multiple=True, metavar="KEY=VALUE", help="Option of the agent.")
+@click.option("--env", "env_options", multiple=True, metavar="KEY=VALUE", help="Of the environment.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def evaluate(
+    player: str,
+    env_id: str | None,
+    episodes: int,
+    names: tuple[str, ...],
+    options: tuple[str, ...],
+    env_options: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Evaluate a run directory, or an agent (untrained) on the environment ID.
+
+    The ideal observer and the random player play the same seeds where the environment offers them, so
+    that the metrics that compare with them can be told.
+    """
+    from tropism.benchmarks.commands.options import known_task, pairs
+    from tropism.benchmarks.metrics import METRICS, find_metric
+    from tropism.benchmarks.references import play_references
+    from tropism.benchmarks.suites import FIRST_TEST_SEED
+    from tropism.errors import OptionError
+
+    if episodes < 1:
+        raise OptionError(f"episodes must be >= 1, got {episodes}")
+    metrics = [find_metric(name) for name in names] or list(METRICS.values())
+    config = _run_config(player, env_id, pairs(options, "--set"), pairs(env_options, "--env"))
+    task = known_task(config["env_id"], config["env_options"])
+    seeds = tuple(range(FIRST_TEST_SEED, FIRST_TEST_SEED + episodes))
+    played = _play(config, task, seeds)
+    references = play_references(task, seeds)
+    values = {metric.name: metric(played, references) for metric in metrics}
+    _show(config, played, values, as_json)
+
+
+def _run_config(
+    player: str, env_id: str | None, options: dict[str, Any], env_options: dict[str, Any]
+) -> dict[str, Any]:
+    """The configuration of a run directory, or of an untrained agent."""
+    from tropism.agents.artifacts import read_json
+    from tropism.errors import OptionError
+
+    if Path(player).is_dir():
+        if env_id or options or env_options:
+            raise OptionError(f"{player} is a run: it brings its own environment and options")
+        return read_json(Path(player) / "config.json") | {"folder": player}
+    if env_id is None:
+        raise OptionError(f"{player!r} is no run directory; to play an agent, name an environment too")
+    return {
+        "agent": player,
+        "options": options,
+        "env_id": env_id,
+        "env_options": env_options,
+        "env_steps": 0,
+        "seed": 0,
+    }
+
+
+def _play(config: dict[str, Any], task: Task, seeds: tuple[int, ...]) -> list[Episode]:
+    """The episodes of the policy in its run directory, or of a fresh one."""
+    from tropism.agents import evaluate as play
+    from tropism.agents.plugins import default_host
+    from tropism.agents.progress import progress
+
+    config = dict(config)
+    privileged = default_host().agent_class(config["agent"]).privileged
+    with tempfile.TemporaryDirectory() as scratch:
+        policy = train_run(config, task, Path(config.pop("folder", scratch)))
+        with progress(len(seeds), "episodes") as update:
+            return play(policy, task, seeds, privileged=privileged, progress=update)
+
+
+def _show(
+    config: dict[str, Any], played: list[Episode], values: dict[str, float], as_json: bool
+) -> None:
+    """Print the metrics that apply."""
+    from tropism.benchmarks.metrics import METRICS
+
+    told = {name: value for name, value in values.items() if not math.isnan(value)}
+    if as_json:
+        scores = [episode.score for episode in played]
+        hashes = [episode.action_hash for episode in played]
+        about = {"agent": config["agent"], "env_id": config["env_id"]}
+        body = {**about, "metrics": told, "scores": scores, "action_hashes": hashes}
+        click.echo(json.dumps(body, indent=1))
+        return
+    click.echo(f"{config['agent']} on {config['env_id']}, {len(played)} episodes")
+    for name, value in told.items():
+        click.echo(f"  {name:<14} {value:>10.4g}  {METRICS[name].unit}")

@@ -1,0 +1,185 @@
+"""Suites: which agents play which tasks, with what budget and which seeds.  Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tropism.agents.contract import Task
+from tropism.errors import OptionError, UnknownNameError
+
+FIRST_TEST_SEED = 10_000
+"""Evaluation seeds begin here; training seeds end here (PatternWorld protocol)."""
+
+
+@dataclass(frozen=True)
+class Player:
+    """An agent as it enters a suite.
+
+    Attributes:
+        agent: The registered name of the agent.
+        env_steps: Training budget; 0 for agents that do not learn before they play.
+        config: Options laid over the agent's defaults; JSON values.
+        label: The name on the board; the agent's own by default.
+    """
+
+    agent: str
+    env_steps: int = 0
+    config: Mapping[str, Any] = field(default_factory=dict)
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the board calls this player."""
+        return self.label or self.agent
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One task of a suite and who plays it.
+
+    Attributes:
+        task: The environment and its seeds.
+        players: Who plays.
+        tags: What the task asks for.
+        block: Episodes averaged into one sample of a score.  Where an episode is one right or wrong
+            answer, an interquartile mean of single episodes would round to all or nothing.
+    """
+
+    task: Task
+    players: tuple[Player, ...]
+    tags: tuple[str, ...] = ()
+    block: int = 1
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named selection of entries.
+
+    Attributes:
+        name: What users type.
+        summary: One line for the listing.
+        entries: Tasks and their players.
+        train_seeds: How many times a learner is trained, with the seeds 0, 1, ...  A player without a
+            training budget is the same every time and plays once.
+        episodes: Samples of each trained policy, with the evaluation seeds 10 000, 10 001, ...: one
+            episode each, or one block of episodes.
+    """
+
+    name: str
+    summary: str
+    entries: tuple[Entry, ...]
+    train_seeds: int
+    episodes: int
+
+    def eval_seeds(self, entry: Entry) -> tuple[int, ...]:
+        """The seeds of the evaluation episodes on a task."""
+        return tuple(range(FIRST_TEST_SEED, FIRST_TEST_SEED + self.episodes * entry.block))
+
+    def select(self, agents: tuple[str, ...] = (), train_seeds: int | None = None) -> Suite:
+        """The suite with some players only, or another number of training seeds.
+
+        Args:
+            agents: Names on the board; ``()`` keeps all.  An agent that is not in the suite joins every
+                task, with the largest training budget found there.
+            train_seeds: Replaces the suite's own number; at least 1.
+        """
+        if train_seeds is not None and train_seeds < 1:
+            raise OptionError(f"seeds must be >= 1, got {train_seeds}")
+        entries = (
+            tuple(_chosen(entry, agents) for entry in self.entries) if agents else self.entries
+        )
+        return replace(self, entries=entries, train_seeds=train_seeds or self.train_seeds)
+
+
+def _chosen(entry: Entry, agents: tuple[str, ...]) -> Entry:
+    """The players of ``entry`` named in ``agents``, newcomers, and always the references."""
+    known = {player.name: player for player in entry.players}
+    budget = max(player.env_steps for player in entry.players)
+    wanted = [known.get(name, Player(name, budget)) for name in agents]
+    references = [known[name] for name in REFERENCES if name in known and name not in agents]
+    return replace(entry, players=(*references, *wanted))
+
+
+REFERENCES = ("random", "ideal", "oracle")
+"""Players that fix the scale of a task: 0 of the normalised score, and 1 (the ideal where there is one)."""
+
+NAIVE = tuple(
+    map(
+        Player,
+        ("random", "last-difference", "table", "cusum", "two-mode", "map", "ideal", "oracle"),
+    )
+)
+"""Players that need no training, on a PatternWorld task."""
+
+
+def _pattern_world(tier: str, players: tuple[Player, ...], **kwargs: Any) -> Entry:
+    feedback = kwargs.get("feedback", "reveal")
+    return Entry(Task(f"tropism/PatternWorld-{tier}-v0", kwargs), players, ("adaptation", feedback))
+
+
+def _sanity(capability: str, players: tuple[Player, ...]) -> Entry:
+    players = (Player("random"), Player("oracle"), *players)
+    task = Task(f"tropism/Sanity-{capability}-v0")
+    return Entry(task, players, ("sanity", capability.lower()), block=16)
+
+
+_DEMO = (*map(Player, ("random", "table", "cusum", "two-mode", "ideal")), Player("ppo", 40_000))
+_LEARNERS = (Player("ppo", 200_000), Player("recurrent-ppo", 200_000))
+_TIERS = ("Seed", "Switch", "Affine", "Noisy", "Fast", "Order2", "Heldout", "Recur", "Alias", "Hop")
+
+QUICK = Suite(
+    "quick",
+    "four PatternWorld tiers and a memory check: what `make demo` runs",
+    (
+        *(_pattern_world(tier, _DEMO) for tier in ("Switch", "Affine", "Noisy", "Fast")),
+        _sanity(
+            "Memory", (Player("random"), Player("ppo", 20_000), Player("recurrent-ppo", 20_000))
+        ),
+    ),
+    train_seeds=3,
+    episodes=8,
+)
+
+PATTERNWORLD = Suite(
+    "patternworld",
+    "all ten tiers, the protocol of the environment: 5 training seeds, 20 episodes",
+    tuple(_pattern_world(tier, (*NAIVE, *_LEARNERS)) for tier in _TIERS),
+    train_seeds=5,
+    episodes=20,
+)
+
+FULL = Suite(
+    "full",
+    "every tier, the other feedback modes on three of them, and every sanity check; ten training seeds",
+    (
+        *PATTERNWORLD.entries,
+        *(
+            _pattern_world(tier, (Player("random"), Player("ideal"), *_LEARNERS), feedback=feedback)
+            for tier in ("Switch", "Affine", "Noisy")
+            for feedback in ("bandit", "probe", "closed")
+        ),
+        *(
+            _sanity(name, (Player("heuristic"), Player("ppo", 50_000)))
+            for name in ("Credit", "Stochastic", "Continuous", "Dict", "MultiDiscrete")
+        ),
+        _sanity("Memory", (Player("heuristic"), *_LEARNERS)),
+    ),
+    train_seeds=10,
+    episodes=20,
+)
+
+SUITES: dict[str, Suite] = {suite.name: suite for suite in (QUICK, PATTERNWORLD, FULL)}
+"""Every suite by name."""
+
+
+def find_suite(name: str) -> Suite:
+    """The suite called ``name``.
+
+    Raises:
+        UnknownNameError: If there is none; the nearest names are suggested.
+    """
+    if name not in SUITES:
+        raise UnknownNameError("suite", name, SUITES)
+    return SUITES[name]
