@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from gymnasium.spaces import Discrete
@@ -68,9 +68,8 @@ def config_is_frozen(subject: Subject, task: Task) -> None:  # noqa: ARG001
     _require(
         isinstance(config_class, type) and is_dataclass(config_class), "Config must be a dataclass"
     )
-    _require(
-        config_class.__dataclass_params__.frozen, "Config must be frozen: @dataclass(frozen=True)"
-    )
+    frozen = cast(Any, config_class).__dataclass_params__.frozen
+    _require(frozen, "Config must be frozen: @dataclass(frozen=True)")
     try:
         config = config_class()
     except TypeError as error:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import sys
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -105,3 +106,15 @@ def describe(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"SyntaxError: {error.filename}:{error.lineno} {error.msg}"
     return f"{type(error).__name__}: {error}"
+
+
+def trace_before(hook: str, implementations: Any, arguments: Any) -> None:
+    """Tell on stderr which plugins a hook call goes to."""
+    names = ", ".join(implementation.plugin_name for implementation in implementations) or "nobody"
+    sys.stderr.write(f"hook {hook}({', '.join(arguments)}) -> {names}\n")
+
+
+def trace_after(outcome: Any, hook: str, implementations: Any, arguments: Any) -> None:  # noqa: ARG001
+    """Tell on stderr what came of it."""
+    if implementations:
+        sys.stderr.write(f"hook {hook} gave {outcome.exception or outcome.get_result()!r}\n")

@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import os
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -29,6 +28,8 @@ from tropism.agents.plugin_info import (
     PluginWarning,
     describe,
     resolve_agent,
+    trace_after,
+    trace_before,
     unmet_requirement,
 )
 from tropism.errors import PluginError, UnknownNameError
@@ -143,11 +144,11 @@ class PluginHost:
     def _load(self) -> None:
         if self._loaded:
             return
-        self._loaded = True
-        if self._environ.get("TROPISM_TRACE_PLUGINS") == "1":
-            self._manager.add_hookcall_monitoring(_trace_before, _trace_after)
         found = self._found()
         wanted = self._wanted({point.name for point in found})
+        self._loaded = True
+        if self._environ.get("TROPISM_TRACE_PLUGINS") == "1":
+            self._manager.add_hookcall_monitoring(trace_before, trace_after)
         self._load_one(BUILTIN, None)
         for point in found:
             self._load_one(point, wanted)
@@ -255,13 +256,3 @@ class _IsolatedHooks:
 def default_host() -> PluginHost:
     """The host of this process, over the installed plugins."""
     return PluginHost()
-
-
-def _trace_before(hook: str, implementations: Any, arguments: Any) -> None:
-    names = ", ".join(implementation.plugin_name for implementation in implementations) or "nobody"
-    sys.stderr.write(f"hook {hook}({', '.join(arguments)}) -> {names}\n")
-
-
-def _trace_after(outcome: Any, hook: str, implementations: Any, arguments: Any) -> None:  # noqa: ARG001
-    if implementations:
-        sys.stderr.write(f"hook {hook} gave {outcome.exception or outcome.get_result()!r}\n")
