@@ -82,7 +82,7 @@ def test_proofs_verify_against_checkpoints(ledger, path):
 def test_verify_reports_what_it_covered(ledger):
     ledger.publish()
     report = ledger.verify(checkpoints=[ledger.checkpoint(3)])
-    assert (report.size, report.checkpoints, report.signed) == (8, 2, 0)
+    assert (report.size, report.checkpoints, report.signatures) == (8, 2, 0)
 
 
 def test_append_continues_the_numbers(ledger):

@@ -114,7 +114,7 @@ def test_a_published_signature_verifies(ledger, key_path):
     published = ledger.publish(key_path)
     assert parse_checkpoint(ledger.checkpoint_path.read_text(encoding="utf-8")) == published
     report = ledger.verify(public_key=signing.verifier_key(signing.load_key(key_path)))
-    assert (report.checkpoints, report.signed) == (1, 1)
+    assert (report.checkpoints, report.signatures) == (1, 1)
 
 
 def test_a_checkpoint_edited_after_signing_is_seen(ledger, key_path):

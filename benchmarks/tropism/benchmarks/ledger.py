@@ -29,13 +29,13 @@ class Report:
         size: Entries read again from disk, every link and sequence number checked.
         root: Merkle root over them, 64 hex digits.
         checkpoints: Checkpoints that the entries agree with, the published one included.
-        signed: Of those, how many carry a valid signature of the public key given.
+        signatures: Of those, how many carry a valid signature of the public key given.
     """
 
     size: int
     root: str
     checkpoints: int
-    signed: int
+    signatures: int
 
 
 class Ledger:
