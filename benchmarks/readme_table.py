@@ -1,0 +1,131 @@
+"""Write the README's table of environments from the registry and the recorded measurements.
+
+``--check`` writes nothing, and fails if the README differs or an environment was not measured.  The numbers
+come from ``benchmarks/measure_environments.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+from gymnasium import spaces
+
+import tropism.envs  # noqa: F401  registers the ids
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+RESULTS = ROOT / "benchmarks/results/environments.json"
+PICTURES = "docs/_static/environments"
+BEGIN, END = "<!-- table:begin -->", "<!-- table:end -->"
+
+CHANGES = {
+    "PatternWorld-Seed": "3 rules take turns every 30 steps",
+    "PatternWorld-Switch": "3 rules, switched at random, once in 30 steps on average",
+    "PatternWorld-Affine": "8 rules *ax + b* mod 97, once in 40 steps",
+    "PatternWorld-Noisy": "Affine, and every tenth token is noise",
+    "PatternWorld-Fast": "Affine, once in 8 steps",
+    "PatternWorld-Order2": "8 rules of the last two tokens, once in 40 steps",
+    "PatternWorld-Heldout": "rules never met in training, new at each switch",
+    "PatternWorld-Recur": "4 of 32 rules, which come back after long gaps",
+    "PatternWorld-Alias": "the new rule agrees with the old one for 8 steps",
+    "PatternWorld-Hop": "a random permutation, to be applied *k* times",
+    "Sanity-Memory": "nothing; asks for memory",
+    "Sanity-Credit": "nothing; asks for credit over many steps",
+    "Sanity-Stochastic": "nothing; asks for a stochastic policy",
+    "Sanity-Continuous": "nothing; asks for continuous actions",
+    "Sanity-Dict": "nothing; asks to combine parts of a dictionary",
+    "Sanity-MultiDiscrete": "nothing; asks for several choices at once",
+}
+"""What changes under the agent, by id without namespace and version."""
+
+
+def short(space: spaces.Space[Any]) -> str:
+    """A space in a word or two."""
+    if isinstance(space, spaces.Dict):
+        return "Dict(" + ", ".join(space) + ")"
+    if isinstance(space, spaces.Box):
+        return f"Box{space.shape}".replace(",)", ")")
+    if isinstance(space, spaces.MultiDiscrete):
+        return f"MultiDiscrete({', '.join(map(str, space.nvec))})"
+    return str(space)
+
+
+def score(scores: dict[str, dict[str, float]], *names: str) -> str:
+    """The first of ``names`` that was measured, oracles marked as such."""
+    for name in names:
+        if name in scores:
+            return f"{scores[name]['mean']:.4g}" + (" (oracle)" if name == "oracle" else "")
+    return "–"
+
+
+def row(env_id: str, measured: dict[str, Any]) -> str:
+    """One line of the table."""
+    name = env_id.split("/")[1]
+    env = gym.make(env_id)
+    observation, action = short(env.observation_space), short(env.action_space)
+    env.close()
+    picture = f'<img src="{PICTURES}/{name}.png" width="120" alt="{name}">'
+    scores = measured["scores"]
+    cells = (
+        picture if (ROOT / PICTURES / f"{name}.png").exists() else "",
+        f"`{env_id}`",
+        f"{observation} → {action}",
+        CHANGES[name.rsplit("-", 1)[0]],
+        score(scores, "random"),
+        score(scores, "heuristic"),
+        score(scores, "ideal", "oracle"),
+        f"{measured['single'] / 1e3:.0f} k",
+        f"{measured['vector'] / 1e6:.2g} M",
+    )
+    return "| " + " | ".join(cells) + " |"
+
+
+def is_sanity(env_id: str) -> bool:
+    """Whether nothing changes under the agent; those come last."""
+    return env_id.startswith("tropism/Sanity-")
+
+
+def table() -> str:
+    """The whole region between the markers."""
+    record = json.loads(RESULTS.read_text(encoding="utf-8"))
+    measured = record["environments"]
+    ids = sorted((name for name in gym.registry if name.startswith("tropism/")), key=is_sanity)
+    missing = sorted(set(ids) ^ set(measured))
+    if missing:
+        sys.exit(
+            f"{', '.join(missing)}: not in both registry and {RESULTS.name}; run measure_environments.py"
+        )
+    first, stop = record["seeds"]
+    head = (
+        "| | id | observation → action | what changes | random | heuristic | ideal | steps/s | "
+        f"steps/s, {record['lanes']} lanes |"
+    )
+    note = (
+        f"Scores are mean returns over {stop - first} episodes. Speeds: `gym.make` and `gym.make_vec` with random actions, default "
+        f"wrappers and auto-reset, {record['machine']}. Both by `{record['command']}`."
+    )
+    return "\n".join(
+        [head, "|---" * 9 + "|", *(row(env_id, measured[env_id]) for env_id in ids), "", note]
+    )
+
+
+def main() -> None:
+    """Write the region, or compare it."""
+    text = README.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    fresh = f"{before}{BEGIN}\n{table()}\n{END}{after}"
+    if "--check" not in sys.argv[1:]:
+        README.write_text(fresh, encoding="utf-8")
+    elif fresh != text:
+        sys.exit(
+            "README.md: the table of environments is stale; run: python benchmarks/readme_table.py"
+        )
+
+
+if __name__ == "__main__":
+    main()
