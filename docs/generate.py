@@ -102,7 +102,7 @@ def commands(
 def command_page() -> str:
     """The reference of the ``tropism`` command, from its own help texts, without what plugins add."""
     os.environ["TROPISM_PLUGINS"] = ""
-    from tropism.benchmarks.cli import main as command
+    from tropism.benchmarks.cli import cli as command
 
     parts = ["# The command\n"]
     for path, text in commands(command, "tropism"):

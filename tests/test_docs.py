@@ -9,7 +9,7 @@ import gymnasium as gym
 import pytest
 
 import tropism.envs
-from tropism.benchmarks.cli import main as command
+from tropism.benchmarks.cli import cli as command
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
