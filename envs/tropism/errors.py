@@ -49,3 +49,7 @@ class ArtifactError(TropismError, RuntimeError):
 
 class AgentContractError(TropismError, AssertionError):
     """An agent breaks the contract; raised by the conformance suite."""
+
+
+class ConformanceError(TropismError, AssertionError):
+    """An environment breaks Gymnasium's or Tropism's rules; raised by ``tropism.envs.core.conformance.check``."""

@@ -15,7 +15,7 @@ from tropism.envs.sanity.players import Player
 
 DIALS = (2, 3, 5)
 """Positions of each dial."""
-_FIRST = np.array([0, 2, 5])
+_FIRST: npt.NDArray[np.int64] = np.array([0, 2, 5])
 """Index of the first lamp of each dial."""
 
 
@@ -93,7 +93,7 @@ class MultiDiscreteEnv(SanityEnv):
 
     def _see(self) -> npt.NDArray[np.float32]:
         lamps = np.zeros(sum(DIALS), np.float32)
-        lamps[_FIRST + self.wanted] = 1.0
+        lamps[_FIRST + np.array(self.wanted)] = 1.0
         return lamps
 
     def _picture(self) -> npt.NDArray[np.int64]:
