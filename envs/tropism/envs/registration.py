@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium
+from gymnasium.error import DependencyNotInstalled
+
+from tropism.errors import UnknownNameError
 
 _SANITY = "tropism.envs.sanity"
 SANITY: tuple[tuple[str, str, int | None, float], ...] = (
@@ -53,3 +58,28 @@ def register_all() -> None:
                 vector_entry_point=f"{_PATTERNWORLD}.vector:make_vector",
                 kwargs={"tier": tier},
             )
+
+
+def make_functional(env_id: str, **kwargs: Any) -> Any:
+    """Return the JAX face of an id and its parameters: pure functions, safe under jit, vmap and scan.
+
+    Args:
+        env_id: an id with a kernel.
+        kwargs: as for ``gym.make``.
+
+    Raises:
+        UnknownNameError: if the id has no functional face; near names are suggested.
+        gymnasium.error.DependencyNotInstalled: without JAX.
+    """
+    faces = {f"tropism/PatternWorld-{tier}-v0": tier for tier, _ in PATTERNWORLD}
+    if env_id not in faces:
+        raise UnknownNameError("environment with a functional face", env_id, faces)
+    try:
+        from tropism.envs.patternworld.functional import make_functional as make
+
+        return make(faces[env_id], **kwargs)
+    except ModuleNotFoundError as error:
+        if error.name != "jax":
+            raise
+        message = 'JAX is not installed; the functional face needs it: pip install "tropism[jax]"'
+        raise DependencyNotInstalled(message) from error

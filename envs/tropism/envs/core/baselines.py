@@ -29,7 +29,7 @@ class Baseline(ABC):
     def __init__(self, num_lanes: int) -> None:
         self.num_lanes = num_lanes
 
-    def reset(self, mask: npt.NDArray[np.bool_], seeds: npt.NDArray[np.uint64]) -> None:
+    def reset(self, mask: npt.NDArray[np.bool_], seeds: npt.NDArray[np.uint64]) -> None:  # noqa: B027  optional
         """Begin an episode in the lanes of ``mask`` (``bool[B]``); ``seeds`` (``uint64[B]``) are their randomness."""
 
     @abstractmethod
@@ -38,7 +38,7 @@ class Baseline(ABC):
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64] | None]:
         """Actions ``[B, ...]`` and, for discrete actions, log-probabilities ``float64[B, n]`` (else ``None``)."""
 
-    def observe(
+    def observe(  # noqa: B027  optional
         self,
         action: npt.NDArray[Any],
         observation: Any,

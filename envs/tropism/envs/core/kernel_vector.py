@@ -65,7 +65,10 @@ class KernelVectorEnv(LaneVectorEnv):
 
     def _overrides(self, options: Mapping[str, Any]) -> dict[str, npt.NDArray[np.int32]]:
         """Reset options as int32[B], -1 where unset."""
-        return {name: np.broadcast_to(np.int32(value), (self.num_envs,)) for name, value in options.items()}
+        return {
+            name: np.broadcast_to(np.int32(value), (self.num_envs,))
+            for name, value in options.items()
+        }
 
     def _restart(self, lanes: BoolArray, options: Mapping[str, Any]) -> None:
         overrides = self._overrides(options)
@@ -99,7 +102,9 @@ class KernelVectorEnv(LaneVectorEnv):
 
     def _labels(self) -> dict[str, npt.NDArray[Any]]:
         if not self._jax:
-            return {name: np.array(array) for name, array in self._kernel.labels(self._state).items()}
+            return {
+                name: np.array(array) for name, array in self._kernel.labels(self._state).items()
+            }
         return self._to_numpy(self._labelled(self._state))
 
     def _to_numpy(self, value: Any) -> Any:

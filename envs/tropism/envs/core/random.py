@@ -93,13 +93,13 @@ class Hash:
         return x ^ (x >> u(16))
 
     def episode_key(self, key: Any, episode: Any) -> Any:
-        """Array form of :func:`episode_key`: ``uint32[..., 2]`` and integers ``[...]`` to ``uint32[..., 2]``."""
+        """Array form of :func:`episode_key`: ``key`` uint32[..., 2], ``episode`` integers [...]."""
         u = self._u
         k0 = self.mix(key[..., 0] + episode.astype(u) * u(GOLDEN))
         return self.xp.stack([k0, self.mix(key[..., 1] ^ k0)], axis=-1)
 
     def bits(self, key: Any, counter: Any, stream: int) -> Any:
-        """Array form of :func:`bits`: ``counter`` is an integer array that broadcasts with ``key[..., 0]``."""
+        """Array form of :func:`bits`; ``counter``, integers, broadcasts with ``key[..., 0]``."""
         u = self._u
         offset = u((stream * STREAM_STEP) & MASK)
         word = self.mix(key[..., 0] + (counter.astype(u) * u(GOLDEN) + offset))

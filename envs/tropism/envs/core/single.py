@@ -11,6 +11,7 @@ import gymnasium
 import numpy as np
 from gymnasium.error import InvalidAction, ResetNeeded
 
+from tropism.envs.core.baselines import Baseline
 from tropism.envs.core.random import Key, seed_key
 from tropism.errors import OptionError, UnknownNameError
 
@@ -53,12 +54,22 @@ class ReferenceEnv(gymnasium.Env[Any, Any]):
         return self._begin(self._episode_key, self._episode, options or {})
 
     @abstractmethod
-    def _begin(self, key: Key, episode: int, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def _begin(
+        self, key: Key, episode: int, options: Mapping[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
         """Observation and info of the first step of ``episode``."""
 
-    def make_baseline(self, name: str, num_lanes: int) -> Any:
-        """The baseline ``name`` for ``num_lanes`` lanes (:class:`tropism.envs.core.baselines.Baseline`)."""
-        raise UnknownNameError(f"baseline of {type(self).__name__}", name, ())
+    def make_baseline(self, name: str, num_lanes: int) -> Baseline:
+        """The baseline ``name`` for ``num_lanes`` lanes; this class knows ``random``, subclasses more.
+
+        Raises:
+            UnknownNameError: for a name not in :attr:`baselines`.
+        """
+        if name != "random":
+            raise UnknownNameError(f"baseline of {type(self).__name__}", name, self.baselines)
+        from tropism.envs.core.uniform import UniformBaseline
+
+        return UniformBaseline(num_lanes, self.action_space)
 
 
 def discrete_action(action: Any, n: int) -> int:
@@ -85,7 +96,9 @@ def need_reset(when: str) -> ResetNeeded:
     return ResetNeeded(f"step() was called {when}: call reset() first")
 
 
-def check_options(options: Mapping[str, Any], ranges: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+def check_options(
+    options: Mapping[str, Any], ranges: Mapping[str, tuple[int, int]]
+) -> dict[str, int]:
     """Reset options as ints, each within its inclusive range.
 
     Raises:
@@ -97,7 +110,13 @@ def check_options(options: Mapping[str, Any], ranges: Mapping[str, tuple[int, in
         if name not in ranges:
             raise UnknownNameError("reset option", name, ranges)
         low, high = ranges[name]
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
-            raise OptionError(f"reset option {name!r} must be an integer in [{low}, {high}], got {value!r}")
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, np.integer))
+            or not low <= value <= high
+        ):
+            raise OptionError(
+                f"reset option {name!r} must be an integer in [{low}, {high}], got {value!r}"
+            )
         checked[name] = int(value)
     return checked

@@ -89,7 +89,10 @@ class LaneVectorEnv(VectorEnv[Any, Any, Any]):
         return tuple(self._seeds)
 
     def reset(  # type: ignore[override]
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
     ) -> tuple[Any, dict[str, Any]]:
         """Reset all lanes, or those of ``options["reset_mask"]`` (``bool[B]``).
 
@@ -101,7 +104,9 @@ class LaneVectorEnv(VectorEnv[Any, Any, Any]):
         lanes, options = self._reset_lanes(dict(options or {}))
         self._seed(lanes, self._lane_seeds(seed))
         self._restart(lanes, options)
-        self._ended = np.zeros(self.num_envs, np.bool_) if self._ended is None else self._ended & ~lanes
+        self._ended = (
+            np.zeros(self.num_envs, np.bool_) if self._ended is None else self._ended & ~lanes
+        )
         return self._observe(), _info(self._labels(), lanes)
 
     def step(
@@ -113,9 +118,12 @@ class LaneVectorEnv(VectorEnv[Any, Any, Any]):
         actions = self._check_actions(actions)
         restart = self._ended if self._ended.any() else None
         if restart is not None and self._autoreset is AutoresetMode.DISABLED:
-            raise need_reset(f"in lanes {np.flatnonzero(restart).tolist()}, whose episodes have ended")
+            raise need_reset(
+                f"in lanes {np.flatnonzero(restart).tolist()}, whose episodes have ended"
+            )
         if restart is not None and restart.all():
-            reward, terminated, truncated = (np.zeros(self.num_envs, kind) for kind in (np.float64, np.bool_, np.bool_))
+            reward = np.zeros(self.num_envs)
+            terminated, truncated = np.zeros((2, self.num_envs), np.bool_)
         else:
             reward, terminated, truncated = self._advance(actions)
         if restart is not None:  # NEXT_STEP: this step of those lanes is their reset
@@ -153,7 +161,9 @@ class LaneVectorEnv(VectorEnv[Any, Any, Any]):
         if isinstance(seed, (int, np.integer)):
             return [int(seed) + lane for lane in range(self.num_envs)]
         if len(seed) != self.num_envs:
-            raise ValueError(f"seed must have one entry for each of the {self.num_envs} lanes, got {len(seed)}")
+            raise ValueError(
+                f"seed must have one entry for each of the {self.num_envs} lanes, got {len(seed)}"
+            )
         return seed
 
     def _seed(self, lanes: BoolArray, seeds: Sequence[int | None]) -> None:
@@ -163,7 +173,11 @@ class LaneVectorEnv(VectorEnv[Any, Any, Any]):
             if seed is None and self._episodes[lane] >= 0:
                 self._episodes[lane] += 1
                 continue
-            fresh = int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) if seed is None else int(seed)
+            fresh = (
+                int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+                if seed is None
+                else int(seed)
+            )
             self._seeds[lane], self._keys[lane], self._episodes[lane] = fresh, seed_key(fresh), 0
 
     def _next_episode(self, lanes: BoolArray) -> None:

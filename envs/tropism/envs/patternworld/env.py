@@ -11,7 +11,12 @@ from tropism.envs.core.baselines import Baseline
 from tropism.envs.core.random import Key
 from tropism.envs.core.single import ReferenceEnv, check_options, discrete_action, need_reset
 from tropism.envs.patternworld.baselines import baseline_names, make_baseline
-from tropism.envs.patternworld.observation import LABELS, action_space, observation_space, option_ranges
+from tropism.envs.patternworld.observation import (
+    LABELS,
+    action_space,
+    observation_space,
+    option_ranges,
+)
 from tropism.envs.patternworld.params import make_params
 from tropism.envs.patternworld.reference import make_reference
 
@@ -20,11 +25,93 @@ _ROOM = 4096
 
 
 class PatternWorldEnv(ReferenceEnv):
-    """DOCSTRING."""
+    """Predict the next token while the rule that makes the tokens changes without notice.
+
+    ## Description
+    A hidden rule turns the last token into the next one; the agent is asked, at every step, which token comes
+    next.  Now and then the rule is replaced by another, unannounced.  Nothing else happens: what is measured is
+    how soon an agent notices and how little the change costs it, against an exact ideal observer.
+
+    | Tier | Rules | Switches | What makes it hard |
+    |---|---|---|---|
+    | Seed | x + 1, 2 x, x ± 1 by parity, on 100 tokens | every 30 steps, in turn | the origin's schedule, fully predictable |
+    | Switch | the same | probability 1/30 a step | the moment of the switch |
+    | Affine | 8 maps a x + b modulo 97 | 1/40 | more rules, each a permutation |
+    | Noisy | as Affine | 1/40 | one token in ten is random: change or noise? |
+    | Fast | as Affine | 1/8 | little time to profit from what was learned |
+    | Order2 | 8 maps a x + b y + c modulo 97 | 1/40 | the rule reads two tokens |
+    | Heldout | 4,619 affine maps, disjoint from the training split | 1/40 | rules never met before |
+    | Recur | 4 of 32 affine maps an episode | 1/60 | old rules return: is relearning cheaper? |
+    | Alias | 6 orders of 4 blocks of 24 tokens | 1/40 | old and new rule agree for at least 8 steps |
+    | Hop | a permutation of 8 symbols, shown once | 1/10 | answer is k hops away, k from 1 to 8 |
+
+    A new rule always differs from the old one.  Provenance: PatternWorld of the Omni-Zero project (its
+    ``sim.py``): the Seed tier keeps its rules and schedule, the others are Tropism's.
+
+    ## Action Space
+    `Discrete(V)`: the next token.
+
+    | Num | Action |
+    |---|---|
+    | 0 … V-1 | answer with that token |
+    | V | PEEK: look at the answer (only with `feedback="probe"`) |
+
+    ## Observation Space
+    A dictionary, or with `flat=True` the same numbers in one `Box(float32)` of shape `(H + 3,)`, in this order:
+
+    | Key | Space | Meaning | Min | Max | Unit |
+    |---|---|---|---|---|---|
+    | `history` | `MultiDiscrete([V + 1] * H)` | last H tokens, oldest first | 0 | V (blank or masked) | token |
+    | `prev_action` | `Discrete(A + 1)` | the last action | 0 | A (none yet) | action |
+    | `prev_reward` | `Box(-1, 1, (1,))` | its reward | -1 | 1 | reward |
+    | `query_k` | `Discrete(9)` | hops asked for; 0 except on Hop | 0 | 8 | hops |
+
+    On Hop the history holds the permutation (its 8 images in order) once, when it begins to hold, and then each
+    answer and the symbol asked about, which comes last.
+
+    ## Rewards
+    1 for a right answer, 0 for a wrong one, so that return / steps is accuracy.  Seed keeps the origin's -0.1 for
+    a wrong answer, and a PEEK costs 0.2; both are rounded to float32, so that every face returns the same bits.
+
+    ## Starting State
+    The first token is uniform (1 to 9 on Seed), the first rule uniform (x + 1 on Seed).
+
+    ## Episode End
+    Never terminates.  Truncated after 1000 steps.
+
+    ## Arguments
+    | Name | Default | Meaning |
+    |---|---|---|
+    | `flat` | `False` | one float32 vector instead of a dictionary |
+    | `feedback` | `"reveal"` | what is shown of the answer: `reveal` (the token), `bandit` (the reward only), `probe` (the token after a PEEK), `closed` (the agent's own answer becomes the token) |
+    | `schedule` | by tier | `geometric`, `periodic`, `minimum-dwell` or `cyclic` |
+    | `hazard` | by tier | probability of a switch a step, in [0.001, 1] |
+    | `period` | 30 | steps between switches of `periodic` and `cyclic` |
+    | `min_dwell` | 10 | least duration of a rule in `minimum-dwell`, steps |
+    | `noise` | by tier | probability of a random token, in [0, 0.9] |
+    | `history` | 64 | tokens shown, H |
+    | `library` | 0 | number of the rule library: another number, other rules |
+    | `num_rules`, `active_rules`, `split`, `agreement` | by tier | see `Params` |
+
+    ## Reset Options
+    `reset(options={"token": x, "rule": r, "dwell": n, "previous_token": y})` fixes the first token, the first rule
+    (an index into the library; on Hop the lexicographic number of the permutation), the steps until the first
+    switch, and on Order2 the token before the first.  In a vector each value may be an array, one entry a lane.
+
+    ## Info
+    Labels that describe the regime which will judge the next answer: `rule`, `switched`, `since_switch`,
+    `required_compute` (k on Hop, else 1), `target` (the right answer, noise included) and `stale_target` (what the
+    rule before would answer, -1 if there was none).  `HideLabels` removes them.
+
+    ## Version History
+    * v0: first version.
+    """
 
     metadata = {"render_modes": ["rgb_array", "ansi", "human"], "render_fps": 8, "labels": LABELS}  # noqa: RUF012
 
-    def __init__(self, render_mode: str | None = None, tier: str = "Switch", **overrides: Any) -> None:
+    def __init__(
+        self, render_mode: str | None = None, tier: str = "Switch", **overrides: Any
+    ) -> None:
         super().__init__(render_mode)
         self.params = make_params(tier, **overrides)
         self.baselines = baseline_names(self.params)
@@ -33,13 +120,19 @@ class PatternWorldEnv(ReferenceEnv):
         self.reference = make_reference(self.params)
         self._num_actions = self.params.num_actions
         self._running = False
-        self._flat, self._h, self._pad = self.params.flat, self.params.history, self.params.vocabulary
+        self._flat, self._h, self._pad = (
+            self.params.flat,
+            self.params.history,
+            self.params.vocabulary,
+        )
         dtype = np.float32 if self._flat else np.int64
         self._tokens = np.empty(self._h + _ROOM + 16, dtype)
 
     # -- Gymnasium ------------------------------------------------------------------------------------------
 
-    def _begin(self, key: Key, episode: int, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def _begin(
+        self, key: Key, episode: int, options: Mapping[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
         checked = check_options(options, option_ranges(self.params))
         shown = self.reference.reset(key, episode, checked)
         self._end = self._h

@@ -8,23 +8,20 @@ look-ups and comparisons, so both namespaces give the bits of ``reference.py``; 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import factorial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tropism.envs.core.random import Hash
-from tropism.envs.patternworld.params import SYMBOLS, Params
-from tropism.envs.patternworld.permutations import array_hop, array_rank, array_unrank
+from tropism.envs.patternworld.params import Params
+from tropism.envs.patternworld.permutations import pick
 from tropism.envs.patternworld.rules import (
     DWELL,
     NOISE,
     NOISE_TOKEN,
-    QUERY,
     RULE,
     SHUFFLE,
     SHUFFLE_STEP,
-    SYMBOL,
     TOKEN,
     dwell_thresholds,
     library,
@@ -64,11 +61,12 @@ class Kernel:
         self.xp, self.params = xp, params
         self.hash = Hash(xp)
         self.integer = xp.int64 if xp is np else xp.int32
-        self._hop = params.family == "hop"
-        self._rules = None if self._hop else library(params)
-        self._num_rules = factorial(SYMBOLS) if self._rules is None else self._rules.num_rules
         self._thresholds = dwell_thresholds(params)
         self._rewards = np.array([*params.rewards, 0.0], np.float64 if xp is np else np.float32)
+        self._load_rules()
+
+    def _load_rules(self) -> None:
+        self._rules = library(self.params)
 
     # -- an episode -----------------------------------------------------------------------------------------
 
@@ -88,7 +86,7 @@ class Kernel:
             action=zero + self.params.num_actions, outcome=zero + 3,
         )  # fmt: skip
         state = self._first_rule(state, forced.get("rule"))
-        state = state._replace(next_switch=_choose(xp, forced.get("dwell"), self._draw_dwell(state)))
+        state = state._replace(next_switch=choose(xp, forced.get("dwell"), self._draw_dwell(state)))
         return self._first_tokens(state, forced)
 
     def step(self, state: State, action: Any) -> State:
@@ -103,7 +101,9 @@ class Kernel:
         outcome = xp.where(peeked, 2, (action == state.target) * 1).astype(xp.int32)
         t = state.t + 1
         switched = t == state.next_switch
-        state = state._replace(t=t, previous=state.token, token=answer, action=action, outcome=outcome)
+        state = state._replace(
+            t=t, previous=state.token, token=answer, action=action, outcome=outcome
+        )
         state = self._switch(state, switched)
         state = state._replace(switched=switched, since=xp.where(switched, 0, state.since + 1))
         return self._ask(state, [shown[..., None]])
@@ -135,66 +135,52 @@ class Kernel:
 
     def labels(self, state: State) -> dict[str, Any]:
         """The hidden truth about ``state``, for ``info``."""
-        compute = state.query if self._hop else state.query + 1
         numbers = {
             "rule": state.rule,
             "since_switch": state.since,
-            "required_compute": compute,
+            "required_compute": self.xp.maximum(state.query, 1),
             "target": state.target,
             "stale_target": state.stale_target,
         }
-        return {"switched": state.switched} | {k: v.astype(self.integer) for k, v in numbers.items()}
+        return {"switched": state.switched} | {
+            k: v.astype(self.integer) for k, v in numbers.items()
+        }
 
     # -- tokens ---------------------------------------------------------------------------------------------
 
     def _first_tokens(self, state: State, forced: Mapping[str, Any]) -> State:
-        if self._hop:
-            return self._ask(state, [], forced.get("token"))
         low, high = self.params.first_token or (0, self.params.vocabulary - 1)
         first, before = (
-            low + self.hash.below(self.hash.bits(state.draw, state.t + n, TOKEN), high - low + 1) for n in (0, 1)
+            low + self.hash.below(self.hash.bits(state.draw, state.t + n, TOKEN), high - low + 1)
+            for n in (0, 1)
         )
-        token = _choose(self.xp, forced.get("token"), first)
-        previous = _choose(self.xp, forced.get("previous_token"), before)
+        token = choose(self.xp, forced.get("token"), first)
+        previous = choose(self.xp, forced.get("previous_token"), before)
         state = state._replace(token=token, previous=previous)
-        second_order = self._rules is not None and self._rules.context == "previous"
-        return self._ask(state, [x[..., None] for x in ((previous, token) if second_order else (token,))])
+        shown = (previous, token) if self._rules.context == "previous" else (token,)
+        return self._ask(state, [tokens[..., None] for tokens in shown])
 
-    def _ask(self, state: State, shown: list[Any], forced: Any = None) -> State:
+    def _ask(self, state: State, shown: list[Any]) -> State:
         """Fix the next target and show what the agent sees of the last answer."""
-        if self._hop:
-            return self._ask_hop(state, shown, forced)
         xp, word = self.xp, self.hash.bits
         target = self._follow(state.rule, state)
-        stale = xp.where(state.stale_rule < 0, -1, self._follow(xp.maximum(state.stale_rule, 0), state))
+        stale = xp.where(
+            state.stale_rule < 0, -1, self._follow(xp.maximum(state.stale_rule, 0), state)
+        )
         if self.params.noise:
             noisy = word(state.draw, state.t, NOISE) < xp.uint32(int(self.params.noise * 2**32))
             drawn = self.hash.below(word(state.draw, state.t, NOISE_TOKEN), self.params.vocabulary)
             target = xp.where(noisy, drawn, target)
-        return state._replace(target=target, stale_target=stale, history=self._push(state.history, shown))
+        return state._replace(
+            target=target, stale_target=stale, history=self._push(state.history, shown)
+        )
 
     def _follow(self, rule: Any, state: State) -> Any:
         rules = self._rules
-        assert rules is not None  # every family but hop has a library
         _, contexts, vocabulary = rules.table.shape
         context = {"phase": state.t & 1, "previous": state.previous, "none": 0}[rules.context]
-        return self._look_up(rules.table.reshape(-1), (rule * contexts + context) * vocabulary + state.token)
-
-    def _ask_hop(self, state: State, shown: list[Any], forced: Any) -> State:
-        xp, hashed = self.xp, self.hash
-        drawn = hashed.below(hashed.bits(state.draw, state.t, SYMBOL), SYMBOLS)
-        token = _choose(xp, forced, drawn)
-        query = 1 + hashed.below(hashed.bits(state.draw, state.t, QUERY), SYMBOLS)
-        stale = xp.where(state.stale_rule < 0, -1, array_hop(xp, state.stale_active, token, query))
-        listing = self._push(state.history, [*shown, state.active, token[..., None]])
-        plain = self._push(state.history, [*shown, token[..., None]])
-        new = (state.switched | (state.t == 0))[..., None]
-        return state._replace(
-            token=token,
-            query=query,
-            target=array_hop(xp, state.active, token, query),
-            stale_target=stale,
-            history=xp.where(new, listing, plain),
+        return self._look_up(
+            rules.table.reshape(-1), (rule * contexts + context) * vocabulary + state.token
         )
 
     def _push(self, history: Any, shown: list[Any]) -> Any:
@@ -223,19 +209,16 @@ class Kernel:
 
     def _first_rule(self, state: State, forced: Any) -> State:
         xp = self.xp
-        if self._hop:
-            active = self._shuffle(state, SYMBOLS, SYMBOLS)
-            if forced is not None:
-                active = xp.where((forced >= 0)[..., None], array_unrank(xp, xp.maximum(forced, 0)), active)
-            return state._replace(active=active, stale_active=active, rule=array_rank(xp, active))
         if self.params.active_rules:
-            active = self._shuffle(state, self._num_rules, self.params.active_rules)
-            first = _choose(xp, forced, active[..., 0])
+            active = self._shuffle(state, self._rules.num_rules, self.params.active_rules)
+            first = choose(xp, forced, active[..., 0])
             # The forced rule comes first; where it was in use already, the two change places.
             rest = xp.where(active[..., 1:] == first[..., None], active[..., :1], active[..., 1:])
             return state._replace(active=xp.concatenate([first[..., None], rest], -1), rule=first)
-        drawn = self.hash.below(self.hash.bits(state.draw, state.regime, RULE), self._num_rules)
-        return state._replace(rule=_choose(xp, forced, drawn * (self.params.schedule != "cyclic")))
+        drawn = self.hash.below(
+            self.hash.bits(state.draw, state.regime, RULE), self._rules.num_rules
+        )
+        return state._replace(rule=choose(xp, forced, drawn * (self.params.schedule != "cyclic")))
 
     def _switch(self, state: State, switched: Any) -> State:
         """Where ``switched``, take the next regime."""
@@ -255,21 +238,17 @@ class Kernel:
 
     def _next_rule(self, state: State, word: Any) -> State:
         xp, rules = self.xp, self._rules
-        if rules is None:
-            fresh = self._shuffle(state, SYMBOLS, SYMBOLS)
-            same = (fresh == state.active).all(-1)[..., None]
-            swapped = xp.concatenate([fresh[..., 1:2], fresh[..., :1], fresh[..., 2:]], -1)
-            fresh = xp.where(same, swapped, fresh)
-            return state._replace(active=fresh, stale_active=state.active, rule=array_rank(xp, fresh))
         if self.params.active_rules:
             slot = self._other(state.slot, self.params.active_rules, word)
-            return state._replace(slot=slot, rule=xp.take_along_axis(state.active, slot[..., None], -1)[..., 0])
+            return state._replace(slot=slot, rule=pick(xp, state.active, slot))
         if rules.successors is not None and rules.num_successors is not None:
             place = state.rule * self.params.vocabulary + state.token
-            pick = self.hash.below(word, self._look_up(rules.num_successors.reshape(-1), place))
+            nth = self.hash.below(word, self._look_up(rules.num_successors.reshape(-1), place))
             width = rules.successors.shape[-1]
-            return state._replace(rule=self._look_up(rules.successors.reshape(-1), place * width + pick))
-        return state._replace(rule=self._other(state.rule, self._num_rules, word))
+            return state._replace(
+                rule=self._look_up(rules.successors.reshape(-1), place * width + nth)
+            )
+        return state._replace(rule=self._other(state.rule, self._rules.num_rules, word))
 
     def _other(self, current: Any, n: int, word: Any) -> Any:
         """Another of ``n`` than ``current``: the next in turn, or any with equal chance."""
@@ -283,9 +262,9 @@ class Kernel:
         items = column + state.regime[..., None] * 0
         for i in range(picks):
             word = self.hash.bits(state.draw, state.regime * SHUFFLE_STEP + i, SHUFFLE)
-            j = i + self.hash.below(word, n - i)[..., None]
-            at_i, at_j = items[..., i : i + 1], xp.take_along_axis(items, j, -1)
-            items = xp.where(column == j, at_i, items)
+            j = i + self.hash.below(word, n - i)
+            at_i, at_j = items[..., i : i + 1], pick(xp, items, j)[..., None]
+            items = xp.where(column == j[..., None], at_i, items)
             items = xp.where(column == i, at_j, items)
         return items[..., :picks]
 
@@ -293,5 +272,6 @@ class Kernel:
         return self.xp.take(self.xp.asarray(table), index, mode="clip")
 
 
-def _choose(xp: Any, forced: Any, drawn: Any) -> Any:
+def choose(xp: Any, forced: Any, drawn: Any) -> Any:
+    """``forced`` where it is set (not -1), else ``drawn``."""
     return drawn if forced is None else xp.where(forced >= 0, forced, drawn)

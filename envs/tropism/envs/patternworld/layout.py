@@ -16,7 +16,14 @@ import numpy.typing as npt
 from tropism.envs.core.random import Hash
 from tropism.envs.patternworld.kernel import Kernel, State
 from tropism.envs.patternworld.params import Params
-from tropism.envs.patternworld.rules import DWELL, NOISE, NOISE_TOKEN, RULE, dwell_thresholds, library
+from tropism.envs.patternworld.rules import (
+    DWELL,
+    NOISE,
+    NOISE_TOKEN,
+    RULE,
+    dwell_thresholds,
+    library,
+)
 
 IntArray = npt.NDArray[np.int32]
 _FEW = 24
@@ -35,14 +42,21 @@ class Layout(NamedTuple):
     @classmethod
     def empty(cls, steps: int, n: int) -> Layout:
         """Room for ``steps`` answers of ``n`` lanes."""
-        kinds = ((np.bool_, steps + 1), (np.int32, steps + 1), (np.int32, steps + 1), (np.int32, steps + 2))
-        return cls(*(np.zeros((rows, n), kind) for kind, rows in kinds), np.zeros(n, np.int32))
+        return cls(
+            np.zeros((steps + 1, n), np.bool_),
+            np.zeros((steps + 1, n), np.int32),
+            np.zeros((steps + 1, n), np.int32),
+            np.zeros((steps + 2, n), np.int32),
+            np.zeros(n, np.int32),
+        )
 
 
 def can_lay_out(params: Params) -> bool:
     """Whether episodes of ``params`` are finite and independent of actions and of one another's tokens."""
     return (
-        params.feedback != "closed" and params.family not in ("alias", "hop") and params.max_episode_steps is not None
+        params.feedback != "closed"
+        and params.family not in ("alias", "hop")
+        and params.max_episode_steps is not None
     )
 
 
@@ -66,7 +80,9 @@ class Planner:
         self._listed: list[int] = self.flat.tolist()
         self._thresholds = dwell_thresholds(params)
 
-    def lay_out(self, key: Any, episode: Any, overrides: Mapping[str, Any], room: Layout | None = None) -> Layout:
+    def lay_out(
+        self, key: Any, episode: Any, overrides: Mapping[str, Any], room: Layout | None = None
+    ) -> Layout:
         """Episodes ``episode`` (int32[n]) of the lanes ``key`` (uint32[n, 2]), written into ``room`` if given."""
         start = self._kernel.reset(key, episode, overrides)
         plan = room or Layout.empty(self.steps, len(episode))
@@ -89,7 +105,9 @@ class Planner:
         plan.base[:] = 0
         plan.base[0] = base[0]
         plan.base[rows, lanes] = np.diff(base, axis=0)[inside, lanes]
-        for t in range(1, self.steps + 1):  # row by row: cumsum along the rows runs down columns, past the cache
+        for t in range(
+            1, self.steps + 1
+        ):  # row by row: cumsum along the rows runs down columns, past the cache
             np.add(plan.base[t - 1], plan.base[t], out=plan.base[t])
 
     def _draw_regimes(self, start: State) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:

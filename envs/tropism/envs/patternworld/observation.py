@@ -53,7 +53,9 @@ def read(observation: Any) -> Seen:
     """Take a batched observation apart, dictionary or flat."""
     if isinstance(observation, dict):
         reward = np.asarray(observation["prev_reward"])[..., 0]
-        return Seen(observation["history"], observation["prev_action"], reward, observation["query_k"])
+        return Seen(
+            observation["history"], observation["prev_action"], reward, observation["query_k"]
+        )
     tokens = observation.astype(np.int64)
     return Seen(tokens[..., :-3], tokens[..., -3], observation[..., -2], tokens[..., -1])
 

@@ -121,9 +121,13 @@ class Params:
                 f"got family={self.family!r}, schedule={self.schedule!r}"
             )
         if self.family == "hop" and (self.noise or self.schedule == "cyclic"):
-            raise OptionError("the Hop tier takes neither noise nor schedule='cyclic': its rules are drawn anew")
+            raise OptionError(
+                "the Hop tier takes neither noise nor schedule='cyclic': its rules are drawn anew"
+            )
         if self.family == "hop" and self.history < SYMBOLS + 1:
-            raise OptionError(f"history must be >= {SYMBOLS + 1} on the Hop tier, got {self.history}")
+            raise OptionError(
+                f"history must be >= {SYMBOLS + 1} on the Hop tier, got {self.history}"
+            )
         if self.family == "order2" and self.history < 2:
             raise OptionError(f"history must be >= 2 on the Order2 tier, got {self.history}")
 
@@ -147,7 +151,11 @@ class Params:
 
 TIERS: dict[str, Params] = {
     "Seed": Params(
-        "Seed", schedule="cyclic", period=30, first_token=(1, 9), reward_wrong=float(np.float32(-0.1))
+        "Seed",
+        schedule="cyclic",
+        period=30,
+        first_token=(1, 9),
+        reward_wrong=float(np.float32(-0.1)),
     ),
     "Switch": Params("Switch"),
     "Affine": Params("Affine", "affine", 97, hazard=1 / 40),

@@ -38,10 +38,16 @@ def _factorial_digits(number: int, n: int) -> list[int]:
     return digits
 
 
+def pick(xp: Any, items: Any, index: Any) -> Any:
+    """``items[..., index]`` of ``int32[..., n]`` by comparison: XLA runs this far faster than a gather."""
+    chosen = xp.arange(items.shape[-1], dtype=xp.int32) == index[..., None]
+    return xp.where(chosen, items, 0).sum(-1).astype(xp.int32)
+
+
 def array_hop(xp: Any, permutation: Any, symbol: Any, k: Any) -> Any:
     """Array form of :func:`hop`: ``permutation`` [..., 8], ``symbol`` and ``k`` (at most 8) [...]."""
     for n in range(SYMBOLS):
-        following = xp.take_along_axis(permutation, symbol[..., None], -1)[..., 0]
+        following = pick(xp, permutation, symbol)
         symbol = xp.where(n < k, following, symbol)
     return symbol
 

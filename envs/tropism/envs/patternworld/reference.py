@@ -61,7 +61,9 @@ class Reference:
         self._second_order = rules.context == "previous"
         self._num_rules = rules.num_rules
         self._successors = None if rules.successors is None else rules.successors.tolist()
-        self._num_successors = None if rules.num_successors is None else rules.num_successors.tolist()
+        self._num_successors = (
+            None if rules.num_successors is None else rules.num_successors.tolist()
+        )
 
     # -- an episode -----------------------------------------------------------------------------------------
 
@@ -111,7 +113,9 @@ class Reference:
         """Fix the next target; return what is shown beside the last answer (nothing, but on Hop)."""
         context = self.t & 1 if self._phased else self.previous if self._second_order else 0
         self.target = self._table[self.rule][context][self.token]
-        self.stale_target = -1 if self.stale_rule < 0 else self._table[self.stale_rule][context][self.token]
+        self.stale_target = (
+            -1 if self.stale_rule < 0 else self._table[self.stale_rule][context][self.token]
+        )
         if self._noise and bits(self._key, self.t, NOISE) < self._noise:
             self.target = below(bits(self._key, self.t, NOISE_TOKEN), self.params.vocabulary)
         return ()
@@ -128,7 +132,10 @@ class Reference:
         if self.params.active_rules:
             self._active = self._shuffle(self._num_rules, self.params.active_rules)
             if forced is not None:
-                self._active = [forced, *(self._active[0] if r == forced else r for r in self._active[1:])]
+                self._active = [
+                    forced,
+                    *(self._active[0] if r == forced else r for r in self._active[1:]),
+                ]
             self._slot = 0
             self.rule = self._active[0]
         elif forced is not None:
@@ -193,7 +200,9 @@ class HopReference(Reference):
         self.token = drawn if forced is None else forced
         self.query = 1 + below(bits(self._key, self.t, QUERY), SYMBOLS)
         self.target = hop(self.permutation, self.token, self.query)
-        self.stale_target = hop(self.stale_permutation, self.token, self.query) if self.stale_permutation else -1
+        self.stale_target = (
+            hop(self.stale_permutation, self.token, self.query) if self.stale_permutation else -1
+        )
         return (*self.permutation, self.token) if self.switched else (self.token,)
 
 

@@ -11,12 +11,16 @@ from gymnasium.vector import AutoresetMode
 
 from tropism.envs.core.kernel_vector import KernelVectorEnv
 from tropism.envs.core.vector import BoolArray, LaneVectorEnv, discrete_actions
-from tropism.envs.patternworld.kernel import Kernel
+from tropism.envs.patternworld.kernel_hop import make_kernel
 from tropism.envs.patternworld.layout import Layout, Planner, can_lay_out
-from tropism.envs.patternworld.observation import LABELS, action_space, observation_space, option_ranges
+from tropism.envs.patternworld.observation import (
+    LABELS,
+    action_space,
+    observation_space,
+    option_ranges,
+)
 from tropism.envs.patternworld.params import Params, make_params
 from tropism.errors import OptionError, UnknownNameError
-
 
 _BLOCK = 64
 """Rows transposed at a time when an episode is laid out."""
@@ -54,9 +58,11 @@ class _PatternWorldLanes(LaneVectorEnv):
 class KernelPatternWorld(_PatternWorldLanes, KernelVectorEnv):
     """Lanes of the array kernel, in NumPy or JAX; serves every tier and mode."""
 
-    def __init__(self, num_envs: int, params: Params, autoreset_mode: AutoresetMode | str, backend: str) -> None:
+    def __init__(
+        self, num_envs: int, params: Params, autoreset_mode: AutoresetMode | str, backend: str
+    ) -> None:
         super().__init__(num_envs, params, autoreset_mode)
-        self._use(lambda xp: Kernel(xp, params), backend)
+        self._use(lambda xp: make_kernel(xp, params), backend)
 
 
 class LaidOutPatternWorld(_PatternWorldLanes):
@@ -75,7 +81,9 @@ class LaidOutPatternWorld(_PatternWorldLanes):
         span = 2 * rows + 1
         self._plan = Layout.empty(span - 1, num_envs)
         # Tokens as the agent is shown them; the history of a row ends at column row + h.
-        self._shown = np.full((num_envs, h + span), params.vocabulary, np.float32 if params.flat else np.int64)
+        self._shown = np.full(
+            (num_envs, h + span), params.vocabulary, np.float32 if params.flat else np.int64
+        )
         self._row = 0
         self._end_row = np.zeros(num_envs, np.int64)
         self._since = np.zeros(num_envs, np.int64)
@@ -88,8 +96,10 @@ class LaidOutPatternWorld(_PatternWorldLanes):
         every = bool(lanes.all())
         self._make_room(every)
         row, rows = self._row, self._planner.steps + 1
-        room = Layout(*(store[row : row + rows] for store in self._plan[:3]), *self._token_room(row, rows))
-        plan = self._planner.lay_out(self._keys[lanes], self._episodes[lanes], overrides, room if every else None)
+        room = self._room(row, rows)
+        plan = self._planner.lay_out(
+            self._keys[lanes], self._episodes[lanes], overrides, room if every else None
+        )
         where: Any = slice(None) if every else np.flatnonzero(lanes)
         if not every:
             for store, part in zip(room, plan, strict=True):
@@ -99,8 +109,16 @@ class LaidOutPatternWorld(_PatternWorldLanes):
         self._since[where], self._stale_base[where] = 0, self._planner.no_base
         self._action[where], self._reward[where] = self.params.num_actions, 0.0
 
-    def _token_room(self, row: int, rows: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        return self._plan.token[row : row + rows + 1], self._plan.previous
+    def _room(self, row: int, rows: int) -> Layout:
+        """Views of the stores from ``row`` on, for an episode of ``rows`` rows."""
+        plan, end = self._plan, row + rows
+        return Layout(
+            plan.switched[row:end],
+            plan.base[row:end],
+            plan.place[row:end],
+            plan.token[row : end + 1],
+            plan.previous,
+        )
 
     def _show(self, plan: Layout, where: Any) -> None:
         """Write what the agent will see: blanks before the first token, then the tokens (blank where masked)."""
@@ -113,7 +131,9 @@ class LaidOutPatternWorld(_PatternWorldLanes):
         if self._masks:
             shown[where, h:] = self.params.vocabulary
             return
-        for first in range(0, rows, _BLOCK):  # by blocks: a whole transposed copy would miss the cache
+        for first in range(
+            0, rows, _BLOCK
+        ):  # by blocks: a whole transposed copy would miss the cache
             block = plan.token[1 + first : 1 + min(first + _BLOCK, rows)]
             shown[where, h + first : h + first + len(block)] = block.T
 
@@ -130,7 +150,9 @@ class LaidOutPatternWorld(_PatternWorldLanes):
         self._end_row -= row
         self._row = 0
 
-    def _advance(self, actions: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], BoolArray, BoolArray]:
+    def _advance(
+        self, actions: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.float64], BoolArray, BoolArray]:
         row, target = self._row, self._plan.token[self._row + 1]
         outcome = (actions == target).view(np.int8)
         if self.params.feedback == "probe":
@@ -172,7 +194,9 @@ class LaidOutPatternWorld(_PatternWorldLanes):
             "since_switch": self._since.copy(),
             "required_compute": np.ones(self.num_envs, np.int64),
             "target": plan.token[row + 1].astype(np.int64),
-            "stale_target": self._planner.flat.take(self._stale_base + plan.place[row]).astype(np.int64),
+            "stale_target": self._planner.flat.take(self._stale_base + plan.place[row]).astype(
+                np.int64
+            ),
         }
 
 
@@ -197,7 +221,9 @@ def make_vector(
         overrides: fields of :class:`~tropism.envs.patternworld.params.Params`.
     """
     if render_mode is not None:
-        raise OptionError(f"render_mode must be None in a vector environment, got {render_mode!r}: use gym.make")
+        raise OptionError(
+            f"render_mode must be None in a vector environment, got {render_mode!r}: use gym.make"
+        )
     limit = None if max_episode_steps in (None, -1) else max_episode_steps
     params = make_params(tier, max_episode_steps=limit, **overrides)
     if backend == "numpy" and can_lay_out(params):
