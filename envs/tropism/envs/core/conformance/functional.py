@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -20,31 +21,34 @@ LIMIT = 23
 def functional_parity(case: Case) -> None:
     """``functional()`` under ``jit`` and ``vmap`` follows the lanes of the SAME_STEP vector environment.
 
-    Compared exactly: observations, rewards, flags and labels, auto-resets included.  JAX has 32-bit numbers by
-    default, so its arrays are first widened to the dtypes of the vector environment.
+    Compared exactly: observations, rewards, flags, labels and last observations, auto-resets included.  JAX has
+    32-bit numbers by default, so its arrays are first widened to the dtypes of the vector environment.
     """
-    if find_spec("jax") is None or not hasattr(case.make().unwrapped, "functional"):
+    env: Any = case.make().unwrapped
+    if find_spec("jax") is None or not hasattr(env, "functional"):
         return
     import jax
 
-    single: Any = case.make(max_episode_steps=LIMIT)
-    vector = case.make_sync(LANES, AutoresetMode.SAME_STEP, LIMIT)
-    functional = single.unwrapped.functional(max_episode_steps=LIMIT)
-    params = functional.default_params
+    functional = env.functional()
+    params = replace(functional.default_params, max_episode_steps=LIMIT)
     step = jax.jit(jax.vmap(lambda state, action: functional.step(None, state, action, params)))
     keys = np.array([seed_key(seed) for seed in range(LANES)], np.uint32)
     observation, state = jax.jit(jax.vmap(lambda key: functional.reset(key, params)))(keys)
+    vector = case.make_sync(LANES, AutoresetMode.SAME_STEP, LIMIT)
     expected, _ = vector.reset(seed=0)
     require_same(_as(observation, expected), expected, "functional reset")
     vector.action_space.seed(0)
     for t in range(STEPS):
         actions = vector.action_space.sample()
-        observation, state, reward, terminated, truncated, info = step(state, actions)
-        outcome = vector.step(actions)
-        labels = {name: outcome[4][name] for name in single.unwrapped.metadata.get("labels", ())}
-        expected = (*outcome[:4], labels)
-        found = (observation, reward, terminated, truncated, {name: info[name] for name in labels})
-        require_same(_as(found, expected), expected, f"functional step {t}")
+        observation, state, *rest, info = step(state, actions)
+        *outcome, expected_info = vector.step(actions)
+        labels = {name: expected_info[name] for name in env.metadata.get("labels", ())}
+        expected = (*outcome, labels)
+        require_same(_as((observation, *rest, info), expected), expected, f"functional step {t}")
+        for lane in np.flatnonzero(outcome[2] | outcome[3]):
+            last = expected_info["final_obs"][lane]
+            found = jax.tree.map(lambda part, lane=lane: part[lane], info["final_observation"])
+            require_same(_as(found, last), last, f"functional final observation of step {t}")
 
 
 def _as(value: Any, like: Any) -> Any:
@@ -53,8 +57,8 @@ def _as(value: Any, like: Any) -> Any:
         return {name: _as(value[name], part) for name, part in like.items()}
     if isinstance(like, tuple):
         return tuple(_as(v, part) for v, part in zip(value, like, strict=True))
-    array = np.asarray(value)
-    return array.astype(like.dtype, casting="safe" if array.dtype != like.dtype else "no")
+    array = np.asarray(value).astype(like.dtype, casting="safe")
+    return array if isinstance(like, np.ndarray) else array[()]
 
 
 FUNCTIONAL: dict[str, Callable[[Case], None]] = {functional_parity.__name__: functional_parity}
