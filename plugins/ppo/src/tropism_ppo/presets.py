@@ -104,18 +104,15 @@ def make_plan(config: PPOConfig, budget: Budget) -> Plan:
         budget: how many environment steps may be taken.
     """
     n_envs, n_steps, batch_size = config.n_envs or 1, config.n_steps or 1, config.batch_size or 1
-    lanes = min(
-        n_envs, max(1, budget.env_steps // 2)
-    )  # one transition's advantage has no deviation
-    wanted = lanes * n_steps
-    rollouts = -(-budget.env_steps // wanted)
-    steps = budget.env_steps // (rollouts * lanes) if rollouts else n_steps
+    lanes = max(1, min(n_envs, budget.env_steps // 2))
+    fewest = -(-2 // lanes)  # one transition alone has no deviation to normalise advantages by
+    steps = max(fewest, n_steps)
+    rollouts = max(1, -(-budget.env_steps // (lanes * steps)))
+    steps = max(fewest, budget.env_steps // (rollouts * lanes))
     batches = -(-lanes * steps // batch_size)
-    grain = batches // gcd(batches, lanes)
-    if steps >= grain:
+    grain = batches // gcd(batches, lanes)  # steps must be a multiple for batches of equal size
+    if lanes * (steps - steps % grain) >= 2 * batches:
         steps -= steps % grain
     else:
         batches = 1
-    if lanes * steps < 2:
-        rollouts = 0
-    return Plan(lanes, steps, max(2, lanes * steps // max(1, batches)), rollouts)
+    return Plan(lanes, steps, lanes * steps // batches, budget.env_steps // (lanes * steps))
