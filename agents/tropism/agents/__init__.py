@@ -39,7 +39,21 @@ _HOME = {
     "evaluate": "evaluate",
 }
 
-__all__ = [*_HOME, "hookimpl", "hookspec"]
+__all__ = [
+    "Agent",
+    "Budget",
+    "Decision",
+    "Episode",
+    "PluginHost",
+    "Policy",
+    "Run",
+    "Task",
+    "agent_conformance",
+    "default_host",
+    "evaluate",
+    "hookimpl",
+    "hookspec",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -102,11 +103,19 @@ def load_episodes(path: str | os.PathLike[str]) -> list[Episode]:
         tropism.errors.ArtifactError: if the file is missing, truncated or edited.
     """
     try:
-        with np.load(Path(path), allow_pickle=False) as file:
+        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         scalars = json.loads(str(arrays.pop("episodes")))
         episodes = [_episode(number, values, arrays) for number, values in enumerate(scalars)]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise ArtifactError(
             f"{path} is no readable episode file ({error}); play it again"
         ) from error

@@ -86,9 +86,15 @@ class Run(AbstractContextManager["Run"]):
             scalars: anything ``float`` takes.
         """
         values = {name: _finite(value) for name, value in scalars.items()}
-        row = json.dumps({"step": int(step), **values}) + "\n"
-        with self._metrics.open("ab") as file:
-            file.write(row.encode())
+        row = json.dumps({"step": int(step), "_start": self._starts, **values}) + "\n"
+        with self._metrics.open("ab", buffering=0) as file:
+            whole, rest = file.tell(), row.encode()
+            try:
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError:  # a full disk, say: leave no torn row behind
+                file.truncate(whole)
+                raise
 
     def metrics(self) -> list[dict[str, Any]]:
         """The rows logged so far; see :func:`read_metrics`."""
@@ -146,6 +152,7 @@ class Run(AbstractContextManager["Run"]):
             raise ArtifactError(
                 f"{self.directory / 'manifest.json'} lists no starts; restore it or remove the run"
             )
+        self._starts = len(starts)
         starts.append(manifest(seed=self.config.get("seed")))
         write_atomic(self.directory / "manifest.json", json.dumps({"starts": starts}, indent=1))
         if not started:  # last, so that a run killed on the way here simply begins again
@@ -179,7 +186,7 @@ class Run(AbstractContextManager["Run"]):
 
 
 def read_metrics(directory: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Rows of ``metrics.jsonl``, without those a resume went back behind.
+    """Rows of ``metrics.jsonl``; those that a resumed run logged again are given once, as logged last.
 
     Raises:
         tropism.errors.ArtifactError: if a line is damaged, naming it.
@@ -192,10 +199,10 @@ def read_metrics(directory: str | os.PathLike[str]) -> list[dict[str, Any]]:
             raise ArtifactError(
                 f"{path}: line {number} is damaged; restore the file or remove that line"
             )
-        while rows and rows[-1]["step"] > row["step"]:
+        while rows and rows[-1]["_start"] < row["_start"] and rows[-1]["step"] >= row["step"]:
             rows.pop()
         rows.append(row)
-    return rows
+    return [{name: value for name, value in row.items() if name != "_start"} for row in rows]
 
 
 def save_policy(policy: Policy, directory: str | os.PathLike[str]) -> Path:
@@ -227,7 +234,10 @@ def _row(line: bytes) -> dict[str, Any] | None:
         row = json.loads(line)
     except ValueError:
         return None
-    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
+    whole = isinstance(row, dict) and all(
+        isinstance(row.get(key), int) for key in ("step", "_start")
+    )
+    return row if whole else None
 
 
 def _cut_torn_row(path: Path) -> None:
