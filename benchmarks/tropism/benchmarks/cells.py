@@ -58,6 +58,11 @@ class Cell:
             raise ArtifactError(f"{dict(data)!r} describes no cell: {error}") from error
 
     @property
+    def cost(self) -> int:
+        """Environment steps to train plus a flat charge to evaluate: what the progress bar counts."""
+        return self.env_steps + 1000
+
+    @property
     def title(self) -> str:
         """A line for people."""
         return f"{self.label or self.agent} on {self.task.env_id}, training seed {self.train_seed}"

@@ -48,15 +48,17 @@ class Outcome:
 
 
 def shard(cells: Sequence[Cell], which: str) -> list[Cell]:
-    """Every n-th cell from the i-th on, for ``which`` = ``"i/n"`` with 1 <= i <= n.
+    """The cells whose number is i modulo n, for ``which`` = ``"i/n"`` with 0 <= i <= n.
+
+    Count shards from 0 (0/2, 1/2) or from 1 (1/2, 2/2): either way every cell is in exactly one.
 
     Raises:
         OptionError: If ``which`` is malformed.
     """
     first, _, count = which.partition("/")
-    if not (first.isdigit() and count.isdigit() and 1 <= int(first) <= int(count)):
-        raise OptionError(f"shard={which!r} must be i/n with 1 <= i <= n, for example 1/4")
-    return list(cells[int(first) - 1 :: int(count)])
+    if not (first.isdigit() and count.isdigit() and int(first) <= int(count) and int(count) >= 1):
+        raise OptionError(f"shard={which!r} must be i/n with 0 <= i <= n, for example 0/4")
+    return list(cells[int(first) % int(count) :: int(count)])
 
 
 def run_cells(

@@ -81,25 +81,27 @@ class Suite:
         """The suite with some players only, or another number of training seeds.
 
         Args:
-            agents: Names on the board; ``()`` keeps all.  An agent that is not in the suite joins every
-                task, with the largest training budget found there.
+            agents: Names on the board; ``()`` keeps all.  The references stay.  An agent that is not in
+                the suite joins every task, with the largest training budget found there.
             train_seeds: Replaces the suite's own number; at least 1.
+
+        Raises:
+            OptionError: If there are no training seeds.
         """
         if train_seeds is not None and train_seeds < 1:
             raise OptionError(f"seeds must be >= 1, got {train_seeds}")
         entries = (
-            tuple(_chosen(entry, agents) for entry in self.entries) if agents else self.entries
+            tuple(self._chosen(entry, agents) for entry in self.entries) if agents else self.entries
         )
         return replace(self, entries=entries, train_seeds=train_seeds or self.train_seeds)
 
-
-def _chosen(entry: Entry, agents: tuple[str, ...]) -> Entry:
-    """The players of ``entry`` named in ``agents``, newcomers, and always the references."""
-    known = {player.name: player for player in entry.players}
-    budget = max(player.env_steps for player in entry.players)
-    wanted = [known.get(name, Player(name, budget)) for name in agents]
-    references = [known[name] for name in REFERENCES if name in known and name not in agents]
-    return replace(entry, players=(*references, *wanted))
+    def _chosen(self, entry: Entry, agents: tuple[str, ...]) -> Entry:
+        """The references and wanted players of ``entry``, and the newcomers."""
+        listed = {player.name for other in self.entries for player in other.players}
+        kept = [player for player in entry.players if player.name in (*REFERENCES, *agents)]
+        budget = max(player.env_steps for player in entry.players)
+        newcomers = [_newcomer(name, budget) for name in agents if name not in listed]
+        return replace(entry, players=(*kept, *newcomers))
 
 
 REFERENCES = ("random", "ideal", "oracle")
@@ -112,6 +114,11 @@ NAIVE = tuple(
     )
 )
 """Players that need no training, on a PatternWorld task."""
+
+
+def _newcomer(name: str, budget: int) -> Player:
+    """A player for an agent that the suite does not list; the built-in ones have nothing to learn."""
+    return Player(name, 0 if name in {player.name for player in NAIVE} else budget)
 
 
 def _pattern_world(tier: str, players: tuple[Player, ...], **kwargs: Any) -> Entry:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @click.option("--episodes", default=10, show_default=True, help="Episodes, seeds 10000, 10001, ...")
 @click.option("--metric", "names", multiple=True, help="Only this metric; may be repeated.")
 @click.option("--set", "options", multiple=True, metavar="KEY=VALUE", help="Option of the agent.")
-@click.option("--env", "env_options", multiple=True, metavar="KEY=VALUE", help="Of the environment.")
+@click.option(
+    "--env", "env_options", multiple=True, metavar="KEY=VALUE", help="Of the environment."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def evaluate(
     player: str,
@@ -69,7 +71,9 @@ def _run_config(
             raise OptionError(f"{player} is a run: it brings its own environment and options")
         return read_json(Path(player) / "config.json") | {"folder": player}
     if env_id is None:
-        raise OptionError(f"{player!r} is no run directory; to play an agent, name an environment too")
+        raise OptionError(
+            f"{player!r} is no run directory; to play an agent, name an environment too"
+        )
     return {
         "agent": player,
         "options": options,

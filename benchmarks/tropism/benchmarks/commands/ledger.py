@@ -16,7 +16,9 @@ def ledger() -> None:
 
 @ledger.command()
 @click.argument("path", type=FILE)
-@click.option("--checkpoint", "checkpoints", type=FILE, multiple=True, help="One kept from earlier.")
+@click.option(
+    "--checkpoint", "checkpoints", type=FILE, multiple=True, help="One kept from earlier."
+)
 @click.option("--public-key", help="Verifier key that must have signed every checkpoint.")
 def verify(path: Path, checkpoints: tuple[Path, ...], public_key: str | None) -> None:
     """Check every entry and link of the ledger at PATH, and every checkpoint against it."""

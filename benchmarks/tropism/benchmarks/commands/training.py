@@ -14,11 +14,17 @@ POLICY = "policy"
 @click.command()
 @click.argument("agent")
 @click.argument("env_id", metavar="ID")
-@click.option("--steps", default=100_000, show_default=True, help="Environment steps to learn from.")
+@click.option(
+    "--steps", default=100_000, show_default=True, help="Environment steps to learn from."
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the agent.")
-@click.option("--out", type=click.Path(path_type=Path), help="Run directory  [runs/AGENT-ENV-SEED].")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Run directory  [runs/AGENT-ENV-SEED]."
+)
 @click.option("--set", "options", multiple=True, metavar="KEY=VALUE", help="Option of the agent.")
-@click.option("--env", "env_options", multiple=True, metavar="KEY=VALUE", help="Of the environment.")
+@click.option(
+    "--env", "env_options", multiple=True, metavar="KEY=VALUE", help="Of the environment."
+)
 def train(
     agent: str,
     env_id: str,

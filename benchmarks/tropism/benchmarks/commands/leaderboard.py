@@ -1,0 +1,142 @@
+"""``tropism leaderboard``: run a suite, show the board, write the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from tropism.benchmarks.board import Board
+    from tropism.benchmarks.cells import Cell
+    from tropism.benchmarks.engine import Outcome
+
+DIRECTORY = click.Path(path_type=Path)
+
+
+@click.group()
+def leaderboard() -> None:
+    """Train and evaluate agents on a suite, and compare them."""
+
+
+@leaderboard.command()
+@click.argument("suite")
+@click.option("--out", type=DIRECTORY, required=True, help="Directory of the results.")
+@click.option(
+    "--agents", default="", help="Only these, comma-separated; newcomers join every task."
+)
+@click.option("--shard", "which", metavar="I/N", help="Only every N-th cell, from the I-th on.")
+@click.option("--workers", type=int, help="Processes  [one a core].")
+@click.option("--seeds", type=int, help="Training seeds, instead of the suite's own number.")
+def run(
+    suite: str, out: Path, agents: str, which: str | None, workers: int | None, seeds: int | None
+) -> None:
+    """Run SUITE (quick, patternworld, full); finished cells are skipped, killed runs resume.
+
+    Shards can run on several machines into one shared directory, or into several whose cells/ are
+    copied together; the same command without --shard then completes the board and its ledger.
+    """
+    from tropism.benchmarks.board import read_board, write_suite
+    from tropism.benchmarks.cells import suite_cells
+    from tropism.benchmarks.engine import shard
+    from tropism.benchmarks.suites import find_suite
+
+    names = tuple(name.strip() for name in agents.split(",") if name.strip())
+    chosen = find_suite(suite).select(_known(names), seeds)
+    cells = suite_cells(chosen)
+    mine = shard(cells, which) if which else cells
+    write_suite(out, chosen.name, chosen.summary, cells)
+    failed = _run(mine, out, workers)
+    board = read_board(out)
+    if which and len(board.results) < board.total:
+        click.echo(f"{len(board.results)} of {board.total} cells are finished in {out}")
+    else:
+        _record(board)
+        _print(board)
+    if failed:
+        click.echo(f"{failed} cells failed; the same command tries them again", err=True)
+        raise click.exceptions.Exit(1)
+
+
+@leaderboard.command()
+@click.argument("directory", type=DIRECTORY)
+def show(directory: Path) -> None:
+    """Show the board in DIRECTORY in the terminal."""
+    from tropism.benchmarks.board import read_board
+
+    _print(read_board(directory))
+
+
+@leaderboard.command()
+@click.argument("directory", type=DIRECTORY)
+@click.option("--out", type=DIRECTORY, help="The file to write  [DIRECTORY/report.html].")
+def report(directory: Path, out: Path | None) -> None:
+    """Write the board in DIRECTORY as one HTML file that opens offline."""
+    from tropism.agents.artifacts import write_atomic
+    from tropism.benchmarks.board import read_board
+    from tropism.benchmarks.report import render
+
+    file = out or directory / "report.html"
+    write_atomic(file, render(read_board(directory)))
+    click.echo(f"{file} written")
+
+
+def _known(names: tuple[str, ...]) -> tuple[str, ...]:
+    """``names`` if each is registered or on the board of a suite."""
+    from tropism.agents.plugins import default_host
+    from tropism.benchmarks.suites import SUITES
+    from tropism.errors import UnknownNameError
+
+    players = {p.name for suite in SUITES.values() for e in suite.entries for p in e.players}
+    known = players | set(default_host().agents())
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("agent", name, known)
+    return names
+
+
+def _run(cells: list[Cell], out: Path, workers: int | None) -> int:
+    """Run what is not finished, with a bar and a line a cell; return how many cells failed."""
+    from tropism.agents.progress import progress
+    from tropism.benchmarks.cells import cell_key
+    from tropism.benchmarks.engine import run_cells
+
+    waiting = [cell for cell in cells if not (out / "cells" / f"{cell_key(cell)}.json").exists()]
+    if len(waiting) < len(cells):
+        click.echo(
+            f"{len(cells) - len(waiting)} of {len(cells)} cells were finished before", err=True
+        )
+    if not waiting:
+        return 0
+    done = 0.0
+    with progress(sum(cell.cost for cell in waiting), f"{len(waiting)} cells") as update:
+
+        def tell(outcome: Outcome) -> None:
+            nonlocal done
+            done += outcome.cell.cost
+            update(done)
+            title = outcome.detail if outcome.state == "skipped" else outcome.cell.title
+            click.echo(f"{outcome.state:<8}{title}", err=True)
+            if outcome.state == "failed":
+                click.echo(outcome.detail, err=True)
+
+        outcomes = run_cells(waiting, out, workers=workers, report=tell)
+    return sum(outcome.state == "failed" for outcome in outcomes)
+
+
+def _record(board: Board) -> None:
+    """Enter the finished cells into the ledger."""
+    from tropism.benchmarks.entries import record_results
+    from tropism.benchmarks.leaderboard import by_task, task_name, task_references
+
+    scales = {task: task_references(players) for task, players in by_task(board.results).items()}
+    references = [scales[task_name(result.cell.task)] for result in board.results]
+    added = record_results(board.ledger, board.results, references)
+    click.echo(f"{added} entries added to {board.ledger}")
+
+
+def _print(board: Board) -> None:
+    from tropism.benchmarks.table import print_board
+
+    print_board(board)
