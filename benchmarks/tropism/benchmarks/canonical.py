@@ -22,7 +22,9 @@ def encode(value: Any) -> bytes:
     Raises:
         OptionError: If the value is outside the subset; the message names the part that is.
     """
-    _check(value, "value", 0)
+    fault = _outside(value, 0)
+    if fault:
+        raise OptionError(f"value{fault}")
     return _dump(value)
 
 
@@ -43,36 +45,48 @@ def decode(data: bytes) -> Any:
     return value
 
 
-def _check(value: Any, where: str, depth: int) -> None:
-    if depth > _MAX_DEPTH:
-        raise OptionError(f"{where[:80]} is nested more than {_MAX_DEPTH} deep, or contains itself")
+def _outside(value: Any, depth: int) -> str | None:
+    """Say where ``value`` leaves the subset, and how; ``None`` if it does not."""
     kind = type(value)
-    if kind is dict:
-        for key, item in value.items():
-            _check_text(key, f"key {key!r} of {where}")
-            _check(item, f"{where}[{key!r}]", depth + 1)
-    elif kind is list:
-        for index, item in enumerate(value):
-            _check(item, f"{where}[{index}]", depth + 1)
-    elif kind is str:
-        _check_text(value, where)
-    elif kind is float:
-        raise OptionError(f"{where} is the float {value!r}; write a decimal string such as '0.5'")
-    elif value is not None and kind not in (bool, int):
-        raise OptionError(
-            f"{where} has type {kind.__name__}; expected null, bool, int, str, list or dict"
-        )
+    if kind is str:
+        return _fault_of_text(value)
+    if value is None or kind is int or kind is bool:
+        return None
+    if kind is float:
+        return f" is the float {value!r}; write a decimal string such as '0.5'"
+    if kind is not dict and kind is not list:
+        return f" has type {kind.__name__}; expected null, bool, int, str, list or dict"
+    if depth == _MAX_DEPTH:
+        return f" is nested more than {_MAX_DEPTH} deep, or contains itself"
+    return _outside_object(value, depth) if kind is dict else _outside_list(value, depth)
 
 
-def _check_text(text: Any, where: str) -> None:
-    if type(text) is not str:
-        raise OptionError(f"{where} has type {type(text).__name__}; expected str")
+def _outside_object(value: dict[Any, Any], depth: int) -> str | None:
+    for key, item in value.items():
+        if type(key) is not str:
+            return f" has the key {key!r} of type {type(key).__name__}; expected str"
+        if fault := _fault_of_text(key):
+            return f": the key {key!r}{fault}"
+        if fault := _outside(item, depth + 1):
+            return f"[{key!r}]{fault}"
+    return None
+
+
+def _outside_list(value: list[Any], depth: int) -> str | None:
+    for index, item in enumerate(value):
+        if fault := _outside(item, depth + 1):
+            return f"[{index}]{fault}"
+    return None
+
+
+def _fault_of_text(text: str) -> str | None:
     if text.isascii():
-        return
+        return None
     if not unicodedata.is_normalized("NFC", text):
-        raise OptionError(f"{where} is not in NFC; pass unicodedata.normalize('NFC', text)")
+        return " is not in NFC; pass unicodedata.normalize('NFC', text)"
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise OptionError(f"{where} holds a lone surrogate, which UTF-8 cannot carry")
+        return " holds a lone surrogate, which UTF-8 cannot carry"
+    return None
 
 
 def _is_nfc(data: bytes) -> bool:

@@ -54,7 +54,7 @@ def median(scores: NDArray) -> NDArray:
 
 
 def iqm(scores: NDArray) -> NDArray:
-    """Interquartile mean, (..., runs, tasks) -> (...): mean of the middle half of all scores pooled.
+    """Interquartile mean, (..., runs, tasks) -> (...): that of the middle half of all scores.
 
     A quarter, rounded down, is cut at each end, as in ``scipy.stats.trim_mean(x, 0.25)``.
     """
