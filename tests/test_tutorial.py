@@ -40,13 +40,7 @@ def test_tutorial_runs_and_shows_what_it_says(executed):
         for output in outputs
         if output.output_type == "stream" and output.name == "stdout"
     )
-    scores = dict(
-        line.split(" of 1000")[0].split() for line in text.splitlines() if " of 1000" in line
-    )
-    assert (
-        float(scores["random"])
-        < float(scores["table"])
-        < float(scores["two-mode"])
-        <= float(scores["ideal"])
-    )
+    lines = (line.split() for line in text.splitlines() if line.endswith(" of 1000"))
+    scores = {name: float(score) for name, score, *_ in lines}
+    assert scores["random"] < scores["table"] < scores["two-mode"] <= scores["ideal"]
     assert any("image/png" in output.get("data", {}) for output in outputs)
