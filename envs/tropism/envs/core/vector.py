@@ -230,9 +230,13 @@ def _mode(mode: AutoresetMode | str) -> AutoresetMode:
 
 def _info(labels: dict[str, npt.NDArray[Any]], lanes: BoolArray | None) -> dict[str, Any]:
     """Gymnasium's batched info: each array with its mask ``_name``; zero where the mask is false."""
+    info: dict[str, Any] = {}
     if lanes is None or lanes.all():
-        count = next(iter(labels.values())).shape[0] if labels else 0
+        count = len(next(iter(labels.values()))) if labels else 0
         masks = np.ones((len(labels), count), np.bool_)  # one allocation, a row each
-        return labels | {f"_{name}": masks[n] for n, name in enumerate(labels)}
-    kept = {name: np.where(lanes, array, np.zeros_like(array)) for name, array in labels.items()}
-    return kept | {f"_{name}": lanes.copy() for name in labels}
+        for mask, (name, array) in zip(masks, labels.items(), strict=True):
+            info[name], info["_" + name] = array, mask
+        return info
+    for name, array in labels.items():
+        info[name], info["_" + name] = np.where(lanes, array, np.zeros_like(array)), lanes.copy()
+    return info

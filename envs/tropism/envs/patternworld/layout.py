@@ -34,7 +34,9 @@ class Layout(NamedTuple):
     """Episodes of ``n`` lanes over ``T + 1`` rows, row ``t`` being the state before answer ``t``."""
 
     switched: npt.NDArray[np.bool_]  # [T + 1, n]
-    base: IntArray  # [T + 1, n], where the rule's table begins in Planner.flat
+    lines: (
+        IntArray  # [T + 1, 3, n]: BASE and STALE_BASE, where the two rules' tables begin, and SINCE
+    )
     place: IntArray  # [T + 1, n], index of context and token within a rule's table
     token: IntArray  # [T + 2, n]; row t + 1 is the target of row t
     previous: IntArray  # [n], the token before the first one
@@ -44,20 +46,23 @@ class Layout(NamedTuple):
         """Room for ``steps`` answers of ``n`` lanes."""
         return cls(
             np.zeros((steps + 1, n), np.bool_),
-            np.zeros((steps + 1, n), np.int32),
+            np.zeros((steps + 1, 3, n), np.int32),
             np.zeros((steps + 1, n), np.int32),
             np.zeros((steps + 2, n), np.int32),
             np.zeros(n, np.int32),
         )
 
 
+BASE, STALE_BASE, SINCE = range(3)
+_LONGEST = 4096
+"""Longest episode laid out ahead, steps: beyond it the room would outgrow the gain."""
+
+
 def can_lay_out(params: Params) -> bool:
-    """Whether episodes of ``params`` are finite and independent of actions and of one another's tokens."""
-    return (
-        params.feedback != "closed"
-        and params.family not in ("alias", "hop")
-        and params.max_episode_steps is not None
-    )
+    """Whether episodes of ``params`` are short, and their switches independent of actions and tokens."""
+    limit = params.max_episode_steps
+    short = limit is not None and limit <= _LONGEST
+    return short and params.feedback != "closed" and params.family not in ("alias", "hop")
 
 
 class Planner:
@@ -95,20 +100,24 @@ class Planner:
     # -- regimes --------------------------------------------------------------------------------------------
 
     def _regimes(self, start: State, plan: Layout) -> None:
-        """Switches, and the rule's table at each row: its changes are scattered, then summed up."""
+        """Switches and lines: the changes of a line are scattered to their rows, then summed up."""
         ends, words = self._draw_regimes(start)
         base = self._rules(start, words) * np.int32(self.width)
+        stale = np.concatenate([np.full_like(base[:1], self.no_base), base[:-1]])
         inside, lanes = np.nonzero(ends <= self.steps)
         rows = ends[inside, lanes]
         plan.switched[:] = False
         plan.switched[rows, lanes] = True
-        plan.base[:] = 0
-        plan.base[0] = base[0]
-        plan.base[rows, lanes] = np.diff(base, axis=0)[inside, lanes]
+        lines = plan.lines
+        lines[:, :SINCE], lines[:, SINCE] = 0, 1
+        lines[0] = base[0], stale[0], np.zeros_like(base[0])
+        lines[rows, BASE, lanes] = np.diff(base, axis=0)[inside, lanes]
+        lines[rows, STALE_BASE, lanes] = np.diff(stale, axis=0)[inside, lanes]
+        lines[rows, SINCE, lanes] = 1 - np.diff(ends, axis=0, prepend=0)[inside, lanes]
         for t in range(
             1, self.steps + 1
-        ):  # row by row: cumsum along the rows runs down columns, past the cache
-            np.add(plan.base[t - 1], plan.base[t], out=plan.base[t])
+        ):  # row by row: cumsum would run down columns, past the cache
+            np.add(lines[t - 1], lines[t], out=lines[t])
 
     def _draw_regimes(self, start: State) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
         floor, hazard = self.params.dwell
@@ -140,7 +149,7 @@ class Planner:
 
     def _follow(self, start: State, plan: Layout, noise: IntArray | None) -> None:
         """Follow the rules from row to row, all lanes at once."""
-        token, place, base = plan.token, plan.place, plan.base
+        token, place, base = plan.token, plan.place, plan.lines[:, BASE]
         token[0], previous = start.token, start.previous
         index = np.empty(base.shape[1], np.int64)
         for t in range(self.steps + 1):
@@ -158,10 +167,10 @@ class Planner:
 
     def _follow_few(self, start: State, plan: Layout, noise: IntArray | None) -> None:
         """The same lane by lane in plain Python."""
-        for lane in range(plan.base.shape[1]):
+        for lane in range(plan.previous.size):
             noisy = None if noise is None else noise[:, lane].tolist()
             first = int(start.token[lane]), int(start.previous[lane])
-            tokens, places = self._follow_lane(*first, plan.base[:, lane].tolist(), noisy)
+            tokens, places = self._follow_lane(*first, plan.lines[:, BASE, lane].tolist(), noisy)
             plan.token[:, lane], plan.place[:, lane] = tokens, places
 
     def _follow_lane(

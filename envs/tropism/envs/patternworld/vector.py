@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 from tropism.envs.core.kernel_vector import KernelVectorEnv
 from tropism.envs.core.vector import BoolArray, LaneVectorEnv, discrete_actions
 from tropism.envs.patternworld.kernel_hop import make_kernel
-from tropism.envs.patternworld.layout import Layout, Planner, can_lay_out
+from tropism.envs.patternworld.layout import BASE, SINCE, STALE_BASE, Layout, Planner, can_lay_out
 from tropism.envs.patternworld.observation import (
     LABELS,
     action_space,
@@ -24,6 +24,8 @@ from tropism.errors import OptionError, UnknownNameError
 
 _BLOCK = 64
 """Rows transposed at a time when an episode is laid out."""
+_AHEAD = 32
+"""Rows whose labels are made at a time."""
 
 
 class _PatternWorldLanes(LaneVectorEnv):
@@ -86,8 +88,8 @@ class LaidOutPatternWorld(_PatternWorldLanes):
         )
         self._row = 0
         self._end_row = np.zeros(num_envs, np.int64)
-        self._since = np.zeros(num_envs, np.int64)
-        self._stale_base = np.zeros(num_envs, np.int64)
+        self._ahead: dict[str, npt.NDArray[Any]] = {}
+        self._ahead_row = 0
         self._action = np.full(num_envs, params.num_actions, np.int64)
         self._reward = np.zeros(num_envs)
 
@@ -106,7 +108,7 @@ class LaidOutPatternWorld(_PatternWorldLanes):
                 store[..., where] = part
         self._show(plan, where)
         self._end_row[where] = row + self._planner.steps
-        self._since[where], self._stale_base[where] = 0, self._planner.no_base
+        self._ahead = {}
         self._action[where], self._reward[where] = self.params.num_actions, 0.0
 
     def _room(self, row: int, rows: int) -> Layout:
@@ -114,7 +116,7 @@ class LaidOutPatternWorld(_PatternWorldLanes):
         plan, end = self._plan, row + rows
         return Layout(
             plan.switched[row:end],
-            plan.base[row:end],
+            plan.lines[row:end],
             plan.place[row:end],
             plan.token[row : end + 1],
             plan.previous,
@@ -162,10 +164,6 @@ class LaidOutPatternWorld(_PatternWorldLanes):
             self._shown[lanes, row + self.params.history] = target[lanes]
         reward = self._rewards.take(outcome)
         self._row += 1
-        switched = self._plan.switched[self._row]
-        self._since += 1
-        np.copyto(self._since, 0, where=switched)
-        np.copyto(self._stale_base, self._plan.base[row], where=switched)
         self._action, self._reward = actions.copy(), reward
         return reward.copy(), np.zeros(self.num_envs, np.bool_), self._end_row == self._row
 
@@ -187,16 +185,28 @@ class LaidOutPatternWorld(_PatternWorldLanes):
         return flat
 
     def _labels(self) -> dict[str, npt.NDArray[Any]]:
-        row, plan = self._row, self._plan
-        return {
-            "rule": (plan.base[row] // self._planner.width).astype(np.int64),
-            "switched": plan.switched[row].copy(),
-            "since_switch": self._since.copy(),
-            "required_compute": np.ones(self.num_envs, np.int64),
-            "target": plan.token[row + 1].astype(np.int64),
-            "stale_target": self._planner.flat.take(self._stale_base + plan.place[row]).astype(
-                np.int64
-            ),
+        nth = self._row - self._ahead_row
+        if not self._ahead or nth >= len(self._ahead["rule"]):
+            self._look_ahead()
+            nth = 0
+        # Each row of the block is handed out once, so these are fresh arrays.
+        return {name: block[nth] for name, block in self._ahead.items()}
+
+    def _look_ahead(self) -> None:
+        """Labels of the next rows, a block at a time: few large array calls instead of many small ones."""
+        plan, row = self._plan, self._row
+        rows = slice(row, min(row + _AHEAD, len(plan.switched)))
+        lines = plan.lines[rows]
+        self._ahead_row = row
+        self._ahead = {
+            "rule": (lines[:, BASE] // self._planner.width).astype(np.int64),
+            "switched": plan.switched[rows].copy(),
+            "since_switch": lines[:, SINCE].astype(np.int64),
+            "required_compute": np.ones(lines[:, 0].shape, np.int64),
+            "target": plan.token[row + 1 : rows.stop + 1].astype(np.int64),
+            "stale_target": self._planner.flat.take(
+                lines[:, STALE_BASE] + plan.place[rows], mode="clip"
+            ).astype(np.int64),
         }
 
 
