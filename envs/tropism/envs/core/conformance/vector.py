@@ -145,7 +145,7 @@ def vector_typed_errors(case: Case) -> None:
     actions = env.action_space.sample()
     require_error(lambda: env.step(actions), ResetNeeded, "step() before reset()")
     env.reset(seed=0)
-    for wrong in (actions[:-1], np.concatenate([actions, actions]), None):
+    for wrong in (actions[:-1], np.concatenate([actions, actions])):
         require_error(
             lambda wrong=wrong: env.step(wrong), (InvalidAction, ValueError), f"step({wrong!r})"
         )
