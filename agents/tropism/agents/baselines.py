@@ -165,12 +165,6 @@ class HeuristicAgent(BaselineAgent):
     baseline = "heuristic"
 
 
-class UniformAgent(BaselineAgent):
-    """Uniform over the tokens."""
-
-    baseline = "uniform"
-
-
 class TableAgent(BaselineAgent):
     """A successor table that never forgets."""
 

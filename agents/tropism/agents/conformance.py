@@ -23,7 +23,7 @@ PROBES = (
 
 def agent_conformance(
     agent: str | type[Agent],
-    env_id: str = "tropism/Sanity-Memory-v0",
+    env_id: str | Task = "tropism/Sanity-Memory-v0",
     *,
     host: PluginHost | None = None,
     config: Mapping[str, Any] | None = None,
@@ -34,7 +34,7 @@ def agent_conformance(
 
     Args:
         agent: a registered name, or a subclass of :class:`Agent`.
-        env_id: a quick task the agent supports.
+        env_id: a quick task the agent supports, or the id of its environment.
         host: where the name is looked up; the installed plugins by default.
         config: options laid over the agent's defaults, to make it small.
         env_steps: training budget of each of the few short trainings.
@@ -48,15 +48,16 @@ def agent_conformance(
         tropism.errors.TropismError: if the agent cannot be found, imported or configured at all.
     """
     agent_class = (host or default_host()).agent_class(agent) if isinstance(agent, str) else agent
+    task = env_id if isinstance(env_id, Task) else Task(env_id)
     name = agent if isinstance(agent, str) else agent.__name__
     with tempfile.TemporaryDirectory() as directory:
         subject = Subject(name, agent_class, dict(config or {}), Budget(env_steps), Path(directory))
         for check in CHECKS:
             try:
-                check(subject, Task(env_id))
+                check(subject, task)
             except AgentContractError as error:
                 raise AgentContractError(
-                    f"agent {name!r} on {env_id}, {check.__name__}: {error}"
+                    f"agent {name!r} on {task.env_id}, {check.__name__}: {error}"
                 ) from error
         for probe in probes:
             supports_or_says_why(subject, Task(probe))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from gymnasium.spaces import Box, Dict, MultiDiscrete, Space
 
 from tropism.agents.artifacts import write_atomic
 from tropism.agents.baselines import check_saved, make_baseline, spaces_record, unsupported
@@ -58,6 +59,7 @@ class TwoModePolicy(Policy):
 
     def __init__(self, task: Task, config: TwoModeConfig) -> None:
         self.task, self.config = task, config
+        self._tokens = count_tokens(task.spaces()[0])
         self._players: tuple[Baseline, Baseline] | None = None
 
     def reset(self, mask: BoolArray, seeds: npt.NDArray[np.uint64]) -> None:
@@ -99,7 +101,9 @@ class TwoModePolicy(Policy):
         """Tell both players, and remember how surprised the table was."""
         for player in self.players:
             player.observe(action, observation, reward, terminated, truncated, info)
-        surprise = _surprise(self._expected, np.asarray(action), newest_token(observation), reward)
+        newest = newest_token(observation)
+        seen = newest < self._tokens  # else it is masked
+        surprise = _surprise(self._expected, np.asarray(action), np.where(seen, newest, -1), reward)
         self._surprise = np.stack([self._surprise[:, 1], surprise], axis=1)
 
     def save(self, directory: Path) -> None:
@@ -164,15 +168,25 @@ def newest_token(observation: Any) -> npt.NDArray[np.int64]:
     return history[:, -1].astype(np.int64)
 
 
+def count_tokens(space: Space[Any]) -> int:
+    """Tokens of an observation space; the number itself stands for a masked one."""
+    if isinstance(space, Dict):
+        history = space["history"]
+        assert isinstance(history, MultiDiscrete)
+        return int(history.nvec[-1]) - 1
+    assert isinstance(space, Box)
+    return int(space.high[-4])
+
+
 def _surprise(
     log_probs: npt.NDArray[np.float64],
     action: npt.NDArray[np.int64],
     token: npt.NDArray[np.int64],
     reward: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
-    """``float64[B]``: −log p of the token that came; where it is masked, of the action having been a hit or a miss."""
-    lanes, choices = np.arange(len(log_probs)), log_probs.shape[1]
+    """``float64[B]``: −log p of the token that came; where it is masked (-1), of the action having been a hit or a miss."""
+    lanes = np.arange(len(log_probs))
     hit = np.exp(log_probs[lanes, action])
-    seen = np.exp(log_probs[lanes, np.minimum(token, choices - 1)])
-    p = np.where(token < choices, seen, np.where(reward > 0, hit, 1.0 - hit))
+    came = np.exp(log_probs[lanes, token])
+    p = np.where(token >= 0, came, np.where(reward > 0, hit, 1.0 - hit))
     return -np.log(np.maximum(p, FLOOR))
