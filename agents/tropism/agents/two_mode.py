@@ -22,7 +22,7 @@ from tropism.agents.contract import Agent, BoolArray, Budget, Decision, Policy, 
 from tropism.agents.options import build_config
 from tropism.agents.runs import Run
 from tropism.envs.core.baselines import Baseline
-from tropism.errors import AgentContractError, OptionError
+from tropism.errors import AgentContractError, OptionError, UnsupportedTaskError
 
 FILE = "two_mode.json"
 CHEAP, COSTLY = "table", "ideal"
@@ -169,13 +169,19 @@ def newest_token(observation: Any) -> npt.NDArray[np.int64]:
 
 
 def count_tokens(space: Space[Any]) -> int:
-    """Tokens of an observation space; the number itself stands for a masked one."""
-    if isinstance(space, Dict):
-        history = space["history"]
-        assert isinstance(history, MultiDiscrete)
+    """Tokens of an observation space with a history; that number itself stands for a masked token.
+
+    Raises:
+        tropism.errors.UnsupportedTaskError: if there is no history in it.
+    """
+    history = space.spaces.get("history") if isinstance(space, Dict) else space
+    if isinstance(history, MultiDiscrete):
         return int(history.nvec[-1]) - 1
-    assert isinstance(space, Box)
-    return int(space.high[-4])
+    if isinstance(history, Box) and history.shape[0] > 3:
+        return int(history.high[-4])
+    raise UnsupportedTaskError(
+        f"the two-mode agent needs a history of tokens, the observations are {space}"
+    )
 
 
 def _surprise(
