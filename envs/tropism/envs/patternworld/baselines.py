@@ -3,8 +3,8 @@
 ================== ==========================================================================================
 ``random``          uniform over the actions (PEEK among them in ``probe`` mode)
 ``last-difference`` adds the last difference of tokens once more
-``table``           remembers which token followed which
-``cusum``           the same, forgetting everything when its errors pile up; also called ``heuristic``
+``table``           remembers which token followed which; also called ``heuristic``
+``cusum``           the same, but forgets the old regime when errors pile up
 ``map``             exact belief, answers by the single most probable hypothesis
 ``ideal``           exact belief, answers the most probable token
 ``oracle``          is told the rule (privileged): what noise alone leaves to lose
@@ -37,7 +37,7 @@ BASELINES: Mapping[str, Callable[[Params, int], Baseline]] = {
     "last-difference": LastDifference,
     "table": SuccessorTable,
     "cusum": CusumTable,
-    "heuristic": CusumTable,
+    "heuristic": SuccessorTable,
     "map": MostProbable,
     "ideal": Ideal,
     "oracle": Oracle,

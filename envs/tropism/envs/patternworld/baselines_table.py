@@ -132,26 +132,28 @@ class LastDifference(TokenPlayer):
 class SuccessorTable(TokenPlayer):
     """Answers with what last followed the same token (on Hop: the same token and query); at first ``x + 1``.
 
-    An answer known only to be wrong moves the entry on by one token, so a masked successor is searched for.
+    An answer known only to be wrong is replaced by the next token in order, so that a masked successor is
+    searched for; in ``probe`` mode it is looked up by a peek instead.
     """
+
+    UNKNOWN = -1
 
     def __init__(self, params: Params, num_lanes: int) -> None:
         super().__init__(params, num_lanes)
         self._default = (np.arange(params.vocabulary) + 1) % params.vocabulary
         queries = SYMBOLS + 1 if params.family == "hop" else 1
         self._table = np.tile(self._default, (num_lanes, queries, 1))
-        self._key = np.zeros(num_lanes, np.intp), np.zeros(num_lanes, np.intp)
+        self._at = self._lanes, np.zeros(num_lanes, np.intp), self.token
 
     def _begin(self, mask: npt.NDArray[np.bool_], seen: Seen) -> None:
         super()._begin(mask, seen)
         self._table[mask] = self._default
 
     def _answer(self, seen: Seen) -> IndexArray:
-        self._key = (
-            seen.query_k if self._table.shape[1] > 1 else np.zeros_like(self.token),
-            self.token,
-        )
-        return self._table[self._lanes, *self._key]
+        query = seen.query_k if self.params.family == "hop" else np.zeros_like(self.token)
+        self._at = self._lanes, query, self.token
+        answer = self._table[self._at]
+        return np.where(answer == self.UNKNOWN, self.params.vocabulary, answer)
 
     def _learn(
         self,
@@ -159,41 +161,52 @@ class SuccessorTable(TokenPlayer):
         target: IndexArray,
         wrong: IndexArray,
     ) -> None:
-        entry = np.where(target >= 0, target, (wrong + 1) % self.params.vocabulary)
+        following = (wrong + 1) % self.params.vocabulary
+        other = self.UNKNOWN if self.params.feedback == "probe" else following
+        entry = np.where(target >= 0, target, other)
         learned = self.in_sight & ((target >= 0) | (wrong >= 0))
-        old = self._table[self._lanes, *self._key]
-        self._table[self._lanes, *self._key] = np.where(learned, entry, old)
+        self._table[self._at] = np.where(learned, entry, self._table[self._at])
 
 
 class CusumTable(SuccessorTable):
-    """A successor table that is forgotten when errors of entries it had learned pile up.
+    """A successor table that forgets an old regime when errors of entries it had learned pile up.
 
     One-sided CUSUM (E. S. Page, "Continuous Inspection Schemes", Biometrika 41, 1954):
-    ``g = max(0, g + error - DRIFT)`` over answers whose entry was learned; reset of the table at
-    ``g > THRESHOLD``.
+    ``g = max(0, g + error - DRIFT)`` over answers whose entry was learned.  At ``g > THRESHOLD`` the change is
+    dated to the answer at which ``g`` last left zero, and entries older than that return to ``x + 1``.
     """
 
     def __init__(self, params: Params, num_lanes: int) -> None:
         super().__init__(params, num_lanes)
-        self._learned = np.zeros(self._table.shape, bool)
+        self._learned_at = np.full(self._table.shape, self.UNKNOWN)
         self._excess = np.zeros(num_lanes)
+        self._change = np.zeros(num_lanes, np.intp)
+        self._t = np.zeros(num_lanes, np.intp)
 
     def _begin(self, mask: npt.NDArray[np.bool_], seen: Seen) -> None:
         super()._begin(mask, seen)
-        self._learned[mask] = False
+        self._learned_at[mask] = self.UNKNOWN
         self._excess[mask] = 0.0
+        self._t[mask] = 0
 
     def _learn(self, action: IndexArray, target: IndexArray, wrong: IndexArray) -> None:
-        peeked = action >= self.params.vocabulary
-        judged = self._learned[self._lanes, *self._key] & self.in_sight & ~peeked
-        step = np.where(target == action, 0.0, 1.0) - DRIFT
-        self._excess = np.where(judged, np.maximum(self._excess + step, 0.0), self._excess)
-        alarm = self._excess > THRESHOLD
-        self._table[alarm] = self._default
-        self._learned[alarm] = False
-        self._excess[alarm] = 0.0
+        known = self._learned_at[self._at] != self.UNKNOWN
+        self._watch(known & self.in_sight & (action < self.params.vocabulary), target != action)
         super()._learn(action, target, wrong)
-        self._learned[self._lanes, *self._key] |= self.in_sight & (target >= 0)
+        learned = self.in_sight & (target >= 0)
+        self._learned_at[self._at] = np.where(learned, self._t, self._learned_at[self._at])
+        self._t += 1
+
+    def _watch(self, judged: npt.NDArray[np.bool_], error: npt.NDArray[np.bool_]) -> None:
+        """Accumulate errors of learned entries; forget what predates the change where there are too many."""
+        self._change = np.where(self._excess > 0, self._change, self._t)
+        raised = np.maximum(self._excess + error - DRIFT, 0.0)
+        self._excess = np.where(judged, raised, self._excess)
+        alarm = self._excess > THRESHOLD
+        stale = alarm[:, None, None] & (self._learned_at < self._change[:, None, None])
+        self._table = np.where(stale, self._default, self._table)
+        self._learned_at[stale] = self.UNKNOWN
+        self._excess[alarm] = 0.0
 
 
 def smoothed(action: IndexArray, n: int) -> FloatArray:
