@@ -27,7 +27,7 @@ from tropism.agents.progress import progress
 
 RESULTS = Path(__file__).parent / "results" / "sb3_vecenv.json"
 ENV_ID = "tropism/PatternWorld-Switch-v0"
-KWARGS = {"flat": True}
+KWARGS: dict[str, Any] = {"flat": True}
 LANES = 64
 ROUNDS = 5
 STEPS = {"native": 10_000, "dummy": 2_000}
@@ -68,7 +68,7 @@ def main() -> None:
     """Measure, print and record."""
     import tropism.envs  # noqa: F401  registers the ids
 
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     rounds = parser.parse_args().rounds
     makers: dict[str, Callable[[], Any]] = {"native": native, "dummy": dummy}

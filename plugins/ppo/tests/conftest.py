@@ -6,7 +6,7 @@ import pytest
 from gymnasium import spaces
 
 import tropism.envs  # noqa: F401  registers the ids
-from tropism.agents.contract import Budget, Task
+from tropism.agents.contract import Budget
 from tropism.agents.runs import Run
 
 
@@ -96,8 +96,3 @@ def pictures():
 @pytest.fixture
 def echo():
     return Echo
-
-
-@pytest.fixture
-def credit():
-    return Task("tropism/Sanity-Credit-v0")

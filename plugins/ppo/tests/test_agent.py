@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,8 @@ from tropism_ppo.agent import PPOAgent
 from tropism_ppo.recurrent import RecurrentPPOAgent
 
 BOTH = pytest.mark.parametrize("agent_type", [PPOAgent, RecurrentPPOAgent])
-SMALL = {"n_envs": 4, "n_steps": 8, "batch_size": 16, "n_epochs": 1}
+CREDIT = Task("tropism/Sanity-Credit-v0")
+SMALL: dict[str, Any] = {"n_envs": 4, "n_steps": 8, "batch_size": 16, "n_epochs": 1}
 
 
 def build(agent_type=PPOAgent, seed=0, **config):
@@ -35,13 +38,14 @@ def test_ppo_learns_in_seconds(capability, train):
     task = Task(f"tropism/Sanity-{capability}-v0")
     agent = build(learning_rate=3e-3, n_steps=64)
     before, after = (train(agent, task, steps) for steps in (0, 8000))
-    assert mean_score(before, task) < 0.8
-    assert mean_score(after, task) > 0.95
+    solved = gymnasium.spec(task.env_id).reward_threshold or 0
+    assert mean_score(before, task) < 0.8 * solved
+    assert mean_score(after, task) >= solved
 
 
 def test_memory_needs_the_recurrent_agent(train):
     task = Task("tropism/Sanity-Memory-v0")
-    config = {"learning_rate": 3e-3, "n_epochs": 5}
+    config: dict[str, Any] = {"learning_rate": 3e-3, "n_epochs": 5}
     assert mean_score(train(build(RecurrentPPOAgent, **config), task, 10_000), task, 64) > 0.95
     assert mean_score(train(build(**config), task, 10_000), task, 64) < 0.75
 
@@ -110,37 +114,36 @@ def test_samples_follow_the_distribution_and_the_seed(train):
     drawn = []
     for _ in range(2):
         policy.reset(np.ones(lanes, bool), np.arange(lanes, dtype=np.uint64))
-        decision = policy.act(batch, info)
-        drawn.append(decision.action)
-    np.testing.assert_array_equal(*drawn)
-    shares = np.bincount(drawn[0], minlength=8) / lanes
-    np.testing.assert_allclose(shares, np.exp(decision.log_probs[0]), atol=0.03)
+        drawn.append(policy.act(batch, info))
+    np.testing.assert_array_equal(drawn[0].action, drawn[1].action)
+    shares = np.bincount(drawn[0].action, minlength=8) / lanes
+    np.testing.assert_allclose(shares, np.exp(drawn[0].log_probs[0]), atol=0.03)
 
 
 @BOTH
 @pytest.mark.parametrize("env_steps", [0, 1, 2, 7, 100, 1000])
-def test_the_budget_is_kept(agent_type, env_steps, train, credit):
-    counted = CountingTask(credit.env_id)
+def test_the_budget_is_kept(agent_type, env_steps, train):
+    counted = CountingTask.of(CREDIT)
     train(build(agent_type, n_epochs=1), counted, env_steps)
-    assert counted.steps <= env_steps
-    assert counted.steps >= env_steps * 0.8 - 1
+    assert counted.usage.env_steps <= env_steps
+    assert counted.usage.env_steps >= env_steps * 0.8 - 1
 
 
-def test_a_wall_limit_stops_between_rollouts(train, credit):
-    counted = CountingTask(credit.env_id)
+def test_a_wall_limit_stops_between_rollouts(train):
+    counted = CountingTask.of(CREDIT)
     policy = train(build(**SMALL), counted, 10**7, wall_s=0.3)
-    assert 0 < counted.steps < 10**6
-    assert mean_score(policy, credit) >= 0
+    assert 0 < counted.usage.env_steps < 10**6
+    assert mean_score(policy, CREDIT) >= 0
 
 
 @BOTH
-def test_the_seed_decides_everything(agent_type, train, credit):
+def test_the_seed_decides_everything(agent_type, train):
     torch.manual_seed(1)
-    first = weights(train(build(agent_type, 3, **SMALL), credit, 128))
+    first = weights(train(build(agent_type, 3, **SMALL), CREDIT, 128))
     torch.manual_seed(2)
     state = torch.get_rng_state()
-    again = weights(train(build(agent_type, 3, **SMALL), credit, 128))
-    other = weights(train(build(agent_type, 4, **SMALL), credit, 128))
+    again = weights(train(build(agent_type, 3, **SMALL), CREDIT, 128))
+    other = weights(train(build(agent_type, 4, **SMALL), CREDIT, 128))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(torch.get_rng_state(), state)
@@ -171,7 +174,8 @@ def test_what_ppo_cannot_play_is_said(train, register, echo):
     }
     for hint, pair in wrong.items():
         task = Task(register(lambda pair=pair: echo(*pair)))
-        assert hint in build().supports(task)
+        assert hint in (build().supports(task) or "")
         with pytest.raises(UnsupportedTaskError, match=hint):
             train(build(), task, 10)
-    assert "single-agent" in build().supports(dataclasses.replace(task, agents=("a", "b")))
+    reason = build().supports(dataclasses.replace(CREDIT, agents=("a", "b")))
+    assert "single-agent" in (reason or "")

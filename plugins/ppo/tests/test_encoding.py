@@ -17,7 +17,7 @@ SPACES = {
     "small image": spaces.Box(0, 255, (8, 8, 3), np.uint8),
     "image": spaces.Box(0, 255, (40, 36, 3), np.uint8),
     "discrete": spaces.Discrete(4, start=2),
-    "multi-discrete": spaces.MultiDiscrete([[2, 3], [4, 5]]),
+    "multi-discrete": spaces.MultiDiscrete(np.array([[2, 3], [4, 5]])),
     "multi-binary": spaces.MultiBinary(6),
     "dict": spaces.Dict({"a": spaces.Discrete(3), "i": spaces.Box(0, 255, (1, 36, 36), np.uint8)}),
 }

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ from tropism.errors import ArtifactError
 from tropism_ppo.agent import PPOAgent
 from tropism_ppo.recurrent import RecurrentPPOAgent
 
-SMALL = {"n_envs": 4, "n_steps": 8, "batch_size": 16, "n_epochs": 2}
-NORMALIZED = {"normalize_observation": True, "normalize_reward": True}
+SMALL: dict[str, Any] = {"n_envs": 4, "n_steps": 8, "batch_size": 16, "n_epochs": 2}
+NORMALIZED: dict[str, Any] = {"normalize_observation": True, "normalize_reward": True}
 CARTPOLE = Task("CartPole-v1")
 
 TRAINING = """
@@ -54,7 +55,7 @@ def assert_same_weights(first, second):
 @pytest.mark.parametrize("deterministic", [False, True])
 @pytest.mark.parametrize("agent_type", [PPOAgent, RecurrentPPOAgent])
 def test_a_loaded_policy_acts_the_same(agent_type, deterministic, train, tmp_path):
-    config = SMALL | NORMALIZED | {"deterministic": deterministic}
+    config: dict[str, Any] = SMALL | NORMALIZED | {"deterministic": deterministic}
     policy = train(build(agent_type, **config), CARTPOLE, 256)
     policy.save(tmp_path)
     loaded = agent_type.load(tmp_path, CARTPOLE)
@@ -134,7 +135,7 @@ def test_another_task_or_algorithm_is_refused(train, tmp_path, register, echo):
 
 
 def test_a_killed_run_ends_with_the_same_weights(train, tmp_path):
-    config = SMALL | NORMALIZED | {"checkpoint_every": 320}
+    config: dict[str, Any] = SMALL | NORMALIZED | {"checkpoint_every": 320}
     program = TRAINING.format(config=config, steps=10**7)
     paths = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
@@ -161,7 +162,7 @@ def test_a_killed_run_ends_with_the_same_weights(train, tmp_path):
 
 @pytest.mark.parametrize("agent_type", [PPOAgent, RecurrentPPOAgent])
 def test_a_resumed_run_with_a_longer_budget_continues(agent_type, train, tmp_path):
-    config = SMALL | NORMALIZED | {"checkpoint_every": 64}
+    config: dict[str, Any] = SMALL | NORMALIZED | {"checkpoint_every": 64}
     train(build(agent_type, **config), CARTPOLE, 64, directory=tmp_path / "run")
     resumed = train(build(agent_type, **config), CARTPOLE, 192, directory=tmp_path / "run")
     assert_same_weights(resumed, train(build(agent_type, **config), CARTPOLE, 192))

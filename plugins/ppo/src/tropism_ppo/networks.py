@@ -34,7 +34,7 @@ class _WholeSequences(RecurrentActorCriticPolicy):
     @staticmethod
     def _process_sequence(
         features: Tensor, lstm_states: States, episode_starts: Tensor, lstm: nn.LSTM
-    ) -> tuple[Tensor, States]:
+    ) -> tuple[Tensor, Any]:
         """LSTM outputs ``[n_seq * length, hidden]`` and final states of ``n_seq`` sequences."""
         n_seq = lstm_states[0].shape[1]
         starts = episode_starts.reshape(n_seq, -1)
@@ -46,6 +46,14 @@ class _WholeSequences(RecurrentActorCriticPolicy):
         sequence = features.reshape(n_seq, -1, lstm.input_size).swapaxes(0, 1)
         output, states = lstm(sequence, (keep * lstm_states[0], keep * lstm_states[1]))
         return output.transpose(0, 1).flatten(0, 1), states
+
+    def evaluate_actions(
+        self, obs: Tensor, actions: Tensor, lstm_states: Any, episode_starts: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Values, log-probabilities and entropies ``[batch]`` of a minibatch."""
+        if actions.dtype == torch.int8:  # MultiBinary, of which torch's Bernoulli takes no int8
+            actions = actions.float()
+        return super().evaluate_actions(obs, actions, lstm_states, episode_starts)
 
 
 class MlpLstmPolicy(_WholeSequences):

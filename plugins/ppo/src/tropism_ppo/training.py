@@ -40,9 +40,8 @@ class RunWriter(KVWriter):
         step: int = 0,
     ) -> None:
         """Log what is a number."""
-        scalars = {
-            k: float(v) for k, v in key_values.items() if np.isscalar(v) and not isinstance(v, str)
-        }
+        kinds = (int, float, np.integer, np.floating)
+        scalars = {k: float(v) for k, v in key_values.items() if isinstance(v, kinds)}
         self._run.log(step, **scalars)
 
     def close(self) -> None:

@@ -80,10 +80,8 @@ class NativeVecEnv(VecEnv):
         options = self._options[0] or None
         if any(other != self._options[0] for other in self._options):
             raise OptionError("a vector environment takes one set of reset options for all lanes")
-        seeded = any(seed is not None for seed in self._seeds)
-        observation, _ = self.vector_env.reset(
-            seed=self._seeds if seeded else None, options=options
-        )
+        seeds: Any = self._seeds if None not in self._seeds else None
+        observation, _ = self.vector_env.reset(seed=seeds, options=options)
         self._reset_seeds()
         self._reset_options()
         self._returns[:], self._lengths[:] = 0.0, 0
