@@ -2,6 +2,7 @@
 
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 import click
@@ -31,9 +32,10 @@ import generate  # noqa: E402  lives beside the pages
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(
-        rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
+    """The fenced blocks of ``language``, those inside lists too."""
+    fenced = rf"^( *)```{language}\n(.*?)^\1```"
+    found = re.findall(fenced, page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(code) for _, code in found]
 
 
 @pytest.mark.parametrize(
