@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tropism.agents.contract import Policy as Policy
     from tropism.agents.contract import Task as Task
     from tropism.agents.evaluate import Episode as Episode
-    from tropism.agents.evaluate import evaluate as evaluate
     from tropism.agents.plugins import PluginHost as PluginHost
     from tropism.agents.plugins import default_host as default_host
     from tropism.agents.runs import Run as Run
@@ -36,7 +35,6 @@ _HOME = {
     "Task": "contract",
     "agent_conformance": "conformance",
     "default_host": "plugins",
-    "evaluate": "evaluate",
 }
 
 __all__ = [
@@ -50,7 +48,6 @@ __all__ = [
     "Task",
     "agent_conformance",
     "default_host",
-    "evaluate",
     "hookimpl",
     "hookspec",
 ]

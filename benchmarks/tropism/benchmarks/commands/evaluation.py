@@ -86,7 +86,7 @@ def _run_config(
 
 def _play(config: dict[str, Any], task: Task, seeds: tuple[int, ...]) -> list[Episode]:
     """The episodes of the policy in its run directory, or of a fresh one."""
-    from tropism.agents import evaluate as play
+    from tropism.agents.evaluate import evaluate as play
     from tropism.agents.plugins import default_host
     from tropism.agents.progress import progress
 
