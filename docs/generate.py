@@ -88,9 +88,8 @@ def commands(
     group: click.Command, name: str, parent: click.Context | None = None
 ) -> Iterator[tuple[str, str]]:
     """Every command under ``group`` with its help text, depth first."""
-    context = click.Context(
-        group, info_name=name, parent=parent, terminal_width=100, max_content_width=100
-    )
+    width: dict[str, Any] = {"terminal_width": 100, "max_content_width": 100}
+    context = click.Context(group, parent, info_name=name, **width, **group.context_settings)
     yield context.command_path, group.get_help(context)
     if isinstance(group, click.Group):
         for child in group.list_commands(context):
