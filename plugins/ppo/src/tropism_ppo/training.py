@@ -34,14 +34,12 @@ class RunWriter(KVWriter):
         self._run = run
 
     def write(
-        self,
-        key_values: dict[str, Any],
-        key_excluded: dict[str, Any],  # noqa: ARG002
-        step: int = 0,
+        self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0
     ) -> None:
-        """Log what is a number."""
+        """Log the numbers; what SB3 keeps from TensorBoard only repeats ``step``."""
         kinds = (int, float, np.integer, np.floating)
-        scalars = {k: float(v) for k, v in key_values.items() if isinstance(v, kinds)}
+        wanted = {k: v for k, v in key_values.items() if "tensorboard" not in key_excluded[k]}
+        scalars = {k: float(v) for k, v in wanted.items() if isinstance(v, kinds)}
         self._run.log(step, **scalars)
 
     def close(self) -> None:
