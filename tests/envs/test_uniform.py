@@ -35,6 +35,7 @@ def test_the_uniform_player_covers_the_space_evenly(space: Any) -> None:
     tolerance = 5 * draws.std(0) / 500**0.5
     assert (np.abs(actions[:, 0].mean(0) - draws.mean(0)) < tolerance).all()
     if isinstance(space, gymnasium.spaces.Discrete):
+        assert plays[0][1] is not None
         np.testing.assert_allclose(plays[0][1], np.full((3, 5), -np.log(5)))
 
 
