@@ -161,11 +161,11 @@ class SuccessorTable(TokenPlayer):
         target: IndexArray,
         wrong: IndexArray,
     ) -> None:
-        following = (wrong + 1) % self.params.vocabulary
-        other = self.UNKNOWN if self.params.feedback == "probe" else following
-        entry = np.where(target >= 0, target, other)
-        learned = self.in_sight & ((target >= 0) | (wrong >= 0))
-        self._table[self._at] = np.where(learned, entry, self._table[self._at])
+        entry = self._table[self._at]
+        other = self.UNKNOWN if self.params.feedback == "probe" else (entry + 1) % len(self._default)
+        entry = np.where(entry == wrong, other, entry)
+        entry = np.where(target >= 0, target, entry)
+        self._table[self._at] = np.where(self.in_sight, entry, self._table[self._at])
 
 
 class CusumTable(SuccessorTable):
@@ -190,8 +190,9 @@ class CusumTable(SuccessorTable):
         self._t[mask] = 0
 
     def _learn(self, action: IndexArray, target: IndexArray, wrong: IndexArray) -> None:
-        known = self._learned_at[self._at] != self.UNKNOWN
-        self._watch(known & self.in_sight & (action < self.params.vocabulary), target != action)
+        entry = self._table[self._at]
+        known = (self._learned_at[self._at] != self.UNKNOWN) & self.in_sight
+        self._watch(known, np.where(target >= 0, entry != target, entry == wrong))
         super()._learn(action, target, wrong)
         learned = self.in_sight & (target >= 0)
         self._learned_at[self._at] = np.where(learned, self._t, self._learned_at[self._at])
