@@ -9,6 +9,7 @@ Run once; rendering then needs neither Pillow nor a font file::
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -19,15 +20,21 @@ TARGET = Path(__file__).parents[1] / "envs" / "tropism" / "envs" / "core" / "fon
 
 
 def rasterise(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """All glyphs side by side as coverage ``uint8[H, W]``, and where each begins, ``int16[n + 1]``."""
-    font = ImageFont.load_default(size)
-    ascent, descent = font.getmetrics()
-    starts = np.cumsum([0] + [round(font.getlength(glyph)) for glyph in GLYPHS])
-    image = Image.new("L", (int(starts[-1]), ascent + descent))
-    draw = ImageDraw.Draw(image)
-    for glyph, start in zip(GLYPHS, starts, strict=False):
-        draw.text((int(start), 0), glyph, fill=255, font=font)
-    return np.asarray(image), starts.astype(np.int16)
+    """All glyphs side by side as coverage ``uint8[H, W]``, and where each begins, ``int16[n + 1]``.
+
+    Each is drawn alone: some reach a pixel into their neighbour's place.
+    """
+    font = cast("ImageFont.FreeTypeFont", ImageFont.load_default(size))
+    images = [draw(glyph, round(font.getlength(glyph)), font) for glyph in GLYPHS]
+    starts = np.cumsum([0] + [image.shape[1] for image in images])
+    return np.concatenate(images, axis=1), starts.astype(np.int16)
+
+
+def draw(glyph: str, width: int, font: ImageFont.FreeTypeFont) -> np.ndarray:
+    """One glyph as coverage ``uint8[H, width]``."""
+    image = Image.new("L", (width, sum(font.getmetrics())))
+    ImageDraw.Draw(image).text((0, 0), glyph, fill=255, font=font)
+    return np.asarray(image)
 
 
 def main() -> None:

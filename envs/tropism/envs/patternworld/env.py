@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from gymnasium import logger
+from gymnasium.error import ResetNeeded
 
 from tropism.envs.core.baselines import Baseline
 from tropism.envs.core.random import Key
@@ -117,7 +119,8 @@ class PatternWorldEnv(ReferenceEnv):
         self.baselines = baseline_names(self.params)
         self.observation_space = observation_space(self.params)
         self.action_space = action_space(self.params)
-        self.reference = make_reference(self.params)
+        self._renderer = self._make_renderer()
+        self.reference = self._renderer.recording if self._renderer else make_reference(self.params)
         self._num_actions = self.params.num_actions
         self._running = False
         self._flat, self._h, self._pad = (
@@ -154,6 +157,44 @@ class PatternWorldEnv(ReferenceEnv):
     def make_baseline(self, name: str, num_lanes: int) -> Baseline:
         """The baseline ``name`` for ``num_lanes`` lanes (:mod:`tropism.envs.patternworld.baselines`)."""
         return make_baseline(name, self.params, num_lanes)
+
+    def render(self) -> Any:
+        """A frame ``uint8[480, 768, 3]``, text, or ``None``, by ``render_mode``."""
+        if self._renderer is None:
+            logger.warn(
+                "render() needs a render_mode: gymnasium.make(..., render_mode='rgb_array')"
+            )
+            return None
+        if not self._running:
+            raise ResetNeeded("render() was called before the first reset(): call reset() first")
+        return self._renderer.render()
+
+    def show_belief(self, tokens: Any = None, rules: Any = None) -> None:
+        """Draw what somebody believes: ``tokens`` (``[V]``, of the next token), ``rules`` (``[R]``).
+
+        Without a ``render_mode`` it does nothing.
+        """
+        if self._renderer is not None:
+            self._renderer.believe(tokens, rules)
+
+    def get_keys_to_action(self) -> dict[tuple[int, ...], int]:
+        """Keys for ``gymnasium.utils.play``: see :func:`tropism.envs.patternworld.keys.keys_to_action`."""
+        from tropism.envs.patternworld.keys import keys_to_action
+
+        return keys_to_action(self.params)
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        if self._renderer is not None:
+            self._renderer.close()
+
+    def _make_renderer(self) -> Any:
+        """Whoever watches the episode; nobody without a render mode, so that nothing is recorded."""
+        if self.render_mode is None:
+            return None
+        from tropism.envs.patternworld.render import Renderer
+
+        return Renderer(self.params, self.render_mode, self.metadata["render_fps"])
 
     def _show(self, shown: tuple[int, ...]) -> None:
         end = self._end
