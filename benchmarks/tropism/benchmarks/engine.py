@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tropism.benchmarks.cells import Cell
-from tropism.errors import OptionError, UnsupportedTaskError
+from tropism.errors import OptionError, TropismError, UnsupportedTaskError
 
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -39,7 +39,7 @@ class Outcome:
     Attributes:
         cell: What was to be run.
         state: ``done``, ``skipped`` (the agent does not play the task) or ``failed``.
-        detail: Why it was skipped, or the traceback.
+        detail: Why it was skipped or failed; the traceback, if the error was not one raised on purpose.
     """
 
     cell: Cell
@@ -124,6 +124,8 @@ def attempt(cell: Cell, out_dir: str) -> Outcome:
         run_cell(cell, out_dir)
     except UnsupportedTaskError as reason:
         return Outcome(cell, "skipped", str(reason))
+    except TropismError as error:
+        return Outcome(cell, "failed", f"{type(error).__name__}: {error}")
     except Exception:
         return Outcome(cell, "failed", traceback.format_exc())
     return Outcome(cell, "done")

@@ -138,12 +138,10 @@ _TIERS = ("Seed", "Switch", "Affine", "Noisy", "Fast", "Order2", "Heldout", "Rec
 
 QUICK = Suite(
     "quick",
-    "four PatternWorld tiers and a memory check: what `make demo` runs",
+    "four PatternWorld tiers and a memory check, in three minutes",
     (
         *(_pattern_world(tier, _DEMO) for tier in ("Switch", "Affine", "Noisy", "Fast")),
-        _sanity(
-            "Memory", (Player("random"), Player("ppo", 20_000), Player("recurrent-ppo", 20_000))
-        ),
+        _sanity("Memory", (Player("ppo", 20_000), Player("recurrent-ppo", 20_000))),
     ),
     train_seeds=3,
     episodes=8,

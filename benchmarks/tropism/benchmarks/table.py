@@ -90,7 +90,7 @@ def _cells(row: Row, wide: bool) -> tuple[str, ...]:
         text(regret) if wide else number(regret and regret.estimate),
         number(row.metrics["compute"]),
         number(row.latency_us),
-        number(row.over_next.estimate, 2) if row.over_next else "",
+        number(row.over_next.estimate) if row.over_next else "",
     )
 
 

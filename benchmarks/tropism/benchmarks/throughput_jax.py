@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 from tropism.benchmarks.throughput import SCAN_LANES, SCAN_STEPS, Round
@@ -30,10 +31,9 @@ def scan(env_id: str, kwargs: Mapping[str, Any]) -> Round:
 
 def gymnax_cartpole() -> Round:
     """The same of gymnax's CartPole-v1, the peer."""
-    import gymnax
     import jax
 
-    env, params = gymnax.make("CartPole-v1")
+    env, params = import_module("gymnax").make("CartPole-v1")
 
     def step(key: Any, state: Any, action: Any) -> tuple[Any, Any]:
         keys = jax.random.split(key, SCAN_LANES)

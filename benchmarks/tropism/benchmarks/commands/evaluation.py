@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tropism.benchmarks.commands.training import train_run
+from tropism.benchmarks.commands.training import POLICY, train_run
 
 if TYPE_CHECKING:
-    from tropism.agents.contract import Task
+    from tropism.agents.contract import Agent, Policy, Task
     from tropism.agents.episodes import Episode
 
 
@@ -85,17 +85,36 @@ def _run_config(
 
 
 def _play(config: dict[str, Any], task: Task, seeds: tuple[int, ...]) -> list[Episode]:
-    """The episodes of the policy in its run directory, or of a fresh one."""
-    from tropism.agents.evaluate import evaluate as play
+    """The episodes of the policy in a run directory, or of an agent that did not train."""
+    from tropism.agents.evaluate import evaluate as play_episodes
     from tropism.agents.plugins import default_host
     from tropism.agents.progress import progress
 
-    config = dict(config)
-    privileged = default_host().agent_class(config["agent"]).privileged
+    agent = default_host().agent_class(config["agent"])
     with tempfile.TemporaryDirectory() as scratch:
-        policy = train_run(config, task, Path(config.pop("folder", scratch)))
+        if "folder" in config:
+            policy = _finished(agent, Path(config["folder"]), task)
+        else:
+            policy = train_run(config, task, Path(scratch))
         with progress(len(seeds), "episodes") as update:
-            return play(policy, task, seeds, privileged=privileged, progress=update)
+            return play_episodes(policy, task, seeds, privileged=agent.privileged, progress=update)
+
+
+def _finished(agent: type[Agent], folder: Path, task: Task) -> Policy:
+    """The policy that a finished training run left.
+
+    Raises:
+        ArtifactError: If training was not finished, or the directory is damaged.
+    """
+    from tropism.agents.runs import load_policy
+    from tropism.errors import ArtifactError
+
+    if not (folder / POLICY).exists():
+        raise ArtifactError(
+            f"{folder} holds no trained policy: training did not finish; resume it with the "
+            "`tropism train` command that began it"
+        )
+    return load_policy(agent, folder / POLICY, task)
 
 
 def _show(

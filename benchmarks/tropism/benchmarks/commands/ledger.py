@@ -48,7 +48,10 @@ def reproduce(path: Path, seq: int) -> None:
 
 
 def ledger_file(path: Path) -> Path:
-    """The ledger file: ``path`` itself, or the one of a leaderboard directory."""
+    """The ledger file: ``path`` itself, or the one of a leaderboard directory or its ``ledger/``."""
     from tropism.benchmarks.board import LEDGER
 
-    return path / LEDGER if path.is_dir() else path
+    if not path.is_dir():
+        return path
+    inside = path / LEDGER.name
+    return inside if inside.exists() else path / LEDGER
