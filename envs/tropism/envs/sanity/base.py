@@ -109,7 +109,9 @@ class SanityEnv(ReferenceEnv):
         if self.render_mode == "ansi":
             return self._text()
         if self.render_mode == "rgb_array":
-            return PALETTE[self._picture().repeat(CELL, 0).repeat(CELL, 1)]
+            cells = self._picture().repeat(CELL, 0).repeat(CELL, 1)
+            cells[::CELL], cells[:, ::CELL] = EMPTY, EMPTY  # a thin line between the squares
+            return PALETTE[cells]
         return logger.warn('render() needs a mode: gym.make(id, render_mode="rgb_array" or "ansi")')
 
     def make_baseline(self, name: str, num_lanes: int) -> Baseline:

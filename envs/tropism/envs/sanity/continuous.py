@@ -40,7 +40,8 @@ class ContinuousEnv(SanityEnv):
     ## Description
 
     A point and a goal lie in the square from -1 to 1. Each step moves the point by `speed / 100` times the action,
-    no further than the border. Full speed in the right direction overshoots: the last move must be shorter.
+    no further than the border. Full speed in the right direction overshoots: the last move must be shorter. Pictures
+    show the goal in yellow, the point in blue, and green where they share a square.
 
     ## Action Space
 

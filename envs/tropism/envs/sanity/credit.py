@@ -44,7 +44,8 @@ class CreditEnv(SanityEnv):
     later. At the last step the weather comes: +1 if the umbrella matches it, -1 if not. Every step before pays a
     small random reward that has nothing to do with the actions. An agent must credit the outcome to an action
     many steps back. After the umbrella chain of bsuite (Osband et al. 2020, https://arxiv.org/abs/1908.03568),
-    except that the observation does not name the umbrella.
+    except that the observation does not name the umbrella. Pictures show the forecast (blue rain, yellow sun), below it
+    the umbrella (white if taken), the steps so far, and at the end green or red.
 
     ## Action Space
 

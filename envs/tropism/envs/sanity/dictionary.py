@@ -15,6 +15,8 @@ from tropism.envs.sanity.base import BLUE, GREY, WHITE, YELLOW, SanityEnv, hit
 from tropism.envs.sanity.players import Player
 
 _RULE, _SIGNAL = 0, 1  # streams of random numbers
+_HALF = 5
+"""Squares of the picture on either side of a signal of zero."""
 
 
 class DictEnv(SanityEnv):
@@ -24,7 +26,8 @@ class DictEnv(SanityEnv):
 
     Each step shows a signal and a rule. Under rule 0 the right action is the sign of the signal (1 if positive),
     under rule 1 the opposite. The parts are independent, and given either one of them both actions are equally
-    likely to be right; only together do they tell.
+    likely to be right; only together do they tell. Pictures show the signal as a
+    bar, below it the rule (white obey, yellow oppose) and the outcome of the last action (green right, red wrong).
 
     ## Action Space
 
@@ -102,9 +105,12 @@ class DictEnv(SanityEnv):
         return {"rule": np.int64(self.rule), "signal": np.array([self.signal], np.float32)}
 
     def _picture(self) -> npt.NDArray[np.int64]:
-        signal = [BLUE, GREY] if self.signal < 0 else [GREY, BLUE]
-        outcome = hit(self.last_reward) if self.t else GREY
-        return np.array([signal, [YELLOW if self.rule else WHITE] * 2, [outcome] * 2])
+        cells = np.full((3, 2 * _HALF + 1), GREY)
+        tip = _HALF + round(self.signal * _HALF)
+        cells[0, min(tip, _HALF) : max(tip, _HALF) + 1] = BLUE
+        cells[1] = YELLOW if self.rule else WHITE
+        cells[2] = hit(self.last_reward) if self.t else GREY
+        return cells
 
     def _text(self) -> str:
         rule = "oppose" if self.rule else "obey"

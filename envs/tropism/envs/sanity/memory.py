@@ -40,6 +40,8 @@ class MemoryEnv(SanityEnv):
 
     One of two cues flashes in the first step. Six blank steps follow, then a question mark: the answer must name
     the cue. At the question all episodes look alike, so whatever the agent does must come from its memory.
+    Pictures run from left to right: the cue (one row a cue), the blanks, and the question, green if answered right
+    and red if not.
 
     ## Action Space
 

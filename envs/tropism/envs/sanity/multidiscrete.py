@@ -26,6 +26,7 @@ class MultiDiscreteEnv(SanityEnv):
 
     Each step asks for a position of each of three dials with 2, 3 and 5 positions. The request is shown as a
     row of ten lamps, one for each position of each dial; three are lit.
+    Pictures show the lamps, and below each dial whether it was set right in the last step (green) or not (red).
 
     ## Action Space
 
@@ -87,9 +88,9 @@ class MultiDiscreteEnv(SanityEnv):
         self.wanted = [self._draw(n, t, dial) for dial, n in enumerate(DIALS)]
 
     def _play(self, action: Any) -> tuple[float, bool]:
-        right = sum(int(a) == w for a, w in zip(action, self.wanted, strict=True))
+        self.right = [int(a) == w for a, w in zip(action, self.wanted, strict=True)]
         self._ask(self.t + 1)
-        return right / len(DIALS), False
+        return sum(self.right) / len(DIALS), False
 
     def _see(self) -> npt.NDArray[np.float32]:
         lamps = np.zeros(sum(DIALS), np.float32)
@@ -101,7 +102,7 @@ class MultiDiscreteEnv(SanityEnv):
         for dial, (n, wanted) in enumerate(zip(DIALS, self.wanted, strict=True)):
             cells[2 * dial, :n] = GREY
             cells[2 * dial, wanted] = BLUE
-        cells[1::2, 0] = hit(self.last_reward - 0.5) if self.t else WHITE
+        cells[1::2, 0] = [hit(right) for right in self.right] if self.t else WHITE
         return cells
 
     def _text(self) -> str:
