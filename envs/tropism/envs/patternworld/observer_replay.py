@@ -27,6 +27,7 @@ class IdealBelief(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordC
 
     Its entries are ``probs`` (``float64[V]``, of the next target), ``rule`` (``float64[R]``, of the regime that
     judges the next answer), ``entropy`` (of ``probs``, in nats) and ``argmax`` (the most probable token).
+    Frames show it too.
 
     Args:
         env: a single PatternWorld environment, wrapped or not, with its own observations.
@@ -59,10 +60,11 @@ class IdealBelief(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordC
         return observation, reward, terminated, truncated, {**info, "belief": self._belief()}
 
     def _belief(self) -> dict[str, Any]:
-        probs = self._observer.predict()[0]
+        probs, rule = self._observer.predict()[0], self._observer.rule_belief()[0]
+        self.env.unwrapped.show_belief(probs, rule)  # pyright: ignore[reportAttributeAccessIssue]
         return {
             "probs": probs,
-            "rule": self._observer.rule_belief()[0],
+            "rule": rule,
             "entropy": float(entropy(probs)),
             "argmax": int(probs.argmax()),
         }
