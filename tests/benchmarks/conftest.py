@@ -39,3 +39,71 @@ def make_episode(right, switches=(), *, seed=10_000, rule=None, stale=None, comp
 @pytest.fixture(scope="session")
 def episode():
     return make_episode
+
+
+THIRD_PARTY = """
+import os
+import signal
+import time
+
+from tropism.agents.baselines import RandomAgent
+from tropism.agents.hookspecs import hookimpl
+
+
+@hookimpl
+def tropism_register_agents(register):
+    for name in ("dies", "raises", "waits"):
+        register(f"odd-{name}", f"tropism_odd:{name.title()}")
+
+
+@hookimpl
+def tropism_register_commands(cli):
+    import click
+
+    cli.add_command(click.Command("odd-hello", callback=lambda: click.echo("hello from a plugin")))
+
+
+class Dies(RandomAgent):
+    def train(self, task, budget, run):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Raises(RandomAgent):
+    def train(self, task, budget, run):
+        raise ZeroDivisionError("by the plugin")
+
+
+class Waits(RandomAgent):
+    def train(self, task, budget, run):
+        time.sleep(60)
+"""
+
+
+@pytest.fixture
+def third_party(tmp_path, monkeypatch):
+    """A plugin as pip would install it, in a directory of its own on the path of this process and its children."""
+    from tropism.agents.plugins import default_host
+
+    site = tmp_path / "site"
+    info = site / "tropism_odd-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "tropism_odd.py").write_text(THIRD_PARTY)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tropism-odd\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[tropism]\nodd = tropism_odd\n")
+    monkeypatch.syspath_prepend(str(site))
+    default_host.cache_clear()
+    yield site
+    default_host.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def memory():
+    """A cell that takes milliseconds."""
+    from tropism.agents.contract import Task
+    from tropism.benchmarks.cells import Cell
+
+    def make(agent="random", train_seed=0, **changes):
+        task = Task("tropism/Sanity-Memory-v0")
+        return Cell(agent, task, 0, train_seed, tuple(range(10_000, 10_004)), **changes)
+
+    return make
