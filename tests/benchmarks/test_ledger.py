@@ -163,12 +163,14 @@ def test_a_first_entry_that_names_a_predecessor_is_seen(ledger, path):
     refused(path, 0, "64 zeros")
 
 
-@pytest.mark.parametrize("seq", [4, 6, -1, "5", True, None])
-def test_a_sequence_number_out_of_order_is_seen(ledger, path, seq):
+@pytest.mark.parametrize(
+    ("place", "seq"), [(5, 4), (5, 6), (5, -1), (5, "5"), (5, None), (1, True), (0, False)]
+)
+def test_a_sequence_number_out_of_order_is_seen(ledger, path, place, seq):
     entries = lines(path)
-    entries[5] = edited(entries[5], seq=seq)
+    entries[place] = edited(entries[place], seq=seq)
     write(path, entries)
-    refused(path, 5, "missing, repeated or out of order")
+    refused(path, place, "missing, repeated or out of order")
 
 
 def test_a_missing_sequence_number_is_seen(ledger, path):

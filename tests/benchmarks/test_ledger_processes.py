@@ -43,6 +43,17 @@ except LedgerError as error:
     ledger.append("note", {"after": "the failure"})
 """
 
+# SIGXFSZ, left at its default, ends the process in the middle of a write.
+DIE_IN_THE_MIDDLE = """
+import resource, signal, sys
+from tropism.benchmarks.ledger import Ledger
+ledger = Ledger.open(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+limit = ledger.path.stat().st_size + 1_111
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+ledger.extend([("note", {"pad": "x" * 100}) for _ in range(50)])
+"""
+
 
 def start(code, *arguments):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -68,6 +79,25 @@ def test_what_was_acknowledged_survives_kill_minus_nine(tmp_path):
     ledger = Ledger.open(path)
     assert len(ledger) >= 12
     assert [entry["body"]["pad"][0] for entry in ledger][:2] == ["x", "y"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file size limits are a POSIX feature")
+def test_a_writer_killed_in_the_middle_of_a_line_leaves_what_was_acknowledged(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    acknowledged = Ledger.open(path, create=True).extend([("note", {"i": i}) for i in range(5)])
+    before = path.read_bytes()
+    with start(DIE_IN_THE_MIDDLE, path) as writer:
+        assert writer.wait(60) < 0
+    torn = path.read_bytes()
+    assert len(torn) == len(before) + 1_111
+    with pytest.raises(LedgerError, match="unfinished"):
+        Ledger.open(path)
+    assert path.read_bytes() == torn
+    ledger = Ledger.open(path, repair=True)
+    assert [ledger[seq]["body"]["i"] for seq in acknowledged] == list(range(5))
+    aside = next(tmp_path.glob("*.torn-*"))
+    assert path.read_bytes() + aside.read_bytes() == torn
+    assert ledger.append("note", {}) == len(Ledger.open(path)) - 1
 
 
 def test_two_processes_append_to_one_ledger(tmp_path):

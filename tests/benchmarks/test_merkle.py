@@ -205,9 +205,20 @@ def test_a_proof_for_another_place_or_another_root_is_refused(data):
 def test_impossible_positions_are_refused():
     root = TREE.root(4)
     assert not verify_inclusion(TREE.leaf(0), 4, 4, [], root)
-    assert not verify_inclusion(TREE.leaf(0), -1, 4, TREE.inclusion_proof(0, 4), root)
+    assert not verify_inclusion(TREE.leaf(3), -1, 4, TREE.inclusion_proof(3, 4), root)
     assert not verify_consistency(5, 4, TREE.root(5), root, [])
     assert not verify_consistency(3, 4, TREE.root(3), root, [])
+
+
+def test_a_proof_of_another_length_than_the_size_asks_for_is_refused():
+    # Each hashes up to the root given; only the number of steps gives it away.
+    one, two = TREE.root(1), TREE.root(2)
+    assert not verify_inclusion(TREE.leaf(0), 0, 1000, [], one)
+    assert not verify_inclusion(TREE.leaf(1), 0, 1, [TREE.leaf(0)], two)
+    assert not verify_consistency(1, 1000, one, one, [])
+    seven, eight = TREE.root(7), TREE.root(8)
+    assert verify_consistency(7, 8, seven, eight, TREE.consistency_proof(7, 8))
+    assert not verify_consistency(3, 4, seven, eight, TREE.consistency_proof(7, 8))
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,13 @@ def test_foreign_and_malformed_signature_lines_are_passed_over():
     assert signing.verify(GO_TEXT, [*lines, GO_SIGNATURE], GO_PUBLIC)
 
 
+def test_a_signature_under_another_key_id_is_passed_over():
+    blob = bytearray(base64.b64decode(GO_SIGNATURE.split()[-1]))
+    blob[0] ^= 1
+    line = f"— PeterNeumann {base64.b64encode(blob).decode()}"
+    assert not signing.verify(GO_TEXT, [line], GO_PUBLIC)
+
+
 def test_a_missing_cryptography_package_names_the_extra(monkeypatch, key_path):
     monkeypatch.setattr(signing, "find_spec", lambda name: None)
     with pytest.raises(OptionError, match=r"tropism\[sign\]"):
