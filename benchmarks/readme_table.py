@@ -19,7 +19,7 @@ import tropism.envs  # noqa: F401  registers the ids
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks/results/environments.json"
-PICTURES = "docs/_static/environments"
+PICTURES = "docs/_static/envs"
 BEGIN, END = "<!-- table:begin -->", "<!-- table:end -->"
 
 CHANGES = {

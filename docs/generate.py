@@ -17,6 +17,7 @@ import click
 import gymnasium as gym
 
 TARGET = Path(__file__).parent / "generated"
+PICTURES = Path(__file__).parent / "_static" / "envs"
 
 
 def environment_ids() -> list[str]:
@@ -55,7 +56,15 @@ def environment_page(env_id: str) -> str:
         "Render modes": ", ".join(f"`{mode}`" for mode in metadata["render_modes"]),
         "Baselines": ", ".join(f"`{name}`" for name in baselines) or "none",
     }
-    return f"# {slug(env_id)}\n\n{table(('', ''), *facts.items())}\n{text}\n{params}"
+    return (
+        f"# {slug(env_id)}\n\n{picture(env_id)}{table(('', ''), *facts.items())}\n{text}\n{params}"
+    )
+
+
+def picture(env_id: str) -> str:
+    """The picture of ``env_id``, if somebody took one."""
+    path = PICTURES / f"{slug(env_id)}.png"
+    return f"![{slug(env_id)}](../../_static/envs/{path.name})\n\n" if path.exists() else ""
 
 
 def parameters(params: Any) -> str:
