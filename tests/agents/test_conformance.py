@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.agents.learner import LearnerAgent, LearnerPolicy
 
 from tropism.agents.conformance import agent_conformance
 from tropism.agents.contract import Decision, Task
@@ -15,6 +16,9 @@ from tropism.agents.counting import CountingTask
 from tropism.agents.hygiene import imports_of, pickles_in
 from tropism.errors import AgentContractError, UnknownNameError
 
+from .learner import LearnerAgent, LearnerPolicy
+
+ROOT = Path(__file__).parents[2]
 MEMORY = Task("tropism/Sanity-Memory-v0")
 
 
@@ -303,7 +307,7 @@ def test_fixtures_reach_a_users_pytest(tmp_path):
         ".",
     ]
     environment = {
-        "PYTHONPATH": ":".join([str(tmp_path), *sys.path]),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT), *sys.path]),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)

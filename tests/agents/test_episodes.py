@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.agents.players import MOODY, Listener, essence
 
+from tropism.agents.arrays import save_arrays
 from tropism.agents.contract import Task
 from tropism.agents.episodes import hash_actions, load_episodes, save_episodes
 from tropism.agents.evaluate import evaluate
 from tropism.errors import ArtifactError
+
+from .players import MOODY, Listener, essence
 
 MEMORY = Task("tropism/Sanity-Memory-v0")
 
@@ -43,7 +45,7 @@ def test_damaged_episode_file_is_refused(tmp_path):
     content = path.read_bytes()
     for damaged in (b"", content[: len(content) // 2], b"x" * 100, content[:50]):
         path.write_bytes(damaged)
-        with pytest.raises(ArtifactError, match="play it again"):
+        with pytest.raises(ArtifactError, match="cannot be read"):
             load_episodes(path)
     for place in range(40, len(content), 97):
         path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
@@ -51,8 +53,11 @@ def test_damaged_episode_file_is_refused(tmp_path):
             assert essence(load_episodes(path)) == essence(episodes)  # a byte nobody reads
         except ArtifactError:
             continue
-    with pytest.raises(ArtifactError, match="play it again"):
+    with pytest.raises(ArtifactError, match="cannot be read"):
         load_episodes(tmp_path / "missing.npz")
+    save_arrays(path, {"a": np.arange(3)})
+    with pytest.raises(ArtifactError, match="holds no episodes"):
+        load_episodes(path)
     other = evaluate(listener(MEMORY), MEMORY, [7])[0]
     object.__setattr__(other, "action", 1 - other.action)
     save_episodes(path, [other])

@@ -4,11 +4,12 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.spaces import Dict, Discrete
-from tests.agents.players import MOODY, Listener, essence
 
 from tropism.agents.contract import Decision, Task
 from tropism.agents.evaluate import evaluate, measure_latency
 from tropism.errors import AgentContractError, UnsupportedTaskError
+
+from .players import MOODY, Listener, essence
 
 TASKS = {
     "labels-and-lengths": Task(MOODY),
@@ -46,6 +47,7 @@ def test_nothing_depends_on_lanes_or_order(task):
 def test_episode_agrees_with_playing_by_hand(task):
     (episode,) = evaluate(listener(task), task, [10_000])
     env = task.make()
+    terminated = False
     _, info = env.reset(seed=10_000)
     for t, action in enumerate(episode.action):
         for label, values in episode.labels.items():

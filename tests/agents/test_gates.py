@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.agents.players import Listener
 
 from tropism.agents.contract import Task
 from tropism.agents.evaluate import ComputePrice, RandomGate, TokenBucket, evaluate
+
+from .players import Listener
 
 TASK = Task("tropism/PatternWorld-Switch-v0", {"max_episode_steps": 400})
 SEEDS = (10_000, 10_001, 10_002)

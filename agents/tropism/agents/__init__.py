@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tropism.agents.contract import Decision as Decision
     from tropism.agents.contract import Policy as Policy
     from tropism.agents.contract import Task as Task
-    from tropism.agents.evaluate import Episode as Episode
+    from tropism.agents.episodes import Episode as Episode
     from tropism.agents.plugins import PluginHost as PluginHost
     from tropism.agents.plugins import default_host as default_host
     from tropism.agents.runs import Run as Run
@@ -28,7 +28,7 @@ _HOME = {
     "Agent": "contract",
     "Budget": "contract",
     "Decision": "contract",
-    "Episode": "evaluate",
+    "Episode": "episodes",
     "PluginHost": "plugins",
     "Policy": "contract",
     "Run": "runs",

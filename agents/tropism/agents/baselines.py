@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tropism.agents.artifacts import read_json, write_atomic
+from tropism.agents.artifacts import write_atomic
 from tropism.agents.contract import Agent, BoolArray, Budget, Decision, Policy, Task
+from tropism.agents.records import read_record, spaces_record
 from tropism.agents.runs import Run
 from tropism.envs.core.baselines import Baseline
 from tropism.envs.core.uniform import UniformBaseline
-from tropism.errors import ArtifactError, TropismError
+from tropism.errors import TropismError
 
 FILE = "baseline.json"
 
@@ -118,7 +119,7 @@ class BaselineAgent(Agent):
     @classmethod
     def load(cls, directory: Path, task: Task) -> Policy:
         """The policy saved in ``directory``."""
-        check_saved(directory / FILE, {"baseline": cls.baseline, **spaces_record(task)})
+        read_record(directory / FILE, {"baseline": cls.baseline, **spaces_record(task)})
         return BaselinePolicy(task, cls.baseline)
 
 
@@ -132,25 +133,6 @@ def unsupported(task: Task, *names: str) -> str | None:
     except TropismError as error:
         return str(error)
     return None
-
-
-def spaces_record(task: Task) -> dict[str, str]:
-    """The spaces of a task, as text to compare."""
-    observation, action = task.spaces()
-    return {"observation_space": str(observation), "action_space": str(action)}
-
-
-def check_saved(path: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
-    """Read a record and compare its fields.
-
-    Raises:
-        tropism.errors.ArtifactError: if it is damaged or differs, naming the field.
-    """
-    saved = read_json(path)
-    for name, value in expected.items():
-        if saved.get(name) != value:
-            raise ArtifactError(f"{path}: {name} is {saved.get(name)!r}, the task needs {value!r}")
-    return saved
 
 
 class RandomAgent(BaselineAgent):

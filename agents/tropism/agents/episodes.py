@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tropism.agents.artifacts import write_atomic
+from tropism.agents.arrays import load_arrays, save_arrays
 from tropism.errors import ArtifactError
 
 
@@ -91,9 +87,7 @@ def save_episodes(path: str | os.PathLike[str], episodes: Sequence[Episode]) -> 
         }
     scalars = [{name: getattr(episode, name) for name in _SCALARS} for episode in episodes]
     arrays["episodes"] = np.array(json.dumps(scalars))
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    write_atomic(path, buffer.getvalue())
+    save_arrays(path, arrays)
 
 
 def load_episodes(path: str | os.PathLike[str]) -> list[Episode]:
@@ -102,23 +96,12 @@ def load_episodes(path: str | os.PathLike[str]) -> list[Episode]:
     Raises:
         tropism.errors.ArtifactError: if the file is missing, truncated or edited.
     """
+    arrays = load_arrays(path)
     try:
-        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
         scalars = json.loads(str(arrays.pop("episodes")))
         episodes = [_episode(number, values, arrays) for number, values in enumerate(scalars)]
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise ArtifactError(
-            f"{path} is no readable episode file ({error}); play it again"
-        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path} holds no episodes ({error!r}); play them again") from error
     for episode in episodes:
         if hash_actions(episode.seed, episode.action) != episode.action_hash:
             raise ArtifactError(

@@ -17,9 +17,10 @@ import numpy.typing as npt
 from gymnasium.spaces import Box, Dict, MultiDiscrete, Space
 
 from tropism.agents.artifacts import write_atomic
-from tropism.agents.baselines import check_saved, make_baseline, spaces_record, unsupported
+from tropism.agents.baselines import make_baseline, unsupported
 from tropism.agents.contract import Agent, BoolArray, Budget, Decision, Policy, Task
 from tropism.agents.options import build_config
+from tropism.agents.records import read_record, spaces_record
 from tropism.agents.runs import Run
 from tropism.envs.core.baselines import Baseline
 from tropism.errors import AgentContractError, OptionError, UnsupportedTaskError
@@ -141,7 +142,7 @@ class TwoModeAgent(Agent):
     @classmethod
     def load(cls, directory: Path, task: Task) -> Policy:
         """The policy saved in ``directory``, with its settings."""
-        saved = check_saved(directory / FILE, spaces_record(task))
+        saved = read_record(directory / FILE, spaces_record(task))
         return TwoModePolicy(
             task, build_config(TwoModeConfig, saved.get("config"), owner=str(directory))
         )
