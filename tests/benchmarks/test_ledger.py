@@ -9,6 +9,7 @@ import os
 import pytest
 
 from tropism.benchmarks.canonical import encode
+from tropism.benchmarks.journal import Journal
 from tropism.benchmarks.ledger import Ledger, LedgerError
 from tropism.benchmarks.merkle import MerkleTree, leaf_hash, verify_consistency, verify_inclusion
 from tropism.errors import ArtifactError, OptionError
@@ -103,6 +104,24 @@ def test_two_objects_on_one_file_see_each_others_entries(ledger, path):
     other.append("note", {"from": "other"})
     assert ledger.append("note", {"from": "first"}) == 9
     assert [entry["body"]["from"] for entry in list(Ledger.open(path))[8:]] == ["other", "first"]
+
+
+@pytest.mark.parametrize("call", [lambda ledger: Ledger.open(ledger.path), Ledger.verify])
+def test_reading_while_another_process_appends_and_publishes(ledger, monkeypatch, call):
+    ledger.publish()
+    read, others = Journal.read, [Ledger.open(ledger.path)]
+
+    def read_then_let_another_write(journal, offset=0):
+        data = read(journal, offset)
+        if others:
+            other = others.pop()
+            other.append("note", {})
+            other.publish()
+        return data
+
+    monkeypatch.setattr(Journal, "read", read_then_let_another_write)
+    call(ledger)
+    assert not others
 
 
 def test_a_missing_ledger_is_not_an_empty_one(path):

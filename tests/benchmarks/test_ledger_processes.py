@@ -34,7 +34,7 @@ WRITE_UNDER_A_LIMIT = """
 import resource, sys
 from tropism.benchmarks.ledger import Ledger, LedgerError
 ledger = Ledger.open(sys.argv[1])
-limit = ledger.path.stat().st_size + 1_000
+limit = ledger.path.stat().st_size + 1_111
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 try:
     ledger.extend([("note", {"pad": "x" * 100}) for _ in range(50)])

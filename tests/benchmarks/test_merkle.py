@@ -136,7 +136,7 @@ def test_every_proof_up_to_33_leaves_verifies_and_is_short():
 
 
 def test_three_leaves_and_three_with_the_last_repeated_have_different_roots():
-    # The duplicate-leaf collision of trees that pad an odd level (CVE-2012-2459) is impossible here.
+    # The duplicate-leaf collision of trees that pad an odd level (CVE-2012-2459) cannot happen.
     assert grow([b"a", b"b", b"c"]).root() != grow([b"a", b"b", b"c", b"c"]).root()
 
 

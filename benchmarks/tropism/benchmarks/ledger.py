@@ -71,8 +71,9 @@ class Ledger:
             raise LedgerError(str(path), 0, "there is no such file; name an existing ledger")
         if repair:
             ledger._repair()
+        published = ledger._published()  # first: meanwhile others may append and publish more
         ledger._catch_up()
-        ledger._chain.check(ledger._published())
+        ledger._chain.check(published)
         return ledger
 
     def __len__(self) -> int:
@@ -158,9 +159,9 @@ class Ledger:
         Raises:
             LedgerError: Naming the first entry that cannot be trusted and why.
         """
+        every = [*self._published(), *checkpoints]
         fresh = Ledger.open(self.path)
         fresh._chain.compare(self._chain.lines)
-        every = [*fresh._published(), *checkpoints]
         fresh._chain.check(every)
         signed = 0 if public_key is None else self._check_signatures(every, public_key)
         return Report(len(fresh), fresh._chain.tree.root().hex(), len(every), signed)
