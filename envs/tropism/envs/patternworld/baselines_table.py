@@ -162,7 +162,9 @@ class SuccessorTable(TokenPlayer):
         wrong: IndexArray,
     ) -> None:
         entry = self._table[self._at]
-        other = self.UNKNOWN if self.params.feedback == "probe" else (entry + 1) % len(self._default)
+        other = (
+            self.UNKNOWN if self.params.feedback == "probe" else (entry + 1) % len(self._default)
+        )
         entry = np.where(entry == wrong, other, entry)
         entry = np.where(target >= 0, target, entry)
         self._table[self._at] = np.where(self.in_sight, entry, self._table[self._at])

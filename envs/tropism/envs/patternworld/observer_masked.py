@@ -52,10 +52,10 @@ class MaskedObserver(Observer):
         known = target[:, None] >= 0
         allowed = np.where(known, tokens == target[:, None], tokens != wrong[:, None])
         weighed = ahead * allowed[:, None, None, None, None, :]
-        total = weighed.sum(axis=(1, 2, 3, 4, 5))
-        possible = (total > 0).reshape(-1, 1, 1, 1, 1, 1)
-        weighed = np.where(possible, weighed, ahead)
-        weighed /= np.where(total > 0, total, 1.0).reshape(possible.shape)
+        total = weighed.reshape(self.num_lanes, -1).sum(axis=1)
+        impossible = total == 0
+        weighed[impossible] = ahead[impossible]
+        weighed /= np.where(impossible, 1.0, total).reshape(-1, 1, 1, 1, 1, 1)
         self._before, self._after = self._by_rule(ahead), self._by_rule(weighed)
         with np.errstate(divide="ignore"):
             self.surprise = -np.log(np.minimum(total, 1.0))
@@ -64,14 +64,14 @@ class MaskedObserver(Observer):
 
     def _look_ahead(self, t: IndexArray) -> FloatArray:
         """The joint belief with the next target as last token, ``[B, ages, slots, arrangements, P, V]``."""
-        if self._ahead is None:
-            ahead = self._follow(t)
-            noise = self.params.noise
+        ahead = self._ahead
+        if ahead is None:
+            ahead, noise = self._follow(t), self.params.noise
             if noise:
                 forgotten = self._belief.sum(axis=-2 if self._second_order else -1)[..., None]
                 ahead = (1.0 - noise) * ahead + noise / self.params.vocabulary * forgotten
             self._ahead = ahead
-        return self._ahead
+        return ahead
 
     def _follow(self, t: IndexArray) -> FloatArray:
         """Move every hypothesis by its own rule, noise aside."""
@@ -84,7 +84,8 @@ class MaskedObserver(Observer):
 
     def predict(self) -> FloatArray:
         """Probability of each token to be the next target, ``float64[B, V]``."""
-        return self._look_ahead(self.t).sum(axis=(1, 2, 3, 4))
+        ahead = self._look_ahead(self.t)
+        return ahead.reshape(self.num_lanes, -1, self.params.vocabulary).sum(axis=1)
 
     def most_probable(self) -> IndexArray:
         """What the single most probable pair of rule and tokens answers, ``[B]``."""
@@ -99,10 +100,11 @@ class MaskedObserver(Observer):
 
     def _by_rule(self, belief: FloatArray) -> FloatArray:
         """Marginal over rules, ``[B, R]``."""
-        weights = belief.sum(axis=(1, 4, 5))
+        weights = belief.reshape(*belief.shape[:-2], -1).sum(axis=-1).sum(axis=1)
         cells = np.arange(self.num_lanes)[:, None, None] * self.num_rules + self._slots
         size = self.num_lanes * self.num_rules
-        return np.bincount(cells.ravel(), weights.ravel(), size).reshape(self.num_lanes, -1)
+        by_rule = np.bincount(cells.ravel(), weights.ravel(), size).astype(np.float64)
+        return by_rule.reshape(self.num_lanes, -1)
 
     @property
     def belief_kl(self) -> FloatArray:

@@ -22,9 +22,11 @@ class Belief(Protocol):
 
     def rules(self) -> FloatArray:
         """Probability of each rule, ``float64[B, R]``."""
+        ...
 
     def condition(self, likelihood: FloatArray) -> FloatArray:
         """Weigh by the likelihood of each rule ``[B, R]``; return the probability of the evidence ``[B]``."""
+        ...
 
     def advance(self, t: IndexArray, token: IndexArray) -> None:
         """Move on to the next answer."""
@@ -71,21 +73,24 @@ class ArrangementBelief:
         self._law, self._slots, self._prior = Law(params), arrangements(params), prior(params)
         self._num_rules = library(params).num_rules
         self._kept = [self._slots] * num_lanes
-        self._weights = [np.zeros(0)] * num_lanes
+        self._weights: list[FloatArray] = [np.zeros(0)] * num_lanes
         self.reset(np.ones(num_lanes, bool))
 
     def reset(self, mask: npt.NDArray[np.bool_]) -> None:
         """Return the lanes of ``mask`` to the prior."""
         for lane in np.flatnonzero(mask):
             self._kept[lane] = self._slots
-            self._weights[lane] = np.zeros((1, self._law.ages, *self._prior.shape))
-            self._weights[lane][0, 0] = self._prior
+            weights: FloatArray = np.zeros((1, self._law.ages, *self._prior.shape))
+            weights[0, 0] = self._prior
+            self._weights[lane] = weights
 
     def rules(self) -> FloatArray:
         """Probability of each rule, ``float64[B, R]``."""
-        pairs = zip(self._kept, self._weights, strict=True)
-        count = self._num_rules
-        return np.stack([np.bincount(k.ravel(), w.sum((0, 1)).ravel(), count) for k, w in pairs])
+        rules = np.empty((len(self._kept), self._num_rules))
+        for lane, (kept, weights) in enumerate(zip(self._kept, self._weights, strict=True)):
+            weight = weights.sum(axis=(0, 1)).ravel()
+            rules[lane] = np.bincount(kept.ravel(), weight, self._num_rules)
+        return rules
 
     def condition(self, likelihood: FloatArray) -> FloatArray:
         """Weigh by the likelihood of each rule ``[B, R]``; return the probability of the evidence ``[B]``."""
@@ -155,9 +160,10 @@ class ShownObserver(Observer):
         """Probability of each token to be the next target, ``float64[B, V]``."""
         v, lanes = self.params.vocabulary, np.arange(self.num_lanes)[:, None]
         cells = (lanes * v + self._clean(self.t)).ravel()
-        counts = np.bincount(cells, self._belief.rules().ravel(), self.num_lanes * v)
+        chances = np.bincount(cells, self._belief.rules().ravel(), self.num_lanes * v)
+        chances = chances.astype(np.float64).reshape(self.num_lanes, v)
         noise = self.params.noise
-        return (1.0 - noise) * counts.reshape(self.num_lanes, v) + noise / v
+        return (1.0 - noise) * chances + noise / v
 
     def most_probable(self) -> IndexArray:
         """What the single most probable rule answers, ``[B]``."""
