@@ -107,3 +107,39 @@ def memory():
         return Cell(agent, task, 0, train_seed, tuple(range(10_000, 10_004)), **changes)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def board(tmp_path_factory):
+    """A small board: two tasks that switch and one that does not."""
+    from tropism.agents.contract import Task
+    from tropism.benchmarks.board import read_board, write_suite
+    from tropism.benchmarks.cells import Cell
+    from tropism.benchmarks.runner import run_cell
+
+    out = tmp_path_factory.mktemp("board")
+    switching = [Task(f"tropism/PatternWorld-{tier}-v0") for tier in ("Switch", "Fast")]
+    seeds = (10_000, 10_001)
+    cells = [
+        Cell(name, task, 0, 0, seeds, label=name)
+        for task in switching
+        for name in ("random", "table", "two-mode", "ideal")
+    ]
+    memory = Task("tropism/Sanity-Memory-v0")
+    cells += [
+        Cell(name, memory, 0, 0, seeds * 2, label=name, block=2) for name in ("random", "oracle")
+    ]
+    write_suite(out, "small", "two tiers & memory", cells)
+    for cell in cells:
+        run_cell(cell, out)
+    return read_board(out)
+
+
+@pytest.fixture(scope="session")
+def ledger(board):
+    """Its ledger."""
+    from tropism.benchmarks.entries import record_board
+
+    assert record_board(board) == len(board.results)
+    assert record_board(board) == 0
+    return board.ledger

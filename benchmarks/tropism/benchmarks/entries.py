@@ -6,13 +6,15 @@ The ledger holds no floats (they have no one spelling), so they travel as ``{"fl
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tropism.benchmarks.leaderboard import by_task, task_name, task_references
 from tropism.benchmarks.ledger import Ledger
 from tropism.benchmarks.metrics.registry import METRICS, References
 from tropism.benchmarks.runner import Result
+
+if TYPE_CHECKING:
+    from tropism.benchmarks.board import Board
 
 KIND = "score"
 """Kind of the ledger entries that hold a cell."""
@@ -20,13 +22,8 @@ KIND = "score"
 _ORIGIN = ("plugin", "packages", "source", "python", "platform", "cpu", "cores", "utc")
 
 
-def record_results(path: Path, results: Sequence[Result], references: Sequence[References]) -> int:
-    """Append the results that the ledger does not hold yet, in one batch, and publish a checkpoint.
-
-    Args:
-        path: The ledger file; made if need be.
-        results: Finished cells.
-        references: For each, the reference players of its task.
+def record_board(board: Board) -> int:
+    """Append the finished cells that the board's ledger does not hold yet, in one batch; publish a checkpoint.
 
     Returns:
         How many entries were added.
@@ -34,12 +31,13 @@ def record_results(path: Path, results: Sequence[Result], references: Sequence[R
     Raises:
         LedgerError: If the ledger is damaged; nothing is then written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger.open(path, create=True)
+    scales = {task: task_references(players) for task, players in by_task(board.results).items()}
+    board.ledger.parent.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger.open(board.ledger, create=True)
     there = {entry["body"]["key"] for entry in ledger if entry["kind"] == KIND}
     new = [
-        (KIND, entry_body(result, scale))
-        for result, scale in zip(results, references, strict=True)
+        (KIND, entry_body(result, scales[task_name(result.cell.task)]))
+        for result in board.results
         if result.key not in there
     ]
     if new:

@@ -57,11 +57,12 @@ def text(interval: Interval | None, digits: int = 3) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number to so many significant digits, without exponent; empty for ``None``."""
+    """A number to so many digits (whole ones are never cut), without exponent; empty for ``None``."""
     if value is None:
         return ""
-    size = len(str(int(abs(value)))) if abs(value) >= 1 else 1
-    return f"{round(value, digits - size) + 0.0:.{max(0, digits - size)}f}"
+    whole = len(str(int(abs(value))))
+    places = max(0, digits - whole)
+    return f"{round(value, places) + 0.0:.{places}f}"  # adding 0.0 turns -0.0 into 0.0
 
 
 def _table(section: Section, *, wide: bool) -> Table:

@@ -40,6 +40,7 @@ def run(
     from tropism.benchmarks.board import read_board, write_suite
     from tropism.benchmarks.cells import suite_cells
     from tropism.benchmarks.engine import shard
+    from tropism.benchmarks.entries import record_board
     from tropism.benchmarks.suites import find_suite
 
     names = tuple(name.strip() for name in agents.split(",") if name.strip())
@@ -52,7 +53,7 @@ def run(
     if which and len(board.results) < board.total:
         click.echo(f"{len(board.results)} of {board.total} cells are finished in {out}")
     else:
-        _record(board)
+        click.echo(f"{record_board(board)} entries added to {board.ledger}")
         _print(board)
     if failed:
         click.echo(f"{failed} cells failed; the same command tries them again", err=True)
@@ -123,17 +124,6 @@ def _run(cells: list[Cell], out: Path, workers: int | None) -> int:
 
         outcomes = run_cells(waiting, out, workers=workers, report=tell)
     return sum(outcome.state == "failed" for outcome in outcomes)
-
-
-def _record(board: Board) -> None:
-    """Enter the finished cells into the ledger."""
-    from tropism.benchmarks.entries import record_results
-    from tropism.benchmarks.leaderboard import by_task, task_name, task_references
-
-    scales = {task: task_references(players) for task, players in by_task(board.results).items()}
-    references = [scales[task_name(result.cell.task)] for result in board.results]
-    added = record_results(board.ledger, board.results, references)
-    click.echo(f"{added} entries added to {board.ledger}")
 
 
 def _print(board: Board) -> None:
