@@ -31,17 +31,26 @@ def test_every_environment_conforms(env_id: str) -> None:
     check(env_id)
 
 
-@pytest.mark.parametrize("feedback", FEEDBACKS)
-@pytest.mark.parametrize("env_id", TIERS)
-def test_every_feedback_mode_conforms_with_flat_observations(env_id: str, feedback: str) -> None:
-    check(env_id, feedback=feedback, flat=True)
+# Quick: every mode on one tier, and one mode on every tier; slow: the whole grid.
+GRID = [(tier, mode, flat) for tier in TIERS for mode in FEEDBACKS for flat in (False, True)]
+QUICK = [
+    (tier, mode, flat)
+    for tier, mode, flat in GRID
+    if "Switch" in tier or (flat and mode == FEEDBACKS[TIERS.index(tier) % len(FEEDBACKS)])
+]
+
+
+@pytest.mark.parametrize(("env_id", "feedback", "flat"), QUICK)
+def test_feedback_modes_and_flat_observations_conform(
+    env_id: str, feedback: str, flat: bool
+) -> None:
+    check(env_id, feedback=feedback, flat=flat)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("feedback", [mode for mode in FEEDBACKS if mode != "reveal"])
-@pytest.mark.parametrize("env_id", TIERS)
-def test_every_feedback_mode_conforms_with_dict_observations(env_id: str, feedback: str) -> None:
-    check(env_id, feedback=feedback)
+@pytest.mark.parametrize(("env_id", "feedback", "flat"), [c for c in GRID if c not in QUICK])
+def test_the_rest_of_the_grid_conforms(env_id: str, feedback: str, flat: bool) -> None:
+    check(env_id, feedback=feedback, flat=flat)
 
 
 @pytest.mark.parametrize("kwargs", [{"cues": 5, "delay": 0}, {"cues": 2, "delay": 40}])

@@ -29,8 +29,9 @@ CHECKS: dict[str, Callable[[Case], None]] = {**SINGLE, **VECTOR, **FUNCTIONAL}
 def check(env_id: str, **kwargs: Any) -> None:
     """Run every check that applies to ``env_id``, with warnings as errors.
 
-    Vector checks apply if the id has a vector entry point, functional ones if the environment offers
-    ``functional()`` and JAX is installed, those of Stable-Baselines3 if that is installed.
+    Vector checks apply if the id has a vector entry point, functional ones if
+    :func:`tropism.envs.make_functional` knows the id and JAX is installed, those of Stable-Baselines3 if that is
+    installed.
 
     Args:
         env_id: a registered Gymnasium id.

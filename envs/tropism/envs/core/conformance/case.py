@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +26,8 @@ ALLOWED_WARNINGS = (
 
 @contextmanager
 def strict() -> Iterator[None]:
-    """Turn every warning into an error but :data:`ALLOWED_WARNINGS`."""
+    """Turn every warning into an error but :data:`ALLOWED_WARNINGS`; open no window."""
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for message in ALLOWED_WARNINGS:
