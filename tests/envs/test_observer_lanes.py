@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -182,6 +183,9 @@ def test_replay_recovers_what_the_observer_held_during_play(tier, feedback):
     params = make_params(tier, feedback=feedback)
     predicted, targets, answers = follow(params, [11, 12], 80)
     trace = replay_belief(replace(params, flat=True), [11, 12], answers.T)
+    env: Any = gym.make(f"tropism/PatternWorld-{tier}-v0", feedback=feedback).unwrapped
+    offered = env.replay_belief([11, 12], answers.T)
+    assert all(np.array_equal(offered[name], trace[name]) for name in trace)
     chance = np.take_along_axis(predicted, targets[..., None], 2)[..., 0]
     assert np.allclose(trace["ideal_log_prob"], np.log(chance).T)
     assert np.array_equal(trace["ideal_argmax"], predicted.argmax(axis=2).T)

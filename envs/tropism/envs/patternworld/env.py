@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from gymnasium import logger
 from gymnasium.error import ResetNeeded
 
@@ -157,6 +158,17 @@ class PatternWorldEnv(ReferenceEnv):
     def make_baseline(self, name: str, num_lanes: int) -> Baseline:
         """The baseline ``name`` for ``num_lanes`` lanes (:mod:`tropism.envs.patternworld.baselines`)."""
         return make_baseline(name, self.params, num_lanes)
+
+    def replay_belief(
+        self, seeds: Sequence[int], actions: npt.NDArray[Any]
+    ) -> dict[str, npt.NDArray[Any]]:
+        """What the ideal observer believed while ``actions`` ``[B, T]`` were played from ``seeds``.
+
+        See :func:`tropism.envs.patternworld.observer_replay.replay_belief`.
+        """
+        from tropism.envs.patternworld.observer_replay import replay_belief
+
+        return replay_belief(self.params, seeds, actions)
 
     def render(self) -> Any:
         """A frame ``uint8[480, 768, 3]``, text, or ``None``, by ``render_mode``."""

@@ -9,6 +9,10 @@ forward algorithm of a hidden Markov model (L. Rabiner, "A Tutorial on Hidden Ma
 Exact is the *belief*.  Answering by it is optimal in ``reveal`` mode, where an answer changes nothing.  In the
 other modes an answer also buys information, so the best policy is that of a partially observable decision
 process, which is not computed here: :mod:`tropism.envs.patternworld.baselines` answers greedily there.
+
+Of the ten tiers in four feedback modes two have no exact belief here, Recur in ``bandit`` and in ``probe``:
+which 4 of 32 rules are active, which of them is in use and what the masked token is make 35,960 × 4 × 97 =
+13,952,480 states, none of which a wrong answer rules out.  :func:`not_computable` tells for any parameters.
 """
 
 from __future__ import annotations

@@ -122,16 +122,17 @@ class ShownObserver(Observer):
         self._belief: Belief = kind(params, num_lanes)
         self._token = np.zeros(num_lanes, np.intp)
         self._previous = np.zeros(num_lanes, np.intp)
-        self._before = self._after = self._belief.rules()
+        # Marginals over rules: for the next answer, and for the last one before and after it was judged.
+        self._rules = self._before = self._after = self._belief.rules()
 
     def _begin(self, mask: npt.NDArray[np.bool_], seen: Seen) -> None:
         self._belief.reset(mask)
         self._token[mask] = seen.history[mask, -1]
         if self._context == "previous":
             self._previous[mask] = seen.history[mask, -2]
-        fresh = self._belief.rules()
-        self._before = np.where(mask[:, None], fresh, self._before)
-        self._after = np.where(mask[:, None], fresh, self._after)
+        self._rules = self._belief.rules()
+        self._before = np.where(mask[:, None], self._rules, self._before)
+        self._after = np.where(mask[:, None], self._rules, self._after)
 
     def _learn(self, action: IndexArray, seen: Seen, reward: npt.NDArray[Any]) -> None:
         noise, v = self.params.noise, self.params.vocabulary
@@ -141,7 +142,7 @@ class ShownObserver(Observer):
         said = self._clean(self.t - 1)
         likelihood = (1.0 - noise) * (said == candidate) + noise / v
         likelihood = np.where(target[:, None] < 0, 1.0 - likelihood, likelihood)
-        self._before = self._belief.rules()
+        self._before = self._rules
         total = self._belief.condition(likelihood)
         self._after = self._belief.rules()
         with np.errstate(divide="ignore"):
@@ -150,6 +151,7 @@ class ShownObserver(Observer):
         # A masked token cannot come up here; a lane that has ended may hold one.
         self._token = np.minimum(seen.history[:, -1], v - 1)
         self._belief.advance(self.t, self._token)
+        self._rules = self._belief.rules()
 
     def _clean(self, t: IndexArray) -> IndexArray:
         """What each rule says at step ``t``, noise aside, ``[B, R]``."""
@@ -160,19 +162,19 @@ class ShownObserver(Observer):
         """Probability of each token to be the next target, ``float64[B, V]``."""
         v, lanes = self.params.vocabulary, np.arange(self.num_lanes)[:, None]
         cells = (lanes * v + self._clean(self.t)).ravel()
-        chances = np.bincount(cells, self._belief.rules().ravel(), self.num_lanes * v)
+        chances = np.bincount(cells, self._rules.ravel(), self.num_lanes * v)
         chances = chances.astype(np.float64).reshape(self.num_lanes, v)
         noise = self.params.noise
         return (1.0 - noise) * chances + noise / v
 
     def most_probable(self) -> IndexArray:
         """What the single most probable rule answers, ``[B]``."""
-        best = self._belief.rules().argmax(axis=1)
+        best = self._rules.argmax(axis=1)
         return self._clean(self.t)[np.arange(self.num_lanes), best]
 
     def rule_belief(self) -> FloatArray:
         """Probability of each rule to judge the next answer, ``float64[B, R]``."""
-        return self._belief.rules()
+        return self._rules.copy()
 
     @property
     def belief_kl(self) -> FloatArray:
