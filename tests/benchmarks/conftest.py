@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -91,6 +93,7 @@ def third_party(tmp_path, monkeypatch):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tropism-odd\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[tropism]\nodd = tropism_odd\n")
     monkeypatch.syspath_prepend(str(site))
+    monkeypatch.delitem(sys.modules, "tropism_odd", raising=False)
     default_host.cache_clear()
     yield site
     default_host.cache_clear()

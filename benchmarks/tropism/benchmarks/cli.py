@@ -93,9 +93,7 @@ def run(arguments: Sequence[str]) -> int:
     """
     settings = Settings()
     try:
-        cli.main(list(arguments), prog_name="tropism", standalone_mode=False, obj=settings)
-    except click.exceptions.Exit as request:
-        return request.exit_code
+        status = cli.main(list(arguments), prog_name="tropism", standalone_mode=False, obj=settings)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -110,7 +108,7 @@ def run(arguments: Sequence[str]) -> int:
             raise
         click.echo(f"Error: {error}", err=True)
         return 2 if isinstance(error, UnknownNameError | OptionError) else 1
-    return 0
+    return status or 0  # click hands back the status of a command that asked to exit
 
 
 def main() -> None:
