@@ -30,13 +30,16 @@ class Frames:
         self._ground = _draw_ground(params)
         self._permutation: tuple[list[int], Canvas] | None = None
 
-    def draw(self, world: Recording, spoilers: bool = True, entry: str = "") -> Image:
+    def draw(
+        self, world: Recording, spoilers: bool = True, entry: str = "", notes: Sequence[str] = ()
+    ) -> Image:
         """The frame after the last answer of ``world``, ``uint8[480, 768, 3]``.
 
         Args:
             world: the episode.
             spoilers: show what the agent could not see: rules, switches and masked answers.
             entry: what has been typed of the coming answer.
+            notes: up to five short lines for the player, in place of the belief.
         """
         recent = world.steps[-(plots.COLUMNS - 1) :]
         canvas = self._stage(world).copy()
@@ -44,10 +47,13 @@ class Frames:
         plots.draw_sequence(canvas, world, recent, spoilers)
         plots.draw_strips(canvas, world, recent, spoilers)
         if isinstance(world, HopReference):
-            plots.draw_hops(canvas, world)
+            plots.draw_hops(canvas, world, spoilers)
         else:
             plots.draw_map(canvas, world, recent, spoilers)
-        _draw_side(canvas, world, spoilers)
+        if notes:
+            _draw_notes(canvas, notes)
+        else:
+            _draw_side(canvas, world)
         _draw_cells(canvas, world, spoilers, entry)
         return canvas.image
 
@@ -112,8 +118,13 @@ def _draw_header(canvas: Canvas, world: Recording) -> None:
         x -= canvas.text(x, 18, name, INK["muted"], 14, "right") + 18
 
 
-def _draw_side(canvas: Canvas, world: Recording, spoilers: bool) -> None:
-    if world.rule_belief is not None and spoilers and not isinstance(world, HopReference):
+def _draw_notes(canvas: Canvas, notes: Sequence[str]) -> None:
+    for n, line in enumerate(notes):
+        canvas.text(_SIDE_X, 282 + n * 18, line, INK["text"] if n else INK["muted"], 14)
+
+
+def _draw_side(canvas: Canvas, world: Recording) -> None:
+    if world.rule_belief is not None and not isinstance(world, HopReference):
         best = np.argsort(-world.rule_belief)[:_BARS].tolist()
         rows = [
             (rule_name(world, rule), float(world.rule_belief[rule]), _known(world, rule))
@@ -124,7 +135,7 @@ def _draw_side(canvas: Canvas, world: Recording, spoilers: bool) -> None:
         best = np.argsort(-world.belief)[:_BARS].tolist()
         rows = [(str(token), float(world.belief[token]), INK["glow"]) for token in best]
         _draw_bars(canvas, "belief: next token", rows)
-    elif spoilers:
+    else:
         _draw_ages(canvas, world)
 
 
@@ -182,7 +193,7 @@ def _draw_cells(canvas: Canvas, world: Recording, spoilers: bool, entry: str) ->
 def _draw_cell(canvas: Canvas, x: float, step: Step, colour: Colour, spoilers: bool) -> None:
     share = 0.12 if step.masked else 0.8
     canvas.panel(int(x), _CELL_Y, 46, 36, mix(INK["panel"], colour, share))
-    text = str(step.target) if spoilers or not step.masked else "?"
+    text = str(step.target) if spoilers or step.known else "?"
     canvas.text(
         x + 23, _CELL_Y + 6, text, INK["muted"] if step.masked else INK["night"], 18, "middle"
     )

@@ -55,7 +55,7 @@ def draw_sequence(canvas: Canvas, world: Recording, recent: Sequence[Step], spoi
             canvas.mark("diamond", x, row(step.target, v), INK["peek"], radius + 3)
         if not step.masked:
             canvas.mark("dot", x, row(step.target, v), colour, radius)
-        elif spoilers:
+        elif spoilers or step.hit:
             canvas.mark("ring", x, row(step.target, v), colour, radius)
     canvas.box(column(len(recent)), TOP, 1, HEIGHT, INK["muted"])
 
@@ -66,7 +66,8 @@ def _draw_belief(canvas: Canvas, beliefs: list[FloatArray | None], vocabulary: i
         return
     nothing = np.zeros(vocabulary)
     share = np.sqrt(np.clip([nothing if b is None else b for b in beliefs], 0, 1)).T
-    picture = _RAMP[(share * 235).astype(np.uint8)]
+    brightest = 235 if vocabulary > SYMBOLS else 110  # the few rows of Hop are wide
+    picture = _RAMP[(share * brightest).astype(np.uint8)]
     tokens = ((1 - (np.arange(HEIGHT) + 0.5) / HEIGHT) * vocabulary).astype(int)
     wide = np.repeat(picture[tokens], PITCH, axis=1)
     glow = canvas.image[TOP : TOP + HEIGHT, LEFT : LEFT + wide.shape[1]]
@@ -77,6 +78,8 @@ def draw_strips(canvas: Canvas, world: Recording, recent: Sequence[Step], spoile
     """Under the sequence: whose rule it was, which answers were right, and how accurate the last ones were."""
     if spoilers:
         _draw_rules(canvas, world, recent)
+    else:
+        canvas.text(LEFT + 4, STRIP, "hidden", INK["muted"])
     for n, step in enumerate(recent):
         draw_mark(canvas, step.mark, column(n), MARKS)
     _draw_accuracy(canvas, world.steps, len(recent))
@@ -123,19 +126,19 @@ def draw_map(canvas: Canvas, world: Recording, recent: Sequence[Step], spoilers:
     v, scale = world.params.vocabulary, MAP / world.params.vocabulary
     if spoilers:
         _draw_curve(canvas, world)
-    canvas.box(MAP_X + world.token * scale, MAP_Y, 1, MAP, mix(INK["panel"], INK["glow"], 0.5))
-    for n, step in enumerate(recent, COLUMNS - len(recent)):
-        if spoilers or not step.masked:
-            colour = mix(
-                INK["grid"], rule_colour(world, step.rule, spoilers), 0.15 + 0.85 * n / COLUMNS
-            )
-            canvas.box(
-                MAP_X + step.token * scale - 1, MAP_Y + (v - 1 - step.target) * scale, 4, 4, colour
-            )
-    if recent and (spoilers or not recent[-1].masked):
-        last = recent[-1]
-        x, y = MAP_X + last.token * scale + 1, MAP_Y + (v - 1 - last.target) * scale + 2
-        canvas.mark("ring", x, y, INK["text"], 5.0)
+    told = spoilers or world.params.feedback == "closed"
+    known = [True, *(told or step.known for step in recent)]
+    if known[-1]:
+        line = mix(INK["panel"], INK["glow"], 0.5)
+        canvas.box(MAP_X + world.token * scale, MAP_Y, 1, MAP, line)
+    for n, step in enumerate(recent):
+        if known[n] and (spoilers or step.known):
+            recency = 1 - 0.85 * (len(recent) - n) / COLUMNS
+            colour = mix(INK["grid"], rule_colour(world, step.rule, spoilers), recency)
+            x, y = MAP_X + step.token * scale, MAP_Y + (v - 1 - step.target) * scale
+            canvas.box(x - 1, y, 4, 4, colour)
+            if n == len(recent) - 1:
+                canvas.mark("ring", x + 1, y + 2, INK["text"], 5.0)
 
 
 def _draw_curve(canvas: Canvas, world: Recording) -> None:
@@ -164,9 +167,9 @@ def draw_permutation(canvas: Canvas, world: HopReference) -> None:
     _draw_symbols(canvas, [])
 
 
-def draw_hops(canvas: Canvas, world: HopReference) -> None:
-    """Hop: the way asked for, from the symbol over ``k`` arrows; the end is left to the reader."""
-    way = [hop(world.permutation, world.token, n) for n in range(world.query)]
+def draw_hops(canvas: Canvas, world: HopReference, spoilers: bool) -> None:
+    """Hop: the symbol asked about, and with ``spoilers`` the way over ``k`` arrows."""
+    way = [hop(world.permutation, world.token, n) for n in range(world.query if spoilers else 0)]
     for symbol in dict.fromkeys(way):
         _draw_arrow(canvas, symbol, world.permutation[symbol], INK["glow"], 2.0)
     _draw_symbols(canvas, [world.token])

@@ -59,6 +59,11 @@ class Step(NamedTuple):
         return self.action == self.target
 
     @property
+    def known(self) -> bool:
+        """The agent can tell the right answer: it was shown, or it was given."""
+        return self.hit or not self.masked
+
+    @property
     def mark(self) -> str:
         """``hit``, ``miss`` or ``peek``."""
         return "peek" if self.peeked else "hit" if self.hit else "miss"
@@ -105,7 +110,7 @@ class Recording(Reference):
         before = (self.rule, self.switched, self.since, self.query)
         token, target = self.token, self.target
         reward, shown = super().step(action)
-        masked = shown[0] == self.params.vocabulary
+        masked = shown[0] != target
         peeked = action == self.params.vocabulary
         step = Step(token, action, target, reward, *before, masked, peeked, self.belief)
         self._count(step)

@@ -1,0 +1,48 @@
+"""The drawing surface, the lettering and the window."""
+
+from __future__ import annotations
+
+import builtins
+
+import numpy as np
+import pytest
+from gymnasium.error import DependencyNotInstalled
+
+from tropism.envs.core.canvas import INK, Canvas
+from tropism.envs.core.font import lettering
+from tropism.envs.core.window import Window
+
+
+def test_marks_are_cut_at_the_edges_of_the_canvas():
+    canvas = Canvas(20, 20, INK["night"])
+    for x, y in ((-2, 5), (21, 5), (5, -2), (5, 21), (-50, -50), (90, 90)):
+        canvas.mark("dot", x, y, INK["hit"], 4.0)
+        canvas.text(x, y, "word", INK["hit"])
+    canvas.box(-5, -5, 7, 7, INK["miss"])
+    assert (canvas.image[:2, :2] == INK["miss"]).all()
+    assert canvas.image.shape == (20, 20, 3)
+
+
+def test_full_coverage_is_the_exact_colour_and_none_leaves_the_ground():
+    canvas = Canvas(9, 9, (255, 254, 1))
+    canvas.mark("dot", 4, 4, (3, 255, 77), 3.0)
+    assert tuple(canvas.image[4, 4]) == (3, 255, 77)
+    assert tuple(canvas.image[0, 0]) == (255, 254, 1)
+
+
+def test_letters_outside_the_atlas_become_question_marks():
+    np.testing.assert_array_equal(lettering("a☃b", 14), lettering("a?b", 14))
+    assert lettering("", 14).shape[1] == 0
+
+
+def test_a_window_without_pygame_names_the_remedy(monkeypatch):
+    original = builtins.__import__
+
+    def without(name, *rest):
+        if name == "pygame":
+            raise ImportError(name)
+        return original(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(DependencyNotInstalled, match=r'pip install "tropism\[render\]"'):
+        Window("title", 8)
