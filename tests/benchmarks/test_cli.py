@@ -206,6 +206,10 @@ def test_a_whole_leaderboard(small_suite, tmp_path, capsys):
     assert "2 entries added" in captured.out
     assert run(["leaderboard", "show", out]) == 0
     assert "Sanity-Memory" in capsys.readouterr().out
+    assert run(["leaderboard", "show", out, "--json"]) == 0
+    body = json.loads(capsys.readouterr().out)
+    assert body["cells"] == {"finished": 2, "total": 2}
+    assert [row["player"] for row in body["tasks"]["Sanity-Memory"]] == ["oracle", "random"]
     assert run(["leaderboard", "report", out]) == 0
     assert (tmp_path / "board" / "report.html").read_text().startswith("<!doctype html>")
     assert (

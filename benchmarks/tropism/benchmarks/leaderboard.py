@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from tropism.benchmarks.statistics import Interval
 if TYPE_CHECKING:
     from tropism.agents.contract import Task
     from tropism.agents.episodes import Episode
+    from tropism.benchmarks.board import Board
     from tropism.benchmarks.runner import Result
 
 ESTIMATED = ("score", "nis", "accuracy", "excess-lag", "log-regret")
@@ -70,6 +72,21 @@ def sections(results: Sequence[Result]) -> list[Section]:
     """One section a task, in the order of the results."""
     tasks = by_task(results)
     return [_section(name, players) for name, players in tasks.items()]
+
+
+def board_json(board: Board) -> dict[str, Any]:
+    """The whole board as JSON values, to be recorded beside the command that made it; NaN becomes null."""
+    return {
+        **board.about,
+        "cells": {"finished": len(board.results), "total": board.total},
+        "overall": {name: asdict(value) for name, value in overall(board.results).items()},
+        "tasks": {s.task: [_row_json(row) for row in s.rows] for s in sections(board.results)},
+    }
+
+
+def _row_json(row: Row) -> dict[str, Any]:
+    curve = [None if math.isnan(value) else value for value in row.curve]
+    return asdict(row) | {"curve": curve}
 
 
 def overall(results: Sequence[Result]) -> dict[str, Interval]:

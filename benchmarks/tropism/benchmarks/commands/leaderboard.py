@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,11 +63,17 @@ def run(
 
 @leaderboard.command()
 @click.argument("directory", type=DIRECTORY)
-def show(directory: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def show(directory: Path, as_json: bool) -> None:
     """Show the board in DIRECTORY in the terminal."""
     from tropism.benchmarks.board import read_board
+    from tropism.benchmarks.leaderboard import board_json
 
-    _print(read_board(directory))
+    board = read_board(directory)
+    if as_json:
+        click.echo(json.dumps(board_json(board), indent=1, allow_nan=False))
+    else:
+        _print(board)
 
 
 @leaderboard.command()
