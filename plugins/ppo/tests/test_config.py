@@ -61,6 +61,7 @@ def test_open_settings_are_chosen_for_the_task():
     assert resolve(PPOConfig(), closed, Budget(100_000)).gamma == 0.99
     slow = resolve(PPOConfig(), Task("CartPole-v1", num_envs=4), Budget(100_000))
     assert (slow.n_envs, slow.n_steps) == (4, 512)
+    assert resolve(RecurrentPPOConfig(), Task("CartPole-v1"), Budget(100_000)).n_epochs == 5
     assert None not in vars(resolve(RecurrentPPOConfig(), SWITCH, Budget(0))).values()
 
 
