@@ -209,7 +209,12 @@ def test_recording_changes_no_bit(tier, feedback):
     ]
 
 
-def test_an_environment_that_renders_pickles():
+@pytest.mark.parametrize("mode", ["rgb_array", "ansi", "human"])
+def test_an_environment_that_will_render_pickles(mode):
+    assert pickle.loads(pickle.dumps(make(render_mode=mode).unwrapped)).render_mode == mode
+
+
+def test_a_record_pickles():
     env = make(render_mode="rgb_array").unwrapped
     env.reset(seed=2)
     env.step(1)

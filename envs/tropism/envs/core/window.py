@@ -33,9 +33,14 @@ class Window:
     """
 
     def __init__(self, title: str, fps: int) -> None:
-        self.pygame = import_pygame()
+        import_pygame()  # refuse at once, not with the first frame
         self._title, self._fps = title, fps
         self._screen: Any = None
+
+    @property
+    def pygame(self) -> Any:
+        """The module pygame; not an attribute, because modules do not pickle."""
+        return import_pygame()
 
     def show(self, frame: Image, *, pace: bool = True) -> None:
         """Show ``frame`` (``uint8[H, W, 3]``); with ``pace``, wait until its time has come."""

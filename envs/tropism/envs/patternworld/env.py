@@ -106,6 +106,13 @@ class PatternWorldEnv(ReferenceEnv):
     `required_compute` (k on Hop, else 1), `target` (the right answer, noise included) and `stale_target` (what the
     rule before would answer, -1 if there was none).  `HideLabels` removes them.
 
+    ## Rendering
+    `rgb_array` (frames `uint8[480, 768, 3]`), `ansi` (text) and `human` (a window; needs `tropism[render]`): tokens
+    over time in the colour of their rule, answers (disc right, cross wrong, diamond PEEK), accuracy, and the next
+    token by the last one, where a rule is a curve (on Hop, the permutation and the hops asked for).  Frames show the
+    truth, also where the agent does not see it.  `env.unwrapped.show_belief(tokens, rules)` or the wrapper
+    `IdealBelief` add a belief.  `tropism.envs.patternworld.play.play(env_id)` lets a person play.
+
     ## Version History
     * v0: first version.
     """
