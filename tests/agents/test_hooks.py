@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import pytest
 
+from tropism.agents import hookspecs
 from tropism.agents.plugins import PluginHost, PluginWarning
 
 
@@ -106,3 +109,12 @@ def test_trace(site, capsys):
     )
     site.host(TROPISM_TRACE_PLUGINS="1").plugins()
     assert "hook tropism_register_agents(register) -> good\n" in capsys.readouterr().err
+
+
+def test_every_hook_is_documented_and_tested():
+    hooks = [name for name in vars(hookspecs) if name.startswith("tropism_")]
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    for name in hooks:
+        assert getattr(hookspecs, name).__doc__
+        assert f"def {name}(" in tests
+    assert len(hooks) == 4

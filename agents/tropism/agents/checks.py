@@ -2,64 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, is_dataclass
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import asdict, is_dataclass
 from typing import Any, cast
 
 import numpy as np
 from gymnasium.spaces import Discrete
 from gymnasium.vector import AutoresetMode
 
-from tropism.agents.contract import Agent, Budget, Decision, Policy, Task
+from tropism.agents.contract import Decision, Policy, Task
 from tropism.agents.counting import CountingTask
-from tropism.agents.evaluate import Episode, evaluate
+from tropism.agents.evaluate import Episode
 from tropism.agents.hygiene import imports_of, pickles_in
 from tropism.agents.options import build_config
 from tropism.agents.recording import checked_action, hidden_keys, visible
-from tropism.agents.runs import Run, load_policy, save_policy
+from tropism.agents.runs import load_policy, save_policy
+from tropism.agents.subject import Subject
 from tropism.errors import AgentContractError, ArtifactError
 
 LANES = 3
 """Lanes and episodes the checks play with."""
-
-
-@dataclass
-class Subject:
-    """The agent under test; a trained policy is kept for the checks that follow."""
-
-    name: str
-    agent_class: type[Agent]
-    options: dict[str, Any]
-    budget: Budget
-    directory: Path
-    policy: Policy | None = None
-    trainings: int = 0
-
-    def build(self) -> Agent:
-        """A fresh agent, always with the same options and seed."""
-        config = build_config(self.agent_class.Config, self.options, owner=f"agent {self.name!r}")
-        return self.agent_class(config, seed=1)
-
-    def train(self, task: Task) -> Policy:
-        """A new training in a run directory of its own."""
-        self.trainings += 1
-        with Run(self.directory / f"run{self.trainings}", {"agent": self.name, "seed": 1}) as run:
-            return self.build().train(task, self.budget, run)
-
-    def trained(self, task: Task) -> Policy:
-        """The policy of the first training."""
-        if self.policy is None:
-            self.policy = self.train(task)
-        return self.policy
-
-    def play(
-        self, policy: Policy, task: Task, seeds: Iterable[int], lanes: int | None = None
-    ) -> dict[int, Episode]:
-        """One episode a seed, by seed."""
-        privileged = self.agent_class.privileged
-        episodes = evaluate(policy, task, list(seeds), privileged=privileged, lanes=lanes)
-        return {episode.seed: episode for episode in episodes}
 
 
 def config_is_frozen(subject: Subject, task: Task) -> None:  # noqa: ARG001
@@ -96,6 +58,10 @@ def training_keeps_the_budget(subject: Subject, task: Task) -> None:
     )
     used, allowed = counting.usage.env_steps, subject.budget.env_steps
     _require(used <= allowed, f"training took {used} environment steps, the budget is {allowed}")
+    _require(
+        not counting.usage.unseeded,
+        "training must seed the first reset of its environments, from Task.train_seeds",
+    )
     first, stop = task.train_seeds
     foreign = sorted(seed for seed in counting.usage.seeds if not first <= seed < stop)
     _require(
@@ -136,7 +102,9 @@ def training_is_deterministic(subject: Subject, task: Task) -> None:
 
 
 def lanes_are_independent(subject: Subject, task: Task) -> None:
-    """A seed's actions depend neither on its lane nor on the other lanes."""
+    """A seed's actions depend neither on its lane nor on the other lanes (unless the task is lifelong)."""
+    if task.lifelong:
+        return  # a lane then learns from the episodes before
     policy, seeds = subject.trained(task), _seeds(task)
     together = subject.play(policy, task, seeds)
     _same(together, subject.play(policy, task, seeds, lanes=1), "one lane instead of several")
@@ -145,6 +113,8 @@ def lanes_are_independent(subject: Subject, task: Task) -> None:
 
 def reset_forgets(subject: Subject, task: Task) -> None:
     """An episode does not depend on the ones before it (unless the task is lifelong)."""
+    if task.lifelong:
+        return
     policy, seeds = subject.trained(task), _seeds(task)
     fresh = subject.play(policy, task, seeds[:1])
     subject.play(policy, task, seeds[1:])

@@ -13,13 +13,21 @@ from tropism.agents.contract import Task
 
 @dataclass
 class Usage:
-    """What was used: environment steps summed over lanes, and the seeds of all resets."""
+    """What was used.
+
+    Attributes:
+        env_steps: environment steps, summed over lanes.
+        seeds: of all resets.
+        unseeded: environments whose first reset was given no seed, so that chance decides what they play.
+    """
 
     env_steps: int = 0
     seeds: set[int] = field(default_factory=set)
+    unseeded: int = 0
 
-    def note_seeds(self, seed: Any, lanes: int) -> None:
+    def note_reset(self, seed: Any, lanes: int, *, first: bool) -> None:
         """Remember the seeds of a reset: an int stands for one a lane, as vectors read it."""
+        self.unseeded += first and seed is None
         given = range(seed, seed + lanes) if isinstance(seed, int) else (seed or ())
         self.seeds.update(int(s) for s in given if s is not None)
 
@@ -49,10 +57,11 @@ class CountingTask(Task):
 class _CountedEnv(gymnasium.Wrapper):
     def __init__(self, env: gymnasium.Env, usage: Usage) -> None:
         super().__init__(env)
-        self._usage = usage
+        self._usage, self._fresh = usage, True
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        self._usage.note_seeds(seed, 1)
+        self._usage.note_reset(seed, 1, first=self._fresh)
+        self._fresh = False
         return self.env.reset(seed=seed, options=options)
 
     def step(self, action: Any) -> Any:
@@ -63,10 +72,11 @@ class _CountedEnv(gymnasium.Wrapper):
 class _CountedVector(VectorWrapper):
     def __init__(self, env: VectorEnv, usage: Usage) -> None:
         super().__init__(env)
-        self._usage = usage
+        self._usage, self._fresh = usage, True
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> Any:
-        self._usage.note_seeds(seed, self.num_envs)
+        self._usage.note_reset(seed, self.num_envs, first=self._fresh)
+        self._fresh = False
         return self.env.reset(seed=seed, options=options)
 
     def step(self, actions: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tropism.agents import __version__
+from tropism.agents import __version__, hookspecs
 from tropism.errors import PluginError
 
 if TYPE_CHECKING:
@@ -64,6 +65,18 @@ class PluginStatus:
     def bad(self) -> bool:
         """Wanted, but not usable."""
         return self.state in ("incompatible", "failed")
+
+
+class IsolatedHooks:
+    """``host.hook.<hook>(**arguments)`` calls each plugin's implementation on its own."""
+
+    def __init__(self, call_each: Callable[[str, Mapping[str, Any]], None]) -> None:
+        self._call_each = call_each
+
+    def __getattr__(self, hook: str) -> Callable[..., None]:
+        if not hasattr(hookspecs, hook):
+            raise AttributeError(f"no hook {hook!r} in tropism.agents.hookspecs")
+        return lambda **arguments: self._call_each(hook, arguments)
 
 
 def unmet_requirement(point: importlib.metadata.EntryPoint) -> str:

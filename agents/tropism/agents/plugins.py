@@ -15,15 +15,16 @@ import importlib.metadata
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from tropism.agents import hookspecs
+from tropism.agents import __version__, hookspecs
 from tropism.agents.plugin_info import (
     GROUP,
     AgentEntry,
+    IsolatedHooks,
     PluginStatus,
     PluginWarning,
     describe,
@@ -64,7 +65,7 @@ class PluginHost:
         self._agents: dict[str, AgentEntry] = {}
         self._warned: set[str] = set()
         self._loaded = False
-        self.hook = _IsolatedHooks(self)
+        self.hook = IsolatedHooks(self.call_each)
 
     def plugins(self) -> list[PluginStatus]:
         """Every plugin found, the built-in one first; loads them, and warns of none (this is the report)."""
@@ -172,6 +173,8 @@ class PluginHost:
         status = PluginStatus(point.name)
         if point.dist is not None:
             status.distribution, status.version = point.dist.name, point.dist.version
+        elif point is BUILTIN:
+            status.distribution, status.version = GROUP, __version__
         started = time.perf_counter()
         try:
             if wanted is not None and point.name not in wanted:
@@ -189,7 +192,7 @@ class PluginHost:
         """Import, register, validate and collect the agents of one plugin: all of it or an exception."""
         for other in self._statuses:
             if other.name == point.name and other.state == "loaded":
-                origin = other.distribution or "the suite itself"
+                origin = other.distribution or "another origin"
                 raise PluginError(
                     f"the name {point.name!r} is already taken by a plugin of {origin}"
                 )
@@ -238,18 +241,6 @@ class PluginHost:
                 ) from status.error
         self._warn()
         raise UnknownNameError("agent", name, self._agents)
-
-
-class _IsolatedHooks:
-    """``host.hook.<hook>(**arguments)`` calls each plugin's implementation on its own."""
-
-    def __init__(self, host: PluginHost) -> None:
-        self._host = host
-
-    def __getattr__(self, hook: str) -> Callable[..., None]:
-        if not hasattr(hookspecs, hook):
-            raise AttributeError(f"no hook {hook!r} in tropism.agents.hookspecs")
-        return lambda **arguments: self._host.call_each(hook, arguments)
 
 
 @functools.cache

@@ -30,6 +30,7 @@ from tropism.agents.artifacts import (
     write_atomic,
 )
 from tropism.agents.manifest import manifest
+from tropism.agents.metric_rows import cut_torn_row, finite, read_metrics
 from tropism.agents.progress import progress
 from tropism.errors import ArtifactError
 
@@ -85,7 +86,7 @@ class Run(AbstractContextManager["Run"]):
             step: environment steps so far.
             scalars: anything ``float`` takes.
         """
-        values = {name: _finite(value) for name, value in scalars.items()}
+        values = {name: finite(value) for name, value in scalars.items()}
         row = json.dumps({"step": int(step), "_start": self._starts, **values}) + "\n"
         with self._metrics.open("ab", buffering=0) as file:
             whole, rest = file.tell(), row.encode()
@@ -146,7 +147,7 @@ class Run(AbstractContextManager["Run"]):
         _clear_unfinished(self.directory)
         self._checkpoints.mkdir(exist_ok=True)
         _clear_unfinished(self._checkpoints)
-        _cut_torn_row(self._metrics)
+        cut_torn_row(self._metrics)
         starts = read_json(self.directory / "manifest.json").get("starts") if started else []
         if not isinstance(starts, list):
             raise ArtifactError(
@@ -185,26 +186,6 @@ class Run(AbstractContextManager["Run"]):
             )
 
 
-def read_metrics(directory: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Rows of ``metrics.jsonl``; those that a resumed run logged again are given once, as logged last.
-
-    Raises:
-        tropism.errors.ArtifactError: if a line is damaged, naming it.
-    """
-    path = Path(directory) / "metrics.jsonl"
-    rows: list[dict[str, Any]] = []
-    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), start=1):
-        row = _row(line)
-        if row is None:
-            raise ArtifactError(
-                f"{path}: line {number} is damaged; restore the file or remove that line"
-            )
-        while rows and rows[-1]["_start"] < row["_start"] and rows[-1]["step"] >= row["step"]:
-            rows.pop()
-        rows.append(row)
-    return [{name: value for name, value in row.items() if name != "_start"} for row in rows]
-
-
 def save_policy(policy: Policy, directory: str | os.PathLike[str]) -> Path:
     """Let ``policy`` save itself into a new sealed directory."""
     with sealed_directory(directory) as work:
@@ -219,36 +200,6 @@ def load_policy(agent: type[Agent], directory: str | os.PathLike[str], task: Tas
         tropism.errors.ArtifactError: if it is incomplete or damaged.
     """
     return agent.load(verify_sealed(directory), task)
-
-
-def _finite(value: Any) -> float | int | None:
-    if isinstance(value, bool | int):
-        return int(value)
-    number = float(value)
-    return number if abs(number) < float("inf") else None  # false for nan too
-
-
-def _row(line: bytes) -> dict[str, Any] | None:
-    """The row in ``line``, or ``None`` if it is not one."""
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    whole = isinstance(row, dict) and all(
-        isinstance(row.get(key), int) for key in ("step", "_start")
-    )
-    return row if whole else None
-
-
-def _cut_torn_row(path: Path) -> None:
-    """Drop a last line without its line feed, which a kill in the middle of a write leaves; check the others."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if whole != content:
-        write_atomic(path, whole)
-    read_metrics(path.parent)
 
 
 def _clear_unfinished(directory: Path) -> None:
