@@ -88,6 +88,12 @@ class OneEpisodeOnly(DictEnv):
         return super()._begin(key, 0, options)
 
 
+class BornAlike(DictEnv):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._episode_key, self._episode = (1, 2), 0
+
+
 class SeedBlind(DictEnv):
     def _begin(self, key: Any, episode: int, options: Any) -> Any:
         return super()._begin((1, 2), episode, options)
@@ -123,6 +129,19 @@ class CountsFromOne(DictEnv):
         return super()._spaces()[0], spaces.Discrete(2, start=1)
 
 
+class KeepsItsGenerator(DictEnv):
+    """Wrappers that draw, as StickyAction does, take the generator of the environment."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        first, second = np.random.SeedSequence().generate_state(2).tolist()
+        self._episode_key, self._episode = (first, second), 0
+
+    @property
+    def np_random(self) -> Any:  # type: ignore[override]
+        raise RuntimeError("np_random is private")
+
+
 CASES = [
     ("gymnasium_checker", WrongDtype),
     ("passive_checker", LeavesItsSpace),
@@ -133,11 +152,13 @@ CASES = [
     ("closing", ClosesOnce),
     ("time_limit", OwnTimeLimit),
     ("seeding", OneEpisodeOnly),
+    ("seeding", BornAlike),
     ("seeding", SeedBlind),
     ("seeding", DrawsGlobally),
     ("typed_errors", TakesAnyAction),
     ("typed_errors", NeedsNoReset),
     ("typed_errors", GoesOnForever),
+    ("wrapping", KeepsItsGenerator),
     ("stable_baselines3", CountsFromOne),
 ]
 

@@ -27,12 +27,18 @@ ALLOWED_WARNINGS = (
 @contextmanager
 def strict() -> Iterator[None]:
     """Turn every warning into an error but :data:`ALLOWED_WARNINGS`; open no window."""
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for message in ALLOWED_WARNINGS:
-            warnings.filterwarnings("ignore", message)
-        yield
+    display = os.environ.get("SDL_VIDEODRIVER")
+    os.environ["SDL_VIDEODRIVER"] = "dummy"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for message in ALLOWED_WARNINGS:
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        del os.environ["SDL_VIDEODRIVER"]
+        if display is not None:
+            os.environ["SDL_VIDEODRIVER"] = display
 
 
 @dataclass(frozen=True)

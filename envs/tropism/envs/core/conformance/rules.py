@@ -28,6 +28,9 @@ def seeding(case: Case) -> None:
     for name, episodes in (("other seeds", seeded), ("unseeded resets", chain[1:])):
         if all(differences(episode, episodes[0]) is None for episode in episodes[1:]):
             raise AssertionError(f"{name} always bring the same episode")
+    fresh = [_episode(case.make(), None) for _ in range(EPISODES)]
+    if all(differences(episode, fresh[0]) is None for episode in fresh[1:]):
+        raise AssertionError("a new environment without a seed always brings the same episode")
     if _global_generators() != before:
         raise AssertionError("the environment draws from Python's or NumPy's global generator")
 

@@ -109,6 +109,25 @@ def time_limit(case: Case) -> None:
             break
 
 
+def wrapping(case: Case) -> None:
+    """Gymnasium's wrappers work on it: what they return lies in their spaces."""
+    wrappers: list[Callable[[Any], Any]] = [
+        gymnasium.wrappers.FlattenObservation,
+        gymnasium.wrappers.RecordEpisodeStatistics,
+        lambda env: gymnasium.wrappers.StickyAction(env, repeat_action_probability=0.25),
+    ]
+    if case.spec.max_episode_steps is not None:
+        wrappers.append(gymnasium.wrappers.TimeAwareObservation)
+    for wrapper in wrappers:
+        env = wrapper(case.make())
+        for outcome in rollout(env, STEPS, seed=4):
+            if outcome[0] not in env.observation_space:
+                raise AssertionError(
+                    f"{env}: observation {outcome[0]!r} is not in {env.observation_space}"
+                )
+        env.close()
+
+
 def stable_baselines3(case: Case) -> None:
     """Stable-Baselines3's checker, if it is installed and knows the spaces."""
     if find_spec("stable_baselines3") is None or not _sb3_knows(case.make()):
@@ -144,6 +163,7 @@ SINGLE: dict[str, Callable[[Case], None]] = {
         time_limit,
         seeding,
         typed_errors,
+        wrapping,
         stable_baselines3,
     )
 }
