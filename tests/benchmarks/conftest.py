@@ -72,7 +72,7 @@ class Dies(RandomAgent):
 
 class Raises(RandomAgent):
     def train(self, task, budget, run):
-        raise ZeroDivisionError("by the plugin")
+        raise ZeroDivisionError(f"by the plugin, threads: {os.environ['OMP_NUM_THREADS']}")
 
 
 class Waits(RandomAgent):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -118,14 +119,16 @@ def test_cells_run_in_processes_and_resume(memory, tmp_path):
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "cells").iterdir()}
 
 
-def test_failures_are_told_and_stop_nobody(memory, tmp_path, third_party):
+def test_failures_are_told_and_stop_nobody(memory, tmp_path, third_party, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     names = ("odd-raises", "randon", "table", "random", "oracle")
     outcomes = run_cells([memory(name) for name in names], tmp_path, workers=2)
     by_agent = {o.cell.agent: o for o in outcomes}
     assert {name: by_agent[name].state for name in names} == dict(
         zip(names, ("failed", "failed", "skipped", "done", "done"), strict=True)
     )
-    assert "ZeroDivisionError: by the plugin" in by_agent["odd-raises"].detail
+    assert "ZeroDivisionError: by the plugin, threads: 1" in by_agent["odd-raises"].detail
+    assert "OMP_NUM_THREADS" not in os.environ
     assert "Traceback" in by_agent["odd-raises"].detail
     assert by_agent["randon"].detail.startswith("UnknownNameError: Unknown agent 'randon'")
     assert "table does not play" in by_agent["table"].detail

@@ -132,7 +132,7 @@ def _sanity(capability: str, players: tuple[Player, ...]) -> Entry:
     return Entry(task, players, ("sanity", capability.lower()), block=16)
 
 
-_DEMO = (*map(Player, ("random", "table", "cusum", "two-mode", "ideal")), Player("ppo", 40_000))
+_DEMO = (*map(Player, ("random", "table", "cusum", "two-mode", "ideal")), Player("ppo", 60_000))
 _LEARNERS = (Player("ppo", 200_000), Player("recurrent-ppo", 200_000))
 _TIERS = ("Seed", "Switch", "Affine", "Noisy", "Fast", "Order2", "Heldout", "Recur", "Alias", "Hop")
 
