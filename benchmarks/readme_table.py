@@ -68,13 +68,13 @@ def row(env_id: str, measured: dict[str, Any]) -> str:
     env = gym.make(env_id)
     observation, action = short(env.observation_space), short(env.action_space)
     env.close()
-    picture = f'<img src="{PICTURES}/{name}.png" width="120" alt="{name}">'
+    kind = name.rsplit("-", 1)[0]  # without the version
     scores = measured["scores"]
     cells = (
-        picture if (ROOT / PICTURES / f"{name}.png").exists() else "",
+        f'<img src="{PICTURES}/{kind}.png" width="160" alt="{kind}">',
         f"`{env_id}`",
         f"{observation} → {action}",
-        CHANGES[name.rsplit("-", 1)[0]],
+        CHANGES[kind],
         score(scores, "random"),
         score(scores, "heuristic"),
         score(scores, "ideal", "oracle"),

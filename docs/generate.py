@@ -63,7 +63,7 @@ def environment_page(env_id: str) -> str:
 
 def picture(env_id: str) -> str:
     """The picture of ``env_id``, if somebody took one."""
-    path = PICTURES / f"{slug(env_id)}.png"
+    path = PICTURES / f"{slug(env_id).rsplit('-', 1)[0]}.png"
     return f"![{slug(env_id)}](../../_static/envs/{path.name})\n\n" if path.exists() else ""
 
 
