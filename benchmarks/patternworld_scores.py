@@ -1,6 +1,6 @@
 """Play every reference player of PatternWorld on every tier and feedback mode, and record the scores.
 
-Writes ``benchmarks/results/patternworld_scores.json`` and prints a table (about eight minutes on two cores)::
+Writes ``benchmarks/results/patternworld_scores.json`` and prints a table (about four minutes on a quiet core)::
 
     .venv/bin/python benchmarks/patternworld_scores.py
 
