@@ -139,6 +139,7 @@ def test_a_worker_that_dies_fails_its_cell_only(memory, tmp_path, third_party):
     outcomes = run_cells(cells, tmp_path, workers=1)
     assert [o.state for o in outcomes] == ["failed", "done", "done", "done"]
     assert "died" in outcomes[0].detail
+    assert (tmp_path / "workers.log").read_text().startswith("last words")
 
 
 def test_at_least_one_worker(tmp_path):

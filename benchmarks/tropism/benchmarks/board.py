@@ -5,6 +5,7 @@
     suite.json          the command and every cell with its key
     cells/              finished cells, two files each
     runs/<key>/         training runs, resumable
+    workers.log         what the worker processes printed
     ledger/             the ledger and its published checkpoint
     report.html         written by ``tropism leaderboard report``
 """

@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,8 @@ ONE_THREAD = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
 }
 """Environment of a worker; read once, when the libraries are imported."""
+LOG = "workers.log"
+"""What workers print, beside the results: bars of several processes would overwrite each other."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def run_cells(
 def _pool(waiting: deque[Cell], out_dir: str, workers: int) -> Iterator[Outcome]:
     """Outcomes of one pool of processes; ends when nothing waits or the pool broke."""
     flying: dict[Future[Outcome], Cell] = {}
-    with _one_thread(), _executor(workers) as executor:
+    with _one_thread(), _executor(workers, Path(out_dir) / LOG) as executor:
         while waiting or flying:
             while waiting and len(flying) < workers:
                 cell = waiting.popleft()
@@ -111,7 +114,7 @@ def _pool(waiting: deque[Cell], out_dir: str, workers: int) -> Iterator[Outcome]
                 del flying[future]
                 yield future.result()
             if broken:
-                died = "the worker process died; was it killed for memory?"
+                died = f"the worker process died (killed for memory?); see {Path(out_dir) / LOG}"
                 yield from (Outcome(cell, "failed", died) for cell in flying.values())
                 return
 
@@ -132,11 +135,12 @@ def attempt(cell: Cell, out_dir: str) -> Outcome:
 
 
 @contextlib.contextmanager
-def _executor(workers: int) -> Iterator[ProcessPoolExecutor]:
+def _executor(workers: int, log: Path) -> Iterator[ProcessPoolExecutor]:
     """A pool of spawned processes that are ended, not waited for, if the caller is interrupted."""
+    log.parent.mkdir(parents=True, exist_ok=True)
     before = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupt)
+    executor = ProcessPoolExecutor(workers, context, initializer=_settle, initargs=(str(log),))
     try:
         yield executor
     except BaseException:
@@ -148,9 +152,12 @@ def _executor(workers: int) -> Iterator[ProcessPoolExecutor]:
     executor.shutdown()
 
 
-def _ignore_interrupt() -> None:
-    """Ctrl-C reaches the whole process group; only the parent answers it."""
+def _settle(log: str) -> None:
+    """Prepare a worker: it answers no Ctrl-C (the parent does) and prints into the log, not the terminal."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(file, sys.stdout.fileno())
+    os.dup2(file, sys.stderr.fileno())
 
 
 @contextlib.contextmanager
