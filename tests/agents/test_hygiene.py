@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from importlib import import_module
 
 import numpy as np
 
 from tropism.agents.contract import Task
 from tropism.agents.counting import CountingTask
-from tropism.agents.hygiene import pickles_in
+from tropism.agents.hygiene import imports_of, pickles_in
 
 
 def test_pickles_are_found_in_all_their_disguises(tmp_path):
@@ -45,3 +46,19 @@ def test_steps_and_seeds_are_counted():
     assert task.usage.unseeded == 2
     assert task.usage.env_steps == 1 + 3
     assert task.usage.seeds == {7, 20, 21, 22, 1, 2, 3}
+
+
+def test_imports_are_followed_inside_the_package_and_only_from_the_subject(tmp_path, monkeypatch):
+    package = tmp_path / "followed"
+    package.mkdir()
+    (package / "__init__.py").write_text("import json\n")
+    (package / "agent.py").write_text("from .near import helper\nclass Mine: ...\n")
+    (package / "near.py").write_text("import tropism.errors\ndef helper(): ...\n")
+    (package / "stranger.py").write_text("import tropism.benchmarks\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import_module("followed.stranger")
+    assert imports_of(import_module("followed.agent").Mine) == [
+        "followed.agent: followed.near.helper",
+        "followed.near: tropism.errors",
+        "followed: json",
+    ]

@@ -6,7 +6,9 @@ import ast
 import inspect
 import sys
 import zipfile
+from importlib.util import resolve_name
 from pathlib import Path
+from types import ModuleType
 
 SUFFIXES = (".pkl", ".pickle", ".joblib", ".dill")
 MARKS = (b":serialized:", b"cloudpickle")
@@ -39,22 +41,33 @@ def _is_pickle(name: str, content: bytes) -> bool:
 
 
 def imports_of(subject: type) -> list[str]:
-    """``"module: imported.name"`` for every import in the loaded modules of the subject's top-level package.
+    """``"module: imported.name"`` for every import of the subject's module and of what that loads in its package.
 
     The suite's own packages count as one each (``tropism.agents``); imports inside functions are seen too.
     """
     parts = subject.__module__.split(".")
     package = ".".join(parts[:2] if parts[0] == "tropism" else parts[:1])
-    lines = []
-    for name, module in sorted(sys.modules.items()):
-        if name == package or name.startswith(f"{package}."):
-            lines += [f"{name}: {imported}" for imported in _imports(module)]
-    return lines
+    lines, seen, waiting = [], set[str](), [subject.__module__]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in sys.modules or not f"{name}.".startswith(f"{package}."):
+            continue
+        seen.add(name)
+        imported = _imports(sys.modules[name])
+        lines += [f"{name}: {other}" for other in imported]
+        # ``a.b.c`` may be a module or a name in one, and importing it runs ``a`` and ``a.b`` first.
+        waiting += [prefix for other in (name, *imported) for prefix in _prefixes(other)]
+    return sorted(lines)
 
 
-def _imports(module: object) -> list[str]:
+def _prefixes(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+def _imports(module: ModuleType) -> list[str]:
     try:
-        tree = ast.parse(inspect.getsource(module))  # pyright: ignore[reportArgumentType]
+        tree = ast.parse(inspect.getsource(module))
     except (OSError, TypeError):
         return []  # a namespace package, or a module without source
     names = []
@@ -62,5 +75,7 @@ def _imports(module: object) -> list[str]:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            names += [f"{node.module or ''}.{alias.name}" for alias in node.names]
+            origin = "." * node.level + (node.module or "")
+            home = resolve_name(origin, module.__package__) if node.level else origin
+            names += [f"{home}.{alias.name}" for alias in node.names]
     return names
