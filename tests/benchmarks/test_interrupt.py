@@ -24,7 +24,10 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(os.name != "posix", reason="process groups")
-def test_ctrl_c_keeps_what_is_finished_ends_the_workers_and_resumes(tmp_path, third_party):
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_run_keeps_what_is_finished_leaves_no_worker_and_resumes(
+    kill, tmp_path, third_party
+):
     script, out = tmp_path / "main.py", tmp_path / "board"
 
     def start(agents):
@@ -36,10 +39,13 @@ def test_ctrl_c_keeps_what_is_finished_ends_the_workers_and_resumes(tmp_path, th
     first = start(("random", "odd-waits"))
     _until(lambda: list((out / "cells").glob("*.json")), first)
     _until(lambda: len(list((out / "runs").glob("*/config.json"))) == 2, first)
-    os.killpg(first.pid, signal.SIGINT)
+    if kill == signal.SIGINT:
+        os.killpg(first.pid, kill)  # a terminal tells the whole group
+    else:
+        first.send_signal(kill)
     _, errors = first.communicate(timeout=20)
-    assert first.returncode == 130, errors
-    assert "Interrupted" in errors
+    assert first.returncode == (130 if kill == signal.SIGINT else -kill), errors
+    assert ("Interrupted" in errors) == (kill == signal.SIGINT)
     assert "Traceback" not in errors
     _wait(lambda: not _alive(first.pid))  # no worker is left, nor the tracker of multiprocessing
     (finished,) = (out / "cells").glob("*.json")
