@@ -2,7 +2,7 @@
 
 Writes ``benchmarks/results/environments.json``, which the table of the README is made from::
 
-    .venv/bin/python benchmarks/measure_environments.py
+    .venv/bin/python benchmarks/measure_environments.py        # all; or name the ids to measure anew
     .venv/bin/python benchmarks/readme_table.py
 
 Scores are mean returns over the same seeds for every player; speeds are medians of five repeats, with random
@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -97,17 +98,17 @@ def plain(action: Any) -> Any:
     return int(action) if isinstance(action, np.integer) else action
 
 
+def measure(env_id: str) -> dict[str, Any]:
+    """Everything about one id."""
+    return {"scores": scores(env_id), "single": single_rate(env_id), "vector": vector_rate(env_id)}
+
+
 def main() -> None:
-    """Measure every id and write the results."""
+    """Measure the ids that the command line names, or every one, and write the results."""
     ids = [name for name in gym.registry if name.startswith("tropism/")]
-    found = {
-        env_id: {
-            "scores": scores(env_id),
-            "single": single_rate(env_id),
-            "vector": vector_rate(env_id),
-        }
-        for env_id in track(ids, "measuring")
-    }
+    before = json.loads(RESULTS.read_bytes())["environments"] if sys.argv[1:] else {}
+    fresh = {env_id: measure(env_id) for env_id in track(sys.argv[1:] or ids, "measuring")}
+    found = before | fresh
     record = {
         "command": "python benchmarks/measure_environments.py",
         "seeds": [SEEDS.start, SEEDS.stop],
@@ -115,7 +116,7 @@ def main() -> None:
         "machine": f"{os.cpu_count()} cores of {platform.machine()}, Python {platform.python_version()}",
         "versions": {"tropism": tropism.envs.__version__}
         | {name: version(name) for name in ("gymnasium", "numpy")},
-        "environments": found,
+        "environments": {env_id: found[env_id] for env_id in ids if env_id in found},
     }
     RESULTS.parent.mkdir(exist_ok=True)
     write_atomic(RESULTS, json.dumps(record, indent=2) + "\n")
