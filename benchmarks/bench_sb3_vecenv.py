@@ -49,7 +49,8 @@ def dummy() -> Any:
     """What SB3 users build: one environment after the other, each in a ``Monitor``."""
     from stable_baselines3.common.env_util import make_vec_env
 
-    return make_vec_env(ENV_ID, LANES, env_kwargs=dict(KWARGS))
+    # Unless told otherwise, make_vec_env asks for pictures, for which the environment would keep a record.
+    return make_vec_env(ENV_ID, LANES, env_kwargs={**KWARGS, "render_mode": None})
 
 
 def rate(venv: Any, steps: int) -> float:
