@@ -106,7 +106,7 @@ class Trainer:
 
     def _left(self) -> int:
         """Rollouts that still fit."""
-        return self._plan.rollouts - -(-self._steps // self._plan.rollout)
+        return max(0, self._plan.rollouts - -(-self._steps // self._plan.rollout))
 
     def _stretch(self, deadline: float, update: Any) -> None:
         """Rollouts from fresh seeds up to the next checkpoint."""
@@ -121,6 +121,7 @@ class Trainer:
             update(self._steps)
             if time.monotonic() >= deadline:
                 break
+        self._model.logger.dump(self._steps)  # SB3 logs an update only with the next rollout
         with self._run.checkpoint_dir(self._steps) as directory:
             self._checkpoint(directory)
 
