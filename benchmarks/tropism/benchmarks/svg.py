@@ -70,10 +70,10 @@ def scatter(series: Sequence[Series], x_title: str, y_title: str) -> str:
     low, high = min(xs) / 1.25, max(max(xs) * 1.25, min(xs) * 2.5)
     x, y = logarithmic((low, high), _across()), linear(_padded(ys), _down())
     body = [_axes(x, y, _log_ticks(low, high), _ticks(*_padded(ys), 5), x_title, y_title)]
-    for one in series:
+    for one in sorted(series, key=lambda each: each.dashed):  # rings last, around what they cover
         (px, py), fill = one.points[0], "none" if one.dashed else one.color
         body.append(
-            f'<circle cx="{x(px):.1f}" cy="{y(py):.1f}" r="5" fill="{fill}" stroke="{one.color}" stroke-width="2"/>'
+            f'<circle cx="{x(px):.1f}" cy="{y(py):.1f}" r="{7 if one.dashed else 5}" fill="{fill}" stroke="{one.color}" stroke-width="2"/>'
         )
     body += _labels([(one, x(one.points[0][0]) + 9, y(one.points[0][1])) for one in series])
     return _svg(body, f"{y_title} by {x_title}")
