@@ -13,9 +13,9 @@ MEMORY = "tropism/Sanity-Memory-v0"
 HEAVY = ("numpy", "gymnasium", "jax", "torch", "scipy", "rich", "matplotlib", "stable_baselines3")
 
 
-def python(*arguments):
-    """Run Python with this process's path; the command line in a process of its own."""
-    script = f"import sys; sys.path[:] = {sys.path!r}; " + arguments[0]
+def python(code):
+    """Run Python code with this process's path in a process of its own."""
+    script = f"import sys; sys.path[:] = {sys.path!r}; {code}"
     return subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
     )
@@ -99,8 +99,7 @@ def test_what_went_wrong_is_one_line_and_status_1(capsys, tmp_path):
     assert run(["leaderboard", "show", str(tmp_path)]) == 1
     assert run(["ledger", "verify", str(tmp_path / "none.jsonl")]) == 1
     lines = capsys.readouterr().err.strip().split("\n")
-    assert len(lines) == 3
-    assert all(line.startswith("Error: ") for line in lines)
+    assert [line[:7] for line in lines] == ["Error: "] * 3
 
 
 def test_debug_shows_the_traceback():
@@ -169,12 +168,23 @@ def test_unfinished_training_is_not_evaluated(tmp_path, capsys):
     (out / "policy").rename(tmp_path / "elsewhere")
     assert run(["evaluate", str(out)]) == 1
     assert "training did not finish" in capsys.readouterr().err
+    (out / "config.json").write_text("{}")
+    assert run(["evaluate", str(out)]) == 1
+    assert "was not written by `tropism train`" in capsys.readouterr().err
 
 
 def test_metrics_of_an_agent_on_a_task(capsys):
-    assert run(["evaluate", "table", "tropism/PatternWorld-Switch-v0", "--episodes", "1"]) == 0
+    assert run(["evaluate", "two-mode", "tropism/PatternWorld-Switch-v0", "--episodes", "1"]) == 0
     text = capsys.readouterr().out
-    for name in ("accuracy", "nis", "excess-lag", "log-regret", "perseveration", "ece"):
+    for name in (
+        "accuracy",
+        "nis",
+        "excess-lag",
+        "log-regret",
+        "perseveration",
+        "ece",
+        "gate-gain",
+    ):
         assert f"  {name} " in text
 
 
@@ -234,7 +244,7 @@ def test_a_leaderboard_with_failures_ends_with_status_1(small_suite, tmp_path, c
         "1",
     ]
     assert run(command) == 1
-    captured = capsys.readouterr()
-    assert "ZeroDivisionError: by the plugin" in captured.err
-    assert "1 cells failed" in captured.err
-    assert "2 of 3 cells" in captured.out
+    out, err = capsys.readouterr()
+    assert "ZeroDivisionError: by the plugin" in err
+    assert "1 cells failed" in err
+    assert "2 of 3 cells" in out

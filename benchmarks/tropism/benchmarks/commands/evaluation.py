@@ -15,6 +15,7 @@ from tropism.benchmarks.commands.training import POLICY, train_run
 if TYPE_CHECKING:
     from tropism.agents.contract import Agent, Policy, Task
     from tropism.agents.episodes import Episode
+    from tropism.benchmarks.gate import MatchedGate
 
 
 @click.command()
@@ -39,7 +40,8 @@ def evaluate(
     """Evaluate a run directory, or an agent (untrained) on the environment ID.
 
     The ideal observer and the random player play the same seeds where the environment offers them, so
-    that the metrics that compare with them can be told.
+    that the metrics that compare with them can be told.  An agent that reports two modes of thinking is
+    also played against itself under a random gate of the same rate.
     """
     from tropism.benchmarks.commands.options import known_task, pairs
     from tropism.benchmarks.metrics import METRICS, find_metric
@@ -53,10 +55,10 @@ def evaluate(
     config = _run_config(player, env_id, pairs(options, "--set"), pairs(env_options, "--env"))
     task = known_task(config["env_id"], config["env_options"])
     seeds = tuple(range(FIRST_TEST_SEED, FIRST_TEST_SEED + episodes))
-    played = _play(config, task, seeds)
+    played, gate = _play(config, task, seeds)
     references = play_references(task, seeds)
     values = {metric.name: metric(played, references) for metric in metrics}
-    _show(config, played, values, as_json)
+    _show(config, played, values, gate, as_json)
 
 
 def _run_config(
@@ -64,12 +66,17 @@ def _run_config(
 ) -> dict[str, Any]:
     """The configuration of a run directory, or of an untrained agent."""
     from tropism.agents.artifacts import read_json
-    from tropism.errors import OptionError
+    from tropism.errors import ArtifactError, OptionError
 
-    if Path(player).is_dir():
-        if env_id or options or env_options:
-            raise OptionError(f"{player} is a run: it brings its own environment and options")
-        return read_json(Path(player) / "config.json") | {"folder": player}
+    if Path(player).is_dir() and env_id is None:
+        if options or env_options:
+            raise OptionError(f"{player} is a run: it brings its own options")
+        config = read_json(Path(player) / "config.json")
+        if not {"agent", "env_id", "env_options"} <= config.keys():
+            raise ArtifactError(
+                f"{player} was not written by `tropism train`: its config.json is another's"
+            )
+        return config | {"folder": player}
     if env_id is None:
         raise OptionError(
             f"{player!r} is no run directory; to play an agent, name an environment too"
@@ -84,11 +91,14 @@ def _run_config(
     }
 
 
-def _play(config: dict[str, Any], task: Task, seeds: tuple[int, ...]) -> list[Episode]:
-    """The episodes of the policy in a run directory, or of an agent that did not train."""
+def _play(
+    config: dict[str, Any], task: Task, seeds: tuple[int, ...]
+) -> tuple[list[Episode], MatchedGate | None]:
+    """Episodes of the policy in a run directory, or of an agent that did not train; its matched gate."""
     from tropism.agents.evaluate import evaluate as play_episodes
     from tropism.agents.plugins import default_host
     from tropism.agents.progress import progress
+    from tropism.benchmarks.gate import matched_gate
 
     agent = default_host().agent_class(config["agent"])
     with tempfile.TemporaryDirectory() as scratch:
@@ -97,7 +107,10 @@ def _play(config: dict[str, Any], task: Task, seeds: tuple[int, ...]) -> list[Ep
         else:
             policy = train_run(config, task, Path(scratch))
         with progress(len(seeds), "episodes") as update:
-            return play_episodes(policy, task, seeds, privileged=agent.privileged, progress=update)
+            played = play_episodes(
+                policy, task, seeds, privileged=agent.privileged, progress=update
+            )
+        return played, matched_gate(policy, task, played, privileged=agent.privileged)
 
 
 def _finished(agent: type[Agent], folder: Path, task: Task) -> Policy:
@@ -118,7 +131,11 @@ def _finished(agent: type[Agent], folder: Path, task: Task) -> Policy:
 
 
 def _show(
-    config: dict[str, Any], played: list[Episode], values: dict[str, float], as_json: bool
+    config: dict[str, Any],
+    played: list[Episode],
+    values: dict[str, float],
+    gate: MatchedGate | None,
+    as_json: bool,
 ) -> None:
     """Print the metrics that apply."""
     from tropism.benchmarks.metrics import METRICS
@@ -128,9 +145,15 @@ def _show(
         scores = [episode.score for episode in played]
         hashes = [episode.action_hash for episode in played]
         about = {"agent": config["agent"], "env_id": config["env_id"]}
-        body = {**about, "metrics": told, "scores": scores, "action_hashes": hashes}
+        found = {"metrics": told, "gate": gate.to_json() if gate else None}
+        body = {**about, **found, "scores": scores, "action_hashes": hashes}
         click.echo(json.dumps(body, indent=1))
         return
     click.echo(f"{config['agent']} on {config['env_id']}, {len(played)} episodes")
     for name, value in told.items():
         click.echo(f"  {name:<14} {value:>10.4g}  {METRICS[name].unit}")
+    if gate:
+        click.echo(
+            f"  {'gate-gain':<14} {gate.gain:>10.4g}  reward [{gate.low:.4g}, {gate.high:.4g}] over a random "
+            f"gate that thinks as often ({gate.rate:.0%})"
+        )
