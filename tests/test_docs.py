@@ -1,5 +1,6 @@
 """The documentation tells the truth: its code runs, its commands exist, its data sheets are complete."""
 
+import inspect
 import re
 import sys
 import textwrap
@@ -10,6 +11,7 @@ import gymnasium as gym
 import pytest
 
 import tropism.envs
+from tropism.agents import hookspecs
 from tropism.benchmarks.cli import cli as command
 
 ROOT = Path(__file__).parents[1]
@@ -98,3 +100,12 @@ def test_documentation_names_the_version_it_is_about():
         (ROOT / "CITATION.cff").read_text(),
         re.MULTILINE,
     )
+
+
+def test_every_hook_is_documented_with_its_arguments():
+    page = (ROOT / "docs/agents.md").read_text(encoding="utf-8")
+    hooks = [thing for name, thing in vars(hookspecs).items() if name.startswith("tropism_")]
+    assert len(hooks) == 4
+    for hook in hooks:
+        arguments = ", ".join(inspect.signature(hook).parameters)
+        assert f"`{hook.__name__}({arguments})`" in page
