@@ -73,7 +73,9 @@ def run_cell(cell: Cell, out_dir: str | Path, progress: Progress | None = None) 
         return done
     folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    agent = default_host().make_agent(cell.agent, cell.config, cell.train_seed)
+    host = default_host()
+    host.register_envs()
+    agent = host.make_agent(cell.agent, cell.config, cell.train_seed)
     policy = _trained(agent, cell, Path(out_dir) / "runs" / key)
     trained = time.perf_counter()
     episodes = evaluate(
@@ -93,6 +95,8 @@ def run_cell(cell: Cell, out_dir: str | Path, progress: Progress | None = None) 
         **_origin(cell),
     }
     write_atomic(done, json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
+    for episode in episodes:
+        host.hook.tropism_episode_end(episode=episode)
     return done
 
 
