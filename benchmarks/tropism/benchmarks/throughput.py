@@ -22,7 +22,7 @@ SINGLE_STEPS = 20_000
 """Steps a round of one environment."""
 VECTOR_STEPS = {64: 2_000, 1024: 400}
 """Steps of the whole vector a round, by number of lanes."""
-SCAN_LANES, SCAN_STEPS = 1024, 500
+SCAN_LANES, SCAN_STEPS = 1024, 1000
 """Lanes and steps of one jitted scan."""
 
 Round = Callable[[], float]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,9 +72,14 @@ def _table(speeds: list[Speed]) -> str:
 
 def _about(rounds: int) -> dict[str, Any]:
     """What the figures depend on."""
+    from importlib.metadata import PackageNotFoundError, version
+
     from tropism.agents.manifest import manifest
 
     about = manifest()
     kept = ("utc", "python", "platform", "cpu", "cores", "versions")
     command = "tropism " + " ".join(about["command"][1:])
-    return {"command": command, "rounds": rounds, **{name: about[name] for name in kept}}
+    found = {"command": command, "rounds": rounds, **{name: about[name] for name in kept}}
+    with contextlib.suppress(PackageNotFoundError):
+        found["versions"] = about["versions"] | {"gymnax": version("gymnax")}
+    return found
