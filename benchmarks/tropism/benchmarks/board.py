@@ -96,7 +96,7 @@ def _kept(directory: Path, name: str, listed: list[dict[str, Any]]) -> list[dict
     places = {_place(entry["cell"]) for entry in listed}
     return [
         entry
-        for entry in before["cells"]
+        for entry in before.get("cells", [])
         if _place(entry["cell"]) not in places
         and (directory / "cells" / f"{entry['key']}.json").exists()
     ]

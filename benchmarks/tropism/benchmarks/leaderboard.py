@@ -168,7 +168,8 @@ def _row(name: str, results: list[Result], references: References) -> Row:
     episodes = [episode for result in results for episode in result.episodes]
     estimates = {m: estimate(samples(find_metric(m), results, references)) for m in ESTIMATED}
     metrics = {m: metric(episodes, references) for m, metric in METRICS.items()}
-    metrics["pareto"] = pareto_area([max(1.0, metrics["compute"])], [metrics["nis"]])
+    if not math.isnan(metrics["nis"]):
+        metrics["pareto"] = pareto_area([metrics["compute"]], [metrics["nis"]])
     switching = "ideal" in references and find_metric("excess-lag").applies(episodes, references)
     curve = regret_curve(episodes, references["ideal"]) if switching else ()
     latencies = [r.record["latency_us"] for r in results if r.record["latency_us"] is not None]
