@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tropism.envs.core.random import seed_key
+from tropism.envs.patternworld import rules
 from tropism.envs.patternworld.observer import Observer, evidence, make_observer
 from tropism.envs.patternworld.params import FEEDBACKS, TIERS, Params
 from tropism.envs.patternworld.reference import make_reference
@@ -18,9 +19,23 @@ WORLDS = {
     "phase": replace(TIERS["Switch"], vocabulary=4),
     "affine": replace(TIERS["Affine"], vocabulary=3, num_rules=0),
     "order2": replace(TIERS["Order2"], vocabulary=3, num_rules=3),
-    "alias": replace(TIERS["Alias"], vocabulary=8, agreement=1),
+    "alias": replace(TIERS["Alias"], vocabulary=8, agreement=1, library=2),
     "recur": replace(TIERS["Recur"], vocabulary=3, num_rules=0, active_rules=3),
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_alias_rules():
+    """Four cycles instead of 81, or there would be too many paths to weigh."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rules, "SEGMENTS", 2)
+        patch.setattr(rules, "ARRANGEMENTS", 2)
+        library.cache_clear()
+        assert len({row.tobytes() for row in library(WORLDS["alias"]).table}) == 4
+        yield
+    library.cache_clear()
+
+
 SCHEDULES = {
     "geometric": {"hazard": 0.4},
     "periodic": {"schedule": "periodic", "period": 2},

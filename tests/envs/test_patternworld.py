@@ -152,6 +152,13 @@ def test_alias_switches_cannot_be_seen_for_eight_steps():
     assert seen > 300
 
 
+def test_alias_rules_differ_in_half_their_steps():
+    table = library(TIERS["Alias"]).table[:, 0]
+    assert len({row.tobytes() for row in table}) == 81
+    several = [len(set(column)) > 1 for column in table.T.tolist()]
+    assert 40 <= sum(several) <= 56
+
+
 def test_alias_rules_are_single_cycles():
     for row in library(TIERS["Alias"]).table[:, 0].tolist():
         x, visited = 0, set()
@@ -305,6 +312,11 @@ def test_steps_out_of_order_are_refused():
         ({"hazrad": 0.1}, UnknownNameError, "'hazard'"),
         ({"agreement": 3}, OptionError, "Alias"),
         ({"num_rules": 4, "active_rules": 6}, OptionError, "active_rules=6"),
+        ({"tier": "Switch", "active_rules": 2}, OptionError, "active_rules=2"),
+        ({"tier": "Order2", "num_rules": 0}, OptionError, "num_rules=0"),
+        ({"reward_right": 2.0}, OptionError, "reward_right"),
+        ({"reward_wrong": 1.0}, OptionError, "must exceed"),
+        ({"first_token": [5, 97]}, OptionError, r"\[5, 97\]"),
     ],
 )
 def test_bad_options_are_named(kwargs, error, message):

@@ -45,7 +45,7 @@ class PatternWorldEnv(ReferenceEnv):
     | Order2 | 8 maps a x + b y + c modulo 97 | 1/40 | the rule reads two tokens |
     | Heldout | 4,619 affine maps, disjoint from the training split | 1/40 | rules never met before |
     | Recur | 4 of 32 affine maps an episode | 1/60 | old rules return: is relearning cheaper? |
-    | Alias | 6 orders of 4 blocks of 24 tokens | 1/40 | old and new rule agree for at least 8 steps |
+    | Alias | 81 cycles of 96 tokens that share half their steps | 1/40 | old and new rule agree for at least 8 steps |
     | Hop | a permutation of 8 symbols, shown once | 1/10 | answer is k hops away, k from 1 to 8 |
 
     A new rule always differs from the old one.  Provenance: PatternWorld of the Omni-Zero project (its

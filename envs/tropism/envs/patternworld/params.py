@@ -42,7 +42,7 @@ class Params:
     Attributes:
         tier: name of the tier these parameters started from.
         family: how the rules are made: ``arithmetic`` (the origin's three), ``affine`` (``a x + b``),
-            ``order2`` (``a x + b y + c``, ``y`` the token before ``x``), ``alias`` (block permutations) or ``hop``.
+            ``order2`` (``a x + b y + c``, ``y`` the token before ``x``), ``alias`` (cycles that share half their steps) or ``hop``.
         vocabulary: number of tokens ``V``.
         num_rules: size of the rule library; ignored by ``arithmetic``, ``alias`` and ``hop``; 0 takes every
             rule of the split.
@@ -110,15 +110,43 @@ class Params:
                 f"num_rules={self.num_rules} and active_rules={self.active_rules}: a switch needs at least two rules "
                 "in use, and no more in use than the library holds (0 means all)"
             )
+        if self.first_token is not None:
+            self._check_first_token()
         if self.max_episode_steps is not None:
             _within("max_episode_steps", self.max_episode_steps, 1, 2**30, integer=True)
+        for name in ("reward_right", "reward_wrong"):
+            _within(name, getattr(self, name), -1.0, 1.0)
+        if self.reward_right <= self.reward_wrong:
+            raise OptionError(
+                f"reward_right must exceed reward_wrong, got {self.reward_right} and {self.reward_wrong}"
+            )
         self._check_tier()
+
+    def _check_first_token(self) -> None:
+        last = self.vocabulary - 1
+        try:
+            low, high = self.first_token or (0, last)
+        except (TypeError, ValueError):
+            low, high = -1, -1
+        if not (isinstance(low, int) and isinstance(high, int) and 0 <= low <= high <= last):
+            raise OptionError(
+                f"first_token must be a range (low, high) within [0, {last}], got {self.first_token!r}"
+            )
+        object.__setattr__(
+            self, "first_token", (low, high)
+        )  # hashable, also when JSON brought a list
 
     def _check_tier(self) -> None:
         if self.agreement and (self.family != "alias" or self.schedule == "cyclic"):
             raise OptionError(
                 f"agreement={self.agreement} needs the Alias tier and a schedule other than 'cyclic', "
                 f"got family={self.family!r}, schedule={self.schedule!r}"
+            )
+        drawn = self.family in ("affine", "order2")
+        if (self.active_rules and not drawn) or (self.family == "order2" and not self.num_rules):
+            raise OptionError(
+                f"num_rules={self.num_rules}, active_rules={self.active_rules}: active_rules needs a tier whose "
+                "rules are drawn (Affine, Noisy, Fast, Order2, Heldout, Recur), and Order2 at least two rules"
             )
         if self.family == "hop" and (self.noise or self.schedule == "cyclic"):
             raise OptionError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,10 @@ from tropism.envs.patternworld.params import Params
 
 IntArray = npt.NDArray[np.int32]
 
-BLOCKS = 4
-"""Blocks of the Alias tier: within a block all rules agree, and every pair of successive blocks is shared by
-two of the 3! cyclic orders, so a rule that agrees from any token on always exists."""
+SEGMENTS, ARRANGEMENTS = 4, 3
+"""The Alias tier walks a cycle of 4 segments; half of each is common to all rules, the other half comes in one of
+3 arrangements, which makes 3**4 rules.  A rule that agrees for the next steps always exists, since it may differ
+in another segment."""
 DWELL, RULE, TOKEN, NOISE, NOISE_TOKEN, SHUFFLE, QUERY, SYMBOL = range(8)
 """Random streams of an episode, one a purpose: counted by regime (the first two), draw or step."""
 SHUFFLE_STEP = 64
@@ -126,16 +127,26 @@ def _order2(params: Params) -> Library:
 
 
 def _alias(params: Params) -> Library:
-    """Single cycles that walk blocks of tokens in order and differ only in the order of the blocks."""
-    v, size = params.vocabulary, params.vocabulary // BLOCKS
-    orders = [(0, *rest) for rest in permutations(range(1, BLOCKS))]
-    table = np.empty((len(orders), v), np.int32)
-    for r, order in enumerate(orders):
-        walk = np.concatenate([np.arange(size) + block * size for block in order])
+    """Cycles through all tokens that agree on half of each segment and differ in the order of the other half."""
+    v, half = params.vocabulary, params.vocabulary // SEGMENTS // 2
+    choices = list(product(range(ARRANGEMENTS), repeat=SEGMENTS))
+    table = np.empty((len(choices), v), np.int32)
+    for r, choice in enumerate(choices):
+        walk = np.arange(v)
+        for segment, arrangement in enumerate(choice):
+            first = (2 * segment + 1) * half
+            walk[first : first + half] = first + _arrange(params, segment, arrangement, half)
         table[r, walk] = np.roll(walk, -1)
-    names = tuple("blocks " + "-".join("ABCD"[b] for b in order) for order in orders)
+    names = tuple("arrangement " + "".join("ABC"[n] for n in choice) for choice in choices)
     successors, counts = _agreeing(table, params.agreement)
     return Library(table[:, None], "none", names, successors, counts)
+
+
+def _arrange(params: Params, segment: int, arrangement: int, size: int) -> IntArray:
+    """An order of ``size`` tokens drawn for the library: they are sorted by random words."""
+    key = episode_key(seed_key(params.library), 1 + segment)
+    words = [bits(key, n, arrangement) for n in range(size)]
+    return np.argsort(np.array(words), kind="stable").astype(np.int32)
 
 
 def _agreeing(table: IntArray, agreement: int) -> tuple[IntArray, IntArray]:
