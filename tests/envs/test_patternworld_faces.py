@@ -9,7 +9,9 @@ from gymnasium.vector import AutoresetMode
 
 import tropism.envs
 from tropism.envs.core.random import seed_key
+from tropism.envs.patternworld.kernel_hop import make_kernel
 from tropism.envs.patternworld.params import FEEDBACKS, TIERS, make_params
+from tropism.envs.patternworld.rules import dwell_thresholds
 from tropism.envs.patternworld.vector import KernelPatternWorld, LaidOutPatternWorld
 
 SEEDS, STEPS, LIMIT = 5, 600, 250
@@ -218,3 +220,19 @@ def test_an_unseeded_vector_names_the_seeds_that_repeat_it():
     assert len({row.tobytes() for row in first}) > 1
     again, _ = env.reset(seed=list(env.unwrapped.np_random_seed))
     np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize("hazard", [0.001, 0.0123, 1 / 30, 1 / 8, 0.5, 0.999, 1.0])
+def test_jitted_dwells_are_exact_for_every_word_that_could_tell(hazard):
+    """The logarithm only says where to look: beside each threshold the table must have the last word."""
+    jax = pytest.importorskip("jax")
+    params = make_params("Affine", hazard=hazard)
+    edges = dwell_thresholds(params).astype(np.int64)
+    drawn = np.random.default_rng(0).integers(0, 2**32, 20_000)
+    around = (edges[:, None] + np.arange(-2, 3)).ravel()
+    words = np.clip(np.concatenate([around, drawn, [0, 1, 2**32 - 1]]), 0, 2**32 - 1)
+    words = words.astype(np.uint32)
+    exact = make_kernel(np, params)._above(words)
+    np.testing.assert_array_equal(exact, jax.jit(make_kernel(jax.numpy, params)._above)(words))
+    few = words[-2_000:].astype(np.int64)
+    np.testing.assert_array_equal(exact[-2_000:], (edges > few[:, None]).sum(1))

@@ -93,6 +93,9 @@ class FunctionalEnv:
         fresh = kernel.reset(state.key, state.episode + 1)
         ended = terminated | truncated
         state = jax.tree.map(lambda new, old: _where(ended, new, old), fresh, state)
+        state = jax.lax.optimization_barrier(
+            state
+        )  # else XLA computes it again inside the observation
         info = {
             **kernel.labels(state),
             "terminated": terminated,

@@ -7,6 +7,7 @@ look-ups and comparisons, so both namespaces give the bits of ``reference.py``; 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -49,7 +50,9 @@ class State(NamedTuple):
     target: Any
     stale_target: Any
     query: Any
-    history: Any  # [..., H]
+    history: (
+        Any  # [..., H], uint8: every tier has fewer than 255 tokens, and a step copies them all
+    )
     action: Any
     outcome: Any  # 0 wrong, 1 right, 2 peeked, 3 nothing answered yet
 
@@ -82,7 +85,7 @@ class Kernel:
             key=key, episode=episode, draw=draw, t=zero, regime=zero, next_switch=zero, since=zero,
             switched=zero != 0, rule=zero, stale_rule=zero - 1, slot=zero, active=zero[..., None],
             stale_active=zero[..., None], token=zero, previous=zero, target=zero, stale_target=zero - 1, query=zero,
-            history=xp.full((*zero.shape, self.params.history), self.params.vocabulary, xp.int32),
+            history=xp.full((*zero.shape, self.params.history), self.params.vocabulary, xp.uint8),
             action=zero + self.params.num_actions, outcome=zero + 3,
         )  # fmt: skip
         state = self._first_rule(state, forced.get("rule"))
@@ -184,28 +187,36 @@ class Kernel:
         )
 
     def _push(self, history: Any, shown: list[Any]) -> Any:
-        return self.xp.concatenate([history, *shown], -1)[..., -self.params.history :]
+        if (
+            self.xp is not np
+        ):  # else XLA would hash a drawn token again for every place of the history
+            from jax.lax import optimization_barrier
+
+            shown = optimization_barrier(shown)
+        tokens = [tokens.astype(history.dtype) for tokens in shown]
+        return self.xp.concatenate([history, *tokens], -1)[..., -self.params.history :]
 
     # -- regimes --------------------------------------------------------------------------------------------
 
     def _draw_dwell(self, state: State) -> Any:
         word = self.hash.bits(state.draw, state.regime, DWELL)
-        above = len(self._thresholds) - self._at_most(word)
-        return (self.params.dwell[0] + 1 + above).astype(self.xp.int32)
+        return (self.params.dwell[0] + 1 + self._above(word)).astype(self.xp.int32)
 
-    def _at_most(self, word: Any) -> Any:
-        """How many thresholds are <= ``word``; unrolled for JAX, whose ``searchsorted`` is a loop."""
-        thresholds = self._thresholds
-        if self.xp is np:
-            return np.searchsorted(thresholds, word, side="right")
-        size = 1 << len(thresholds).bit_length()
-        padded = np.full(size, 2**32 - 1, np.uint32)
-        padded[: len(thresholds)] = thresholds
-        found = word.astype(self.xp.int32) * 0
-        while size > 1:
-            size //= 2
-            found = found + size * (self._look_up(padded, found + size - 1) <= word)
-        return self.xp.minimum(found, len(thresholds))
+    def _above(self, word: Any) -> Any:
+        """How many thresholds exceed ``word``.
+
+        JAX searches slowly, so there the logarithm, right to within one, only says where to look in the table:
+        the answer is the table's, and exact.
+        """
+        thresholds, xp = self._thresholds, self.xp
+        count = len(thresholds)
+        if xp is np or not count:
+            return count - np.searchsorted(thresholds, word, side="right") if count else word * 0
+        falling = np.concatenate([thresholds[::-1], np.zeros(3, np.uint32)])
+        scale = 1 / math.log1p(-self.params.dwell[1])
+        near = xp.log((word.astype(xp.float32) + 1) / 2.0**32) * scale
+        first = xp.clip(near.astype(xp.int32) - 1, 0, count)
+        return first + sum(self._look_up(falling, first + n) > word for n in range(3))
 
     def _first_rule(self, state: State, forced: Any) -> State:
         xp = self.xp
@@ -253,7 +264,8 @@ class Kernel:
     def _other(self, current: Any, n: int, word: Any) -> Any:
         """Another of ``n`` than ``current``: the next in turn, or any with equal chance."""
         shift = 0 if self.params.schedule == "cyclic" else self.hash.below(word, n - 1)
-        return (current + 1 + shift) % n
+        following = current + 1 + shift
+        return self.xp.where(following >= n, following - n, following)
 
     def _shuffle(self, state: State, n: int, picks: int) -> Any:
         """The first ``picks`` of a Fisher-Yates shuffle of ``range(n)``, ``int32[..., picks]``."""
