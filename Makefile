@@ -38,7 +38,7 @@ check: $(VENV)/.dev docs ## lint, format, types, layers, dead code, spelling, do
 	$(BIN)/codespell
 	$(BIN)/python benchmarks/readme_table.py --check
 
-bench: $(VENV)/.dev ## run the whole grid (hours); resumes where it stopped
+bench: $(VENV)/.dev ## run the whole grid (about an hour); resumes where it stopped
 	$(TROPISM) leaderboard run full --out $(BENCH_DIR)
 	$(TROPISM) leaderboard report $(BENCH_DIR)
 	$(TROPISM) ledger verify $(BENCH_DIR)/ledger

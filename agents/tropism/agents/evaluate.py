@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 
+from tropism.agents.belief import add_belief
 from tropism.agents.contract import BoolArray, Policy, Task
 from tropism.agents.episodes import Episode, hash_actions, load_episodes, save_episodes
 from tropism.agents.gates import ComputePrice, Gate, RandomGate, TokenBucket
@@ -50,6 +51,7 @@ def evaluate(
     privileged: bool = False,
     lanes: int | None = None,
     gate: Gate | None = None,
+    belief: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> list[Episode]:
     """Play one episode of each seed and return them in that order.
@@ -64,6 +66,7 @@ def evaluate(
         privileged: leave the labels (``env.metadata["labels"]``) in ``info``.
         lanes: environments played at once; by default as many as seeds, policy and gate allow.
         gate: imposes the mode of the policy, see :mod:`tropism.agents.gates`.
+        belief: add the ideal observer's belief to the labels where it is computable, once all is played.
         progress: told the number of episodes played so far, fractions included.
 
     Raises:
@@ -76,11 +79,11 @@ def evaluate(
     count = min([len(seeds), *(limit for limit in limits if limit is not None)])
     env = task.make_vec(count, autoreset_mode=AutoresetMode.DISABLED)
     try:
-        return _Evaluation(policy, env, [int(seed) for seed in seeds], privileged, gate).play(
-            progress
-        )
+        game = _Evaluation(policy, env, [int(seed) for seed in seeds], privileged, gate)
+        episodes = game.play(progress)
     finally:
         env.close()
+    return add_belief(episodes, task) if belief else episodes
 
 
 def measure_latency(

@@ -79,7 +79,12 @@ def run_cell(cell: Cell, out_dir: str | Path, progress: Progress | None = None) 
     policy = _trained(agent, cell, Path(out_dir) / "runs" / key)
     trained = time.perf_counter()
     episodes = evaluate(
-        policy, cell.task, cell.eval_seeds, privileged=agent.privileged, progress=progress
+        policy,
+        cell.task,
+        cell.eval_seeds,
+        privileged=agent.privileged,
+        belief=True,
+        progress=progress,
     )
     matched = matched_gate(policy, cell.task, episodes, privileged=agent.privileged)
     save_episodes(folder / f"{key}.npz", episodes)
