@@ -113,6 +113,17 @@ def memory():
     return make
 
 
+@pytest.fixture
+def small_suite(monkeypatch):
+    """A suite that takes seconds, called ``small``."""
+    from tropism.agents.contract import Task
+    from tropism.benchmarks.suites import SUITES, Entry, Player, Suite
+
+    task = Task("tropism/Sanity-Memory-v0")
+    entry = Entry(task, (Player("random"), Player("oracle")), ("sanity",), block=2)
+    monkeypatch.setitem(SUITES, "small", Suite("small", "one task", (entry,), 1, 2))
+
+
 @pytest.fixture(scope="session")
 def board(tmp_path_factory):
     """A small board: two tasks that switch and one that does not."""

@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from tropism.benchmarks.cli import INTERRUPTED, run
-from tropism.benchmarks.suites import SUITES, Entry, Player, Suite
 
 MEMORY = "tropism/Sanity-Memory-v0"
 HEAVY = ("numpy", "gymnasium", "jax", "torch", "scipy", "rich", "matplotlib", "stable_baselines3")
@@ -195,14 +194,6 @@ def test_play_in_the_terminal(monkeypatch, capsys):
     text = capsys.readouterr().out
     assert text.count("not an action of Discrete(2)") == 3
     assert "reward 1, total 1" in text or "reward 0, total 0" in text
-
-
-@pytest.fixture
-def small_suite(monkeypatch):
-    from tropism.agents.contract import Task
-
-    entry = Entry(Task(MEMORY), (Player("random"), Player("oracle")), ("sanity",), block=2)
-    monkeypatch.setitem(SUITES, "small", Suite("small", "one task", (entry,), 1, 2))
 
 
 def test_a_whole_leaderboard(small_suite, tmp_path, capsys):

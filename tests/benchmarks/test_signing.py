@@ -140,6 +140,19 @@ def test_a_rewritten_ledger_with_a_new_unsigned_or_foreign_checkpoint_is_seen(
         ledger.verify(public_key=public)
 
 
+@pytest.mark.parametrize("other", [None, "foreign.pem"])
+def test_a_signed_checkpoint_is_replaced_only_by_its_signer(ledger, key_path, tmp_path, other):
+    ledger.publish(key_path)
+    before = ledger.checkpoint_path.read_text(encoding="utf-8")
+    ledger.append("note", {"i": 5})
+    with pytest.raises(OptionError, match=r"is signed, and .* --sign KEYFILE"):
+        ledger.publish(other and tmp_path / other)
+    assert ledger.checkpoint_path.read_text(encoding="utf-8") == before
+    ledger.publish(key_path)
+    public = signing.verifier_key(signing.load_key(key_path))
+    assert ledger.verify(public_key=public).size == 6
+
+
 def test_without_any_checkpoint_a_public_key_vouches_for_nothing(ledger, key_path):
     public = signing.verifier_key(signing.load_key(key_path))
     with pytest.raises(LedgerError, match="no checkpoint is published"):

@@ -14,6 +14,8 @@ from tropism.benchmarks.metrics.registry import METRICS, References
 from tropism.benchmarks.runner import Result
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tropism.benchmarks.board import Board
 
 KIND = "score"
@@ -22,18 +24,24 @@ KIND = "score"
 _ORIGIN = ("plugin", "packages", "source", "python", "platform", "cpu", "cores", "utc")
 
 
-def record_board(board: Board) -> int:
+def record_board(board: Board, key_path: Path | None = None) -> int:
     """Append the finished cells that the board's ledger does not hold yet, in one batch; publish a checkpoint.
+
+    Args:
+        board: What was played.
+        key_path: Private key that signs the checkpoint; see ``Ledger.publish``.
 
     Returns:
         How many entries were added.
 
     Raises:
         LedgerError: If the ledger is damaged; nothing is then written.
+        OptionError: If the published checkpoint is signed and the key is not its signer's; likewise.
     """
     scales = {task: task_references(players) for task, players in by_task(board.results).items()}
     board.ledger.parent.mkdir(parents=True, exist_ok=True)
     ledger = Ledger.open(board.ledger, create=True)
+    ledger.check_signer(key_path)
     there = {entry["body"]["key"] for entry in ledger if entry["kind"] == KIND}
     new = [
         (KIND, entry_body(result, scales[task_name(result.cell.task)]))
@@ -42,7 +50,7 @@ def record_board(board: Board) -> int:
     ]
     if new:
         ledger.extend(new)
-    ledger.publish()
+    ledger.publish(key_path)
     return len(new)
 
 

@@ -19,6 +19,7 @@ from tropism.benchmarks.chain import Chain, now
 from tropism.benchmarks.chain import LedgerError as LedgerError
 from tropism.benchmarks.checkpoint import Checkpoint, parse_checkpoint
 from tropism.benchmarks.journal import Journal
+from tropism.errors import ArtifactError
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,11 @@ class Ledger:
 
         Raises:
             LedgerError: Naming the first bad entry and what is wrong with it.
+            ArtifactError: If there is no such file.
         """
         ledger = cls(Path(path))
         if not create and not ledger.path.exists():
-            raise LedgerError(str(path), 0, "there is no such file; name an existing ledger")
+            raise ArtifactError(f"{path}: there is no such file; name an existing ledger")
         if repair:
             ledger._repair()
         published = ledger._published()  # first: meanwhile others may append and publish more
@@ -131,10 +133,12 @@ class Ledger:
 
         Raises:
             LedgerError: If the ledger no longer agrees with the checkpoint published before.
+            OptionError: As ``check_signer``.
         """
         with self._journal.lock():
             self._catch_up()
             self._chain.check(self._published())
+            self.check_signer(key_path)
             checkpoint = self.checkpoint()
             if key_path is not None:
                 from tropism.benchmarks.signing import load_key, sign
@@ -142,6 +146,16 @@ class Ledger:
                 checkpoint = checkpoint.signed_by(sign(checkpoint.text, load_key(key_path)))
             write_atomic(self.checkpoint_path, str(checkpoint))
         return checkpoint
+
+    def check_signer(self, key_path: str | os.PathLike[str] | None) -> None:
+        """Refuse a key, or none, that would weaken the published checkpoint: see ``publish``.
+
+        Raises:
+            OptionError: If that is signed, and not by the key in ``key_path``.
+        """
+        from tropism.benchmarks.signing import check_successor
+
+        check_successor(self.checkpoint_path, self._published(), key_path)
 
     def verify(
         self, checkpoints: Iterable[Checkpoint] = (), public_key: str | None = None
@@ -163,7 +177,13 @@ class Ledger:
         fresh = Ledger.open(self.path)
         fresh._chain.compare(self._chain.lines)
         fresh._chain.check(every)
-        signed = 0 if public_key is None else self._check_signatures(every, public_key)
+        signed = 0
+        if public_key is not None:
+            from tropism.benchmarks.signing import unsigned
+
+            if reason := unsigned(every, public_key):
+                raise self._error(reason)
+            signed = len(every)
         return Report(len(fresh), fresh._chain.tree.root().hex(), len(every), signed)
 
     def prove_inclusion(self, seq: int, size: int | None = None) -> list[bytes]:
@@ -183,7 +203,7 @@ class Ledger:
             raise self._error(
                 f"the last line is unfinished ({len(torn)} bytes from byte {self._offset}), as a "
                 "crash while writing leaves it; entries before it are intact; reopen with "
-                "repair=True to move it aside"
+                "repair=True (ledger verify --repair) to move it aside"
             )
 
     def _read_new(self) -> bytes:
@@ -214,19 +234,6 @@ class Ledger:
         if not self.checkpoint_path.exists():
             return []
         return [parse_checkpoint(self.checkpoint_path.read_text(encoding="utf-8"))]
-
-    def _check_signatures(self, checkpoints: list[Checkpoint], public_key: str) -> int:
-        from tropism.benchmarks.signing import verify
-
-        for checkpoint in checkpoints:
-            if not verify(checkpoint.text, checkpoint.signatures, public_key):
-                raise self._error(
-                    f"the checkpoint of {checkpoint.ts} over {checkpoint.size} entries carries no "
-                    "valid signature of the public key given"
-                )
-        if not checkpoints:
-            raise self._error("no checkpoint is published or given, so no signature vouches for it")
-        return len(checkpoints)
 
     def _error(self, reason: str) -> LedgerError:
         return LedgerError(str(self.path), len(self), reason)

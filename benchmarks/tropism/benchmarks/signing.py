@@ -10,12 +10,12 @@ import base64
 import binascii
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tropism.benchmarks.checkpoint import ORIGIN
+from tropism.benchmarks.checkpoint import ORIGIN, Checkpoint
 from tropism.errors import ArtifactError, OptionError
 
 if TYPE_CHECKING:
@@ -76,6 +76,46 @@ def verify(text: str, signatures: Iterable[str], public_key: str) -> bool:
             continue
         return True
     return False
+
+
+def unsigned(checkpoints: Sequence[Checkpoint], public_key: str) -> str:
+    """Tell which of the checkpoints ``public_key`` did not sign; empty if it signed all of one or more.
+
+    Raises:
+        OptionError: As ``verify``.
+    """
+    for checkpoint in checkpoints:
+        if not verify(checkpoint.text, checkpoint.signatures, public_key):
+            return (
+                f"the checkpoint of {checkpoint.ts} over {checkpoint.size} entries carries no "
+                "valid signature of the public key given"
+            )
+    return (
+        "" if checkpoints else "no checkpoint is published or given, so no signature vouches for it"
+    )
+
+
+def check_successor(
+    path: Path, before: Sequence[Checkpoint], key_path: str | os.PathLike[str] | None
+) -> None:
+    """Refuse to replace a signed checkpoint by one that its signer does not vouch for.
+
+    Args:
+        path: Where the checkpoints are published, for the message.
+        before: What is published there now, if anything.
+        key_path: The private key that would sign the next one; none by default.
+
+    Raises:
+        OptionError: If ``before`` is signed, and not by that key.
+    """
+    public = "" if key_path is None else verifier_key(load_key(key_path))
+    signed = [checkpoint for checkpoint in before if checkpoint.signatures]
+    if signed and (not public or unsigned(signed, public)):
+        raise OptionError(
+            f"{path} is signed, and {'not by ' + str(key_path) if public else 'no key was given'}; "
+            "sign with the same key (leaderboard run --sign KEYFILE, ledger sign --key KEYFILE), or "
+            "move the checkpoint aside to begin anew"
+        )
 
 
 def _blobs(signatures: Iterable[str], name: str) -> Iterable[bytes]:

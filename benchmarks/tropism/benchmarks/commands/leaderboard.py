@@ -30,31 +30,40 @@ def leaderboard() -> None:
 @click.option("--shard", "which", metavar="I/N", help="Only every N-th cell, from the I-th on.")
 @click.option("--workers", type=int, help="Processes  [one a core].")
 @click.option("--seeds", type=int, help="Training seeds, instead of the suite's own number.")
+@click.option("--sign", "key", type=DIRECTORY, help="Private key to sign the ledger's checkpoint.")
 def run(
-    suite: str, out: Path, agents: str, which: str | None, workers: int | None, seeds: int | None
+    suite: str,
+    out: Path,
+    agents: str,
+    which: str | None,
+    workers: int | None,
+    seeds: int | None,
+    key: Path | None,
 ) -> None:
     """Run SUITE (quick, patternworld, full); finished cells are skipped, killed runs resume.
 
     Shards can run on several machines into one shared directory, or into several whose cells/ are
     copied together; the same command without --shard then completes the board and its ledger.
     """
-    from tropism.benchmarks.board import read_board, write_suite
+    from tropism.benchmarks.board import LEDGER, read_board, write_suite
     from tropism.benchmarks.cells import suite_cells
     from tropism.benchmarks.engine import shard
     from tropism.benchmarks.entries import record_board
+    from tropism.benchmarks.ledger import Ledger
     from tropism.benchmarks.suites import find_suite
 
     names = tuple(name.strip() for name in agents.split(",") if name.strip())
     chosen = find_suite(suite).select(_known(names), seeds)
     cells = suite_cells(chosen)
     mine = shard(cells, which) if which else cells
+    Ledger.open(out / LEDGER, create=True).check_signer(key)  # before the hours of playing
     write_suite(out, chosen.name, chosen.summary, cells)
     failed = _run(mine, out, workers)
     board = read_board(out)
     if which and len(board.results) < board.total:
         click.echo(f"{len(board.results)} of {board.total} cells are finished in {out}")
     else:
-        click.echo(f"{record_board(board)} entries added to {board.ledger}")
+        click.echo(f"{record_board(board, key)} entries added to {board.ledger}")
         _print(board)
     if failed:
         click.echo(f"{failed} cells failed; the same command tries them again", err=True)
