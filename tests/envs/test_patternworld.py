@@ -11,6 +11,7 @@ import pytest
 from gymnasium.error import InvalidAction, ResetNeeded
 
 import tropism.envs
+from tropism.agents.contract import Task
 from tropism.envs.core.random import seed_key
 from tropism.envs.patternworld.env import PatternWorldEnv
 from tropism.envs.patternworld.params import SCHEDULES, TIERS, make_params
@@ -285,6 +286,22 @@ def test_invalid_batches_are_named(batch):
         env.step(np.array(batch))
 
 
+@pytest.mark.parametrize("seed", [1.5, -1, True])
+def test_seeds_of_lanes_must_be_whole(seed):
+    env = gym.make_vec("tropism/PatternWorld-Affine-v0", 2)
+    with pytest.raises(gym.error.Error, match="integer >= 0"):
+        env.reset(seed=[seed, 2])
+
+
+def test_training_never_sees_the_rules_of_the_test():
+    task = Task("tropism/PatternWorld-Heldout-v0")
+    rules = [set(library(task.make(train=t).unwrapped.params).names) for t in (True, False)]
+    assert not rules[0] & rules[1]
+    assert task.make_vec(2, train=True).unwrapped.params.split == "train"
+    every = Task("tropism/PatternWorld-Heldout-v0", {"split": "all"})
+    assert every.make(train=True).unwrapped.params.split == "all"
+
+
 def test_steps_out_of_order_are_refused():
     with pytest.raises(ResetNeeded, match="reset"):
         gym.make("tropism/PatternWorld-Affine-v0").unwrapped.step(0)
@@ -314,6 +331,7 @@ def test_steps_out_of_order_are_refused():
         ({"num_rules": 4, "active_rules": 6}, OptionError, "active_rules=6"),
         ({"tier": "Switch", "active_rules": 2}, OptionError, "active_rules=2"),
         ({"tier": "Order2", "num_rules": 0}, OptionError, "num_rules=0"),
+        ({"flat": "no"}, OptionError, "flat must be True or False"),
         ({"reward_right": 2.0}, OptionError, "reward_right"),
         ({"reward_wrong": 1.0}, OptionError, "must exceed"),
         ({"first_token": [5, 97]}, OptionError, r"\[5, 97\]"),

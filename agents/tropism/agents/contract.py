@@ -73,7 +73,8 @@ class Task:
     Attributes:
         env_id: a registered Gymnasium id, for example ``"tropism/PatternWorld-Switch-v0"``.
         kwargs: keyword arguments of ``gym.make`` for both training and evaluation; JSON values only.
-        train_kwargs: laid over ``kwargs`` while training (a training split, say).
+        train_kwargs: laid over ``kwargs`` while training; an id's own training arguments (the training split of
+            Heldout) hold without being named here, unless ``kwargs`` decide otherwise.
         train_seeds: half-open range ``(first, stop)`` of reset seeds for training.
         test_seeds: half-open range of reset seeds for evaluation; never seen in training.
         num_envs: lanes to train with, a hint an agent may override.
@@ -143,7 +144,11 @@ class Task:
         return spaces
 
     def _kwargs(self, train: bool) -> dict[str, Any]:
-        return {**self.kwargs, **(self.train_kwargs if train else {})}
+        from tropism.envs import TRAINING
+
+        if not train:
+            return dict(self.kwargs)
+        return {**TRAINING.get(self.env_id, {}), **self.kwargs, **self.train_kwargs}
 
 
 def _vector_takes(spec: EnvSpec, argument: str) -> bool:

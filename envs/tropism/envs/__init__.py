@@ -4,9 +4,9 @@
 made.  ``gym.make("tropism.envs:tropism/Sanity-Memory-v0")`` works without the import.
 """
 
-from tropism.envs.registration import make_functional, register_all
+from tropism.envs.registration import TRAINING, make_functional, register_all
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "make_functional", "register_all"]
+__all__ = ["TRAINING", "__version__", "make_functional", "register_all"]
 
 register_all()

@@ -37,6 +37,10 @@ PATTERNWORLD: tuple[tuple[str, float], ...] = (
 """``(tier, reward_threshold)`` of ``tropism/PatternWorld-<tier>-v0``: a little below the ideal observer."""
 
 
+TRAINING: dict[str, dict[str, Any]] = {"tropism/PatternWorld-Heldout-v0": {"split": "train"}}
+"""Arguments laid over an id's own while an agent trains, so that it is judged on what it never met."""
+
+
 def register_all() -> None:
     """Register every id with Gymnasium; a second call does nothing."""
     for env_id, entry_point, max_episode_steps, reward_threshold in SANITY:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from tropism.errors import OptionError, UnknownNameError
+from tropism.errors import OptionError, TropismError, UnknownNameError
 
 if TYPE_CHECKING:
     from tropism.agents.contract import Task
@@ -39,7 +39,12 @@ def known_task(env_id: str, kwargs: dict[str, Any] | None = None) -> Task:
     task = Task(known_env(env_id), kwargs or {})
     try:
         task.spaces()
-    except TypeError as error:  # a keyword that its constructor does not take
+    except (
+        TypeError,
+        ValueError,
+    ) as error:  # a keyword or value that its constructor does not take
+        if isinstance(error, TropismError):
+            raise
         raise OptionError(f"{env_id} does not take {kwargs}: {error}") from error
     return task
 

@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import gymnasium
 import numpy as np
 import numpy.typing as npt
 from gymnasium.error import InvalidAction
@@ -173,11 +174,7 @@ class LaneVectorEnv(VectorEnv[Any, Any, Any]):
             if seed is None and self._episodes[lane] >= 0:
                 self._episodes[lane] += 1
                 continue
-            fresh = (
-                int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
-                if seed is None
-                else int(seed)
-            )
+            fresh = _fresh_seed() if seed is None else _checked_seed(seed)
             self._seeds[lane], self._keys[lane], self._episodes[lane] = fresh, seed_key(fresh), 0
 
     def _next_episode(self, lanes: BoolArray) -> None:
@@ -217,6 +214,17 @@ def discrete_actions(actions: Any, num_envs: int, n: int) -> npt.NDArray[np.int6
         lane = int(np.flatnonzero((array < 0) | (array >= n))[0])
         raise InvalidActions(f"actions must lie in [0, {n}), got {int(array[lane])} in lane {lane}")
     return array
+
+
+def _fresh_seed() -> int:
+    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+
+
+def _checked_seed(seed: object) -> int:
+    """``seed`` as an int; the error is Gymnasium's own, as its single environments raise it."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise gymnasium.error.Error(f"a seed must be an integer >= 0, got {seed!r}")
+    return int(seed)
 
 
 def _mode(mode: AutoresetMode | str) -> AutoresetMode:

@@ -80,7 +80,8 @@ class PatternWorldEnv(ReferenceEnv):
     The first token is uniform (1 to 9 on Seed), the first rule uniform (x + 1 on Seed).
 
     ## Episode End
-    Never terminates.  Truncated after 1000 steps.
+    Never terminates.  Truncated after 1000 steps, by Gymnasium's ``TimeLimit``: as under any ``TimeLimit``, a step
+    beyond is truncated again.  A lane of the vector environment refuses it (``ResetNeeded``).
 
     ## Arguments
     | Name | Default | Meaning |
@@ -112,6 +113,13 @@ class PatternWorldEnv(ReferenceEnv):
     token by the last one, where a rule is a curve (on Hop, the permutation and the hops asked for).  Frames show the
     truth, also where the agent does not see it.  `env.unwrapped.show_belief(tokens, rules)` or the wrapper
     `IdealBelief` add a belief.  `tropism.envs.patternworld.play.play(env_id)` lets a person play.
+
+    ## Ideal Observer
+    Exact on every tier and in every feedback mode, but for Recur with `bandit` or `probe`, where the belief (set of
+    active rules × rule in use × masked token) has 13,952,480 states a lane.  In `reveal` mode no player can do
+    better on average.  In the other modes answers also buy information; the optimal policy is then that of a
+    partially observable decision problem, which nobody can compute here: what is offered is the exact belief with
+    the most probable answer.
 
     ## Version History
     * v0: first version.

@@ -42,7 +42,7 @@ class State(NamedTuple):
     switched: Any  # bool
     rule: Any
     stale_rule: Any
-    slot: Any  # Recur: which of the active rules
+    slot: Any  # Recur: which of the active rules; [..., 0] where a tier has none, as the next two and query
     active: Any  # [..., A], Recur: rules in use; Hop: [..., 8], the permutation
     stale_active: Any  # Hop: the permutation before
     token: Any
@@ -80,11 +80,12 @@ class Kernel:
         """
         xp, forced = self.xp, overrides or {}
         zero = episode * 0
+        nothing = zero[..., None][..., :0]  # what a tier does not use takes no room and no time
         draw = self.hash.episode_key(key, episode)
         state = State(
             key=key, episode=episode, draw=draw, t=zero, regime=zero, next_switch=zero, since=zero,
-            switched=zero != 0, rule=zero, stale_rule=zero - 1, slot=zero, active=zero[..., None],
-            stale_active=zero[..., None], token=zero, previous=zero, target=zero, stale_target=zero - 1, query=zero,
+            switched=zero != 0, rule=zero, stale_rule=zero - 1, slot=nothing, active=nothing,
+            stale_active=nothing, token=zero, previous=zero, target=zero, stale_target=zero - 1, query=nothing,
             history=xp.full((*zero.shape, self.params.history), self.params.vocabulary, xp.uint8),
             action=zero + self.params.num_actions, outcome=zero + 3,
         )  # fmt: skip
@@ -114,18 +115,33 @@ class Kernel:
     def observe(self, state: State) -> Any:
         """The batched observation of ``state``."""
         xp = self.xp
-        reward = self._look_up(self._rewards, state.outcome)
+        reward = self._look_up(self._rewards, state.outcome).astype(xp.float32)
+        action, query = state.action, self._query(state)
         if self.params.flat:
-            extras = xp.stack([state.action, state.query], -1).astype(xp.float32)
-            reward = reward.astype(xp.float32)[..., None]
-            history = state.history.astype(xp.float32)
-            return xp.concatenate([history, extras[..., :1], reward, extras[..., 1:]], -1)
+            extras = xp.stack([action.astype(xp.float32), reward, query.astype(xp.float32)], -1)
+            return self._join(state.history.astype(xp.float32), extras)
         return {
             "history": state.history.astype(self.integer),
-            "prev_action": state.action.astype(self.integer),
-            "prev_reward": reward.astype(xp.float32)[..., None],
-            "query_k": state.query.astype(self.integer),
+            "prev_action": action.astype(self.integer),
+            "prev_reward": reward[..., None],
+            "query_k": query.astype(self.integer),
         }
+
+    def _query(self, state: State) -> Any:
+        """Hops asked for: none, but on Hop."""
+        return state.t * 0
+
+    def _join(self, left: Any, right: Any) -> Any:
+        """Concatenation along the last axis; XLA runs it faster as two writes into one array."""
+        if self.xp is np:
+            return np.concatenate([left, right], -1)
+        from jax.lax import dynamic_update_slice
+
+        width, origin = left.shape[-1], (0,) * (left.ndim - 1)
+        room = self.xp.zeros((*left.shape[:-1], width + right.shape[-1]), left.dtype)
+        return dynamic_update_slice(
+            dynamic_update_slice(room, left, (*origin, 0)), right, (*origin, width)
+        )
 
     def reward(self, state: State) -> Any:
         """Reward of the answer that led to ``state``; float64 in NumPy, float32 in JAX, the same numbers."""
@@ -141,7 +157,7 @@ class Kernel:
         numbers = {
             "rule": state.rule,
             "since_switch": state.since,
-            "required_compute": self.xp.maximum(state.query, 1),
+            "required_compute": self.xp.maximum(self._query(state), 1),
             "target": state.target,
             "stale_target": state.stale_target,
         }
@@ -225,7 +241,8 @@ class Kernel:
             first = choose(xp, forced, active[..., 0])
             # The forced rule comes first; where it was in use already, the two change places.
             rest = xp.where(active[..., 1:] == first[..., None], active[..., :1], active[..., 1:])
-            return state._replace(active=xp.concatenate([first[..., None], rest], -1), rule=first)
+            active = xp.concatenate([first[..., None], rest], -1)
+            return state._replace(active=active, slot=first * 0, rule=first)
         drawn = self.hash.below(
             self.hash.bits(state.draw, state.regime, RULE), self._rules.num_rules
         )

@@ -17,6 +17,9 @@ class HopKernel(Kernel):
     def _load_rules(self) -> None:
         """Nothing to load."""
 
+    def _query(self, state: State) -> Any:
+        return state.query
+
     def _first_rule(self, state: State, forced: Any) -> State:
         xp, active = self.xp, self._shuffle(state, SYMBOLS, SYMBOLS)
         if forced is not None:

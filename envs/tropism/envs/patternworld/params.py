@@ -114,6 +114,8 @@ class Params:
             self._check_first_token()
         if self.max_episode_steps is not None:
             _within("max_episode_steps", self.max_episode_steps, 1, 2**30, integer=True)
+        if not isinstance(self.flat, bool):
+            raise OptionError(f"flat must be True or False, got {self.flat!r}")
         for name in ("reward_right", "reward_wrong"):
             _within(name, getattr(self, name), -1.0, 1.0)
         if self.reward_right <= self.reward_wrong:
