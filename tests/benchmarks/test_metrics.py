@@ -144,6 +144,9 @@ def test_perseveration_by_hand(episode):
     one = episode([1, 0, 0, 1, 0, 0, 0], [1], stale=stale)
     # Step 6 is a chance too (9 is wrong), but the answer 3 is a new error: 2 of 4.
     assert perseveration([one]) == 2 / 4
+    # At step 5 the rules agree and noise made 7 the target; at 4 noise hides that they differ.
+    clean = {"rule_target": np.array([7, 7, 7, 7, 3, 3, 7])}
+    assert perseveration([episode([1, 0, 0, 1, 0, 0, 0], [1], stale=stale, labels=clean)]) == 1 / 4
     assert np.isnan(perseveration([episode([1, 1])]))
 
 

@@ -195,6 +195,20 @@ def test_replay_recovers_what_the_observer_held_during_play(tier, feedback):
     assert (trace["belief_kl"] >= 0).all()
 
 
+@pytest.mark.parametrize("feedback", ["reveal", "closed"])
+@pytest.mark.parametrize("tier", ["Seed", "Switch", "Noisy", "Order2", "Alias", "Hop"])
+def test_the_rule_itself_is_told_apart_from_noise(tier, feedback):
+    env: Any = gym.make(f"tropism/PatternWorld-{tier}-v0", feedback=feedback).unwrapped
+    answers = np.random.default_rng(0).integers(env.params.vocabulary, size=(1, 200))
+    _, info = env.reset(seed=5)
+    target = []
+    for action in answers[0]:
+        target.append(info["target"])
+        _, _, _, _, info = env.step(action)
+    differs = env.replay_belief([5], answers)["rule_target"][0] != target
+    assert 0.05 < differs.mean() < 0.17 if env.params.noise else not differs.any()
+
+
 def test_belief_moves_most_just_after_a_switch():
     params, steps = make_params("Affine"), 600
     envs = vector("Affine", 4)

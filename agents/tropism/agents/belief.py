@@ -11,9 +11,9 @@ from tropism.agents.contract import Task
 from tropism.agents.episodes import Episode
 from tropism.errors import OptionError
 
-RECORDED = ("ideal_log_prob", "belief_kl")
-"""Measures added to an episode's labels, ``float64[T]`` in nats: the ideal observer's log-probability of the
-target, and what the last observation told it about the rule."""
+RECORDED = ("ideal_log_prob", "belief_kl", "rule_target")
+"""Measures added to an episode's labels, ``[T]``: the ideal observer's log-probability of the target and what
+the last observation told it about the rule (both in nats), and what the rule itself answers, noise left out."""
 
 
 def add_belief(episodes: Sequence[Episode], task: Task) -> list[Episode]:

@@ -33,10 +33,12 @@ def regret_curve(
 
 
 def perseveration(episodes: Sequence[Episode]) -> float:
-    """Share of answers that follow the old rule though it is wrong, 1 to W steps after a switch.
+    """Share of answers that follow the old rule where the new one disagrees, 1 to W steps after a switch.
 
-    P(a = stale target | 1 <= since <= W, stale target != target), as perseverative errors in the
-    Wisconsin card sorting test.  The step of the switch itself is left out: nobody could know.
+    P(a = stale target | 1 <= since <= W, stale target != rule target), as perseverative errors in the
+    Wisconsin card sorting test.  The step of the switch itself is left out: nobody could know.  What the
+    new rule answers is the label ``rule_target``, recorded beside the ideal observer's belief; without it
+    the target stands for it, which noise can change.
 
     Returns:
         A share in [0, 1]; NaN if the rules never disagreed there.
@@ -45,7 +47,9 @@ def perseveration(episodes: Sequence[Episode]) -> float:
     for episode in episodes:
         since, stale = since_switch(episode), label(episode, "stale_target")
         chance = (since >= 1) & (since <= WINDOW) & (stale >= 0)
-        chance &= stale != label(episode, "target")
+        chance &= stale != label(
+            episode, "rule_target" if "rule_target" in episode.labels else "target"
+        )
         clung += int(np.sum(np.asarray(episode.action)[chance] == stale[chance]))
         chances += int(np.sum(chance))
     return clung / chances if chances else float("nan")

@@ -18,6 +18,7 @@ from tropism.envs.patternworld.layout import can_lay_out
 from tropism.envs.patternworld.observer import Observer, make_observer
 from tropism.envs.patternworld.observer_law import FloatArray
 from tropism.envs.patternworld.params import Params
+from tropism.envs.patternworld.rules import library
 from tropism.envs.patternworld.vector import KernelPatternWorld, LaidOutPatternWorld
 from tropism.errors import UnsupportedTaskError
 
@@ -98,8 +99,9 @@ def replay_belief(
 
     Returns:
         Arrays ``[B, T]``: ``ideal_log_prob`` (``log P(target)``, nats), ``ideal_argmax`` (its answer),
-        ``ideal_entropy`` (of the next target, nats), ``rule_entropy`` (of the rule, nats) and ``belief_kl``
-        (nats that the observation told about the rule, 0 at first; :attr:`Observer.belief_kl`).
+        ``ideal_entropy`` (of the next target, nats), ``rule_entropy`` (of the rule, nats), ``belief_kl``
+        (nats that the observation told about the rule, 0 at first; :attr:`Observer.belief_kl`) and
+        ``rule_target`` (what the rule itself answers, noise left out).
 
     Raises:
         OptionError: where the exact belief is not computable.
@@ -112,12 +114,35 @@ def replay_belief(
     world = kind(lanes, task, AutoresetMode.DISABLED)
     observation, info = world.reset(seed=[int(seed) for seed in seeds])
     observer.reset(np.ones(lanes, bool), observation)
-    rows = []
+    rows, first = [], observation["history"][:, -2:]
     for action in actions.T:
-        rows.append(_row(observer, np.asarray(info["target"])))
+        row = _row(observer, np.asarray(info["target"]))
+        rows.append(row | {"rule": info["rule"], "target": info["target"]})
         observation, reward, _, _, info = world.step(action)
         observer.update(action, observation, reward)
-    return {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
+    trace = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
+    rule, target = trace.pop("rule"), trace.pop("target")
+    answers = actions if params.feedback == "closed" else target  # what the next rule is applied to
+    return trace | {"rule_target": _rule_target(params, rule, first, answers, target)}
+
+
+def _rule_target(
+    params: Params,
+    rule: npt.NDArray[Any],
+    first: npt.NDArray[Any],
+    answers: npt.NDArray[Any],
+    target: npt.NDArray[Any],
+) -> npt.NDArray[np.int64]:
+    """What the rules ``[B, T]`` answer to the tokens: those before the first step, then ``answers[:, :-1]``."""
+    if params.family == "hop":  # no library, and no noise
+        return np.asarray(target, np.int64)
+    rules, tokens = library(params), np.hstack([first, answers[:, :-1]])
+    context = {
+        "none": np.zeros_like(rule),
+        "phase": np.arange(rule.shape[1]) & 1,
+        "previous": tokens[:, :-1],
+    }[rules.context]
+    return rules.table[rule, context, tokens[:, 1:]].astype(np.int64)
 
 
 def _kernel_lanes(lanes: int, task: Params, mode: AutoresetMode) -> KernelPatternWorld:
