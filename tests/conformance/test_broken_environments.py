@@ -124,6 +124,11 @@ class GoesOnForever(MemoryEnv):
         return super().step(action)
 
 
+class NeverEnds(MemoryEnv):
+    def _play(self, action: Any) -> tuple[float, bool]:
+        return super()._play(action)[0], False
+
+
 class CountsFromOne(DictEnv):
     def _spaces(self) -> Any:
         return super()._spaces()[0], spaces.Discrete(2, start=1)
@@ -158,6 +163,7 @@ CASES = [
     ("typed_errors", TakesAnyAction),
     ("typed_errors", NeedsNoReset),
     ("typed_errors", GoesOnForever),
+    ("typed_errors", NeverEnds),
     ("wrapping", KeepsItsGenerator),
     ("stable_baselines3", CountsFromOne),
 ]

@@ -10,10 +10,12 @@ import gymnasium
 import numpy as np
 from gymnasium.error import InvalidAction, ResetNeeded
 
-from tropism.envs.core.conformance.case import STEPS, Case, differences, require_error, require_same
+from tropism.envs.core.conformance.case import Case, differences, require_error, require_same
 
 EPISODES = 16
 """Episodes that must not all be alike; two fair two-way draws agree 16 times once in 32,768 runs."""
+LONG = 1000
+"""Steps within which an environment without a time limit must end an episode of random actions."""
 
 
 def seeding(case: Case) -> None:
@@ -51,21 +53,41 @@ def _episode(env: gymnasium.Env[Any, Any], seed: int | None) -> list[Any]:
 
 
 def typed_errors(case: Case) -> None:
-    """A step before the reset or after the end raises ``ResetNeeded``; a wrong action ``InvalidAction``."""
+    """A step before the reset or after the end raises ``ResetNeeded``; a wrong action ``InvalidAction``.
+
+    An environment can only refuse to go on after an end of its own: an end by Gymnasium's ``TimeLimit`` is unknown
+    to what it wraps.  (A vector environment counts for itself: see ``vector_typed_errors``.)
+    """
     env = case.make().unwrapped
     env.action_space.seed(0)
     require_error(lambda: env.step(env.action_space.sample()), ResetNeeded, "step() before reset()")
     env.reset(seed=0)
     for action in _wrong_actions(env.action_space):
         require_error(lambda action=action: env.step(action), InvalidAction, f"step({action!r})")
+    if _ends_by_itself(env):
+        require_error(
+            lambda: env.step(env.action_space.sample()), ResetNeeded, "step() after the end"
+        )
+    else:
+        _time_limit_ends_it(case)
+
+
+def _ends_by_itself(env: gymnasium.Env[Any, Any]) -> bool:
     env.reset(seed=0)
-    for _ in range(STEPS):
-        _, _, terminated, truncated, _ = env.step(env.action_space.sample())
-        if terminated or truncated:
-            require_error(
-                lambda: env.step(env.action_space.sample()), ResetNeeded, "step() after the end"
-            )
-            return
+    return any(any(env.step(env.action_space.sample())[2:4]) for _ in range(LONG))
+
+
+def _time_limit_ends_it(case: Case) -> None:
+    """There is a limit, and a low one ends an episode: no id may play on for ever."""
+    if case.spec.max_episode_steps is None:
+        raise AssertionError(
+            f"no episode ended within {LONG} steps, and the id has no max_episode_steps"
+        )
+    limited = case.make(max_episode_steps=5)
+    limited.action_space.seed(0)
+    limited.reset(seed=0)
+    if not any(limited.step(limited.action_space.sample())[3] for _ in range(5)):
+        raise AssertionError("max_episode_steps=5 did not truncate the episode")
 
 
 def _wrong_actions(space: gymnasium.Space[Any]) -> list[Any]:
