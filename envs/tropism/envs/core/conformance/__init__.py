@@ -5,7 +5,7 @@
     check("tropism/PatternWorld-Switch-v0", flat=True)  # and, for ids with a vector entry point, bit parity
 
 Sources of the rules: Gymnasium 1.4 (``utils/env_checker.py``, ``tests/envs/test_envs.py``,
-``tests/vector/test_vector_env.py``, ``tests/vector/test_autoreset_mode.py``), minigrid
+``tests/vector/test_vector_env.py``, ``tests/vector/test_autoreset_mode.py``, ``utils/env_match.py``), minigrid
 (``test_spec_json_serialization``) and Stable-Baselines3 (``common/env_checker.py``).
 """
 
@@ -17,12 +17,13 @@ from typing import Any
 from tropism.envs.core.conformance.case import Case, strict
 from tropism.envs.core.conformance.functional import FUNCTIONAL
 from tropism.envs.core.conformance.single import SINGLE
+from tropism.envs.core.conformance.tools import TOOLS
 from tropism.envs.core.conformance.vector import VECTOR
 from tropism.errors import ConformanceError
 
 __all__ = ["CHECKS", "check"]
 
-CHECKS: dict[str, Callable[[Case], None]] = {**SINGLE, **VECTOR, **FUNCTIONAL}
+CHECKS: dict[str, Callable[[Case], None]] = {**SINGLE, **VECTOR, **TOOLS, **FUNCTIONAL}
 """Every check by name, in the order in which they run."""
 
 
