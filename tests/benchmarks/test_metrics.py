@@ -12,7 +12,6 @@ from tropism.benchmarks.metrics.compute import (
     alignment,
     depth_correlation,
     mean_compute,
-    pareto_area,
     surprise_correlation,
     wall_time,
 )
@@ -200,17 +199,6 @@ def test_correlations_follow_the_label(episode):
     assert surprise_correlation([one]) == pytest.approx(-1)
     with pytest.raises(OptionError, match="required_compute"):
         depth_correlation([episode([1])])
-
-
-def test_pareto_area_by_hand():
-    assert pareto_area([1.0], [1.0]) == 1
-    assert pareto_area([5.0], [1.0]) == 0
-    # Score .5 up to budget 2, 1 from 2 on: trapezoid between 1.5 and 2.
-    log = np.log
-    expected = (0.5 * log(1.5) + 0.75 * log(2 / 1.5) + 1.0 * log(2)) / log(4)
-    assert pareto_area([1.0, 2.0], [0.5, 1.0]) == pytest.approx(expected)
-    with pytest.raises(OptionError, match="shape"):
-        pareto_area([1.0], [1.0, 2.0])
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=30), st.data())

@@ -9,7 +9,7 @@ import pytest
 from tropism.agents.contract import Task
 from tropism.benchmarks.cells import Cell, cell_key
 from tropism.benchmarks.engine import attempt, run_cells
-from tropism.benchmarks.gate import compare
+from tropism.benchmarks.gate import compare, pool
 from tropism.benchmarks.runner import load_result, run_cell
 from tropism.errors import ArtifactError, OptionError, UnknownNameError, UnsupportedTaskError
 
@@ -102,6 +102,17 @@ def test_a_gate_compared_by_hand(episode):
     assert (found.low, found.high) == (1.0, 2.0)
     assert found.scores == (3.0, 2.0)
     assert found.compute == found.control_compute == pytest.approx(10 / 3)
+
+
+def test_gates_of_several_training_seeds_are_pooled():
+    costs = {"rate": 0.25, "compute": 2.0, "control_compute": 3.0}
+    good = {"scores": (3.0, 5.0), "control_scores": (1.0, 1.0), **costs}
+    idle = {"scores": (1.0, 1.0), "control_scores": (1.0, 1.0), **costs, "rate": 0.75}
+    found = pool([good, idle])
+    assert (found["gain"], found["rate"], found["control_compute"]) == (1.5, 0.5, 3.0)
+    assert found["low"] == 0  # the training seeds vary, and the interval knows
+    assert found["high"] == pytest.approx(4)
+    assert pool([good])["low"] == 2
 
 
 # -- the engine -------------------------------------------------------------------------------------------

@@ -13,19 +13,20 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tropism.benchmarks.statistics import MIN_RUNS, Interval, interval, iqm
+from tropism.benchmarks.statistics import MIN_RUNS, Interval, Statistic, interval, iqm
 from tropism.errors import OptionError
 
 REPLICATES = 2000
 CONFIDENCE = 0.95
 
 
-def estimate(scores: NDArray, seed: int = 0) -> Interval | None:
+def estimate(scores: NDArray, seed: int = 0, statistic: Statistic = iqm) -> Interval | None:
     """Interquartile mean of a table of scores with its 95 % interval.
 
     Args:
         scores: Shape (training seeds, samples); one row for a player that does not learn.
         seed: Seed of the resampling.
+        statistic: Another aggregate than the interquartile mean.
 
     Returns:
         The interval; ``None`` if a score is not a number (the metric does not apply).
@@ -35,7 +36,7 @@ def estimate(scores: NDArray, seed: int = 0) -> Interval | None:
         return None
     rows, columns = _draws(scores.shape, seed)
     drawn = scores[rows[:, :, None], columns[:, None, :]]
-    return _interval(float(iqm(scores)), iqm(drawn), _runs(scores))
+    return _interval(float(statistic(scores)), statistic(drawn), _runs(scores))
 
 
 def improvement(a: NDArray, b: NDArray, seed: int = 0) -> Interval:

@@ -6,18 +6,18 @@ the costly mode imposed at random at the same rate.  What it gains over the seco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tropism.benchmarks.estimates import estimate
+from tropism.benchmarks.statistics import mean, paired_difference
+
 if TYPE_CHECKING:
     from tropism.agents.contract import Policy, Task
     from tropism.agents.episodes import Episode
-
-REPLICATES = 2000
-"""Bootstrap resamples of the interval."""
 
 
 @dataclass(frozen=True)
@@ -86,27 +86,39 @@ def matched_gate(
 
 def compare(own: Sequence[Episode], control: Sequence[Episode], rate: float) -> MatchedGate:
     """The gain of ``own`` over ``control``, episodes of the same seeds in the same order."""
-    scores = np.array([episode.score for episode in own])
-    control_scores = np.array([episode.score for episode in control])
-    low, high = _interval(scores - control_scores)
+    scores = [episode.score for episode in own]
+    control_scores = [episode.score for episode in control]
+    gain = paired_difference(scores, control_scores, mean)
     return MatchedGate(
         rate,
-        float(np.mean(scores - control_scores)),
-        low,
-        high,
-        tuple(scores.tolist()),
-        tuple(control_scores.tolist()),
+        gain.estimate,
+        gain.low,
+        gain.high,
+        tuple(scores),
+        tuple(control_scores),
         _mean_compute(own),
         _mean_compute(control),
     )
 
 
-def _interval(differences: np.ndarray) -> tuple[float, float]:
-    """95 % percentile interval of the mean of paired differences, shape (n,)."""
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(len(differences), size=(REPLICATES, len(differences)))
-    low, high = np.quantile(differences[drawn].mean(axis=1), (0.025, 0.975))
-    return float(low), float(high)
+def pool(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The comparisons of several training seeds as one.
+
+    Args:
+        records: ``MatchedGate.to_json`` of each training seed, all on the same evaluation seeds.
+
+    Returns:
+        ``rate``, ``compute`` and ``control_compute``, the means; ``gain`` with ``low`` and ``high``, its
+        95 % interval by a bootstrap that crosses training and evaluation seeds.
+    """
+    gains = np.array([np.subtract(r["scores"], r["control_scores"]) for r in records])
+    found = estimate(gains, statistic=mean)
+    assert found is not None  # scores are finite
+    means = {
+        name: float(np.mean([record[name] for record in records]))
+        for name in ("rate", "compute", "control_compute")
+    }
+    return {**means, "gain": found.estimate, "low": found.low, "high": found.high}
 
 
 def _mean_compute(episodes: Sequence[Episode]) -> float:

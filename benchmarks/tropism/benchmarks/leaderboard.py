@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tropism.benchmarks.budgets import budget_area, point_area
 from tropism.benchmarks.estimates import across_tasks, estimate, improvement
+from tropism.benchmarks.gate import pool
 from tropism.benchmarks.metrics import METRICS, find_metric, regret_curve
-from tropism.benchmarks.metrics.compute import pareto_area
 from tropism.benchmarks.metrics.registry import References
 from tropism.benchmarks.references import BEST, scale
 from tropism.benchmarks.statistics import Interval
@@ -42,7 +43,11 @@ class Row:
         metrics: Every metric that applies, over all episodes pooled.
         curve: Accuracy lost to the ideal observer by steps since the switch, or empty.
         latency_us: Median microseconds of a decision at one lane, or ``None``.
-        gate: The matched random gate, or ``None``.
+        gate: The matched random gate over all training seeds, see :func:`tropism.benchmarks.gate.pool`,
+            or ``None``.
+        pareto: Area under the normalised score within a budget of compute, see
+            :mod:`tropism.benchmarks.budgets`, or ``None`` where there is no scale.  It needs more than
+            the recorded episodes, so it is none of the metrics.
         over_next: Chance that a sample of this player beats one of the next in rank, or ``None``.
     """
 
@@ -57,6 +62,7 @@ class Row:
     curve: tuple[float, ...]
     latency_us: float | None
     gate: Mapping[str, Any] | None
+    pareto: float | None
     over_next: Interval | None = None
 
 
@@ -168,8 +174,6 @@ def _row(name: str, results: list[Result], references: References) -> Row:
     episodes = [episode for result in results for episode in result.episodes]
     estimates = {m: estimate(samples(find_metric(m), results, references)) for m in ESTIMATED}
     metrics = {m: metric(episodes, references) for m, metric in METRICS.items()}
-    if not math.isnan(metrics["nis"]):
-        metrics["pareto"] = pareto_area([metrics["compute"]], [metrics["nis"]])
     switching = "ideal" in references and find_metric("excess-lag").applies(episodes, references)
     curve = regret_curve(episodes, references["ideal"]) if switching else ()
     latencies = [r.record["latency_us"] for r in results if r.record["latency_us"] is not None]
@@ -184,5 +188,24 @@ def _row(name: str, results: list[Result], references: References) -> Row:
         metrics={m: value for m, value in metrics.items() if not np.isnan(value)},
         curve=tuple(float(value) for value in curve),
         latency_us=float(np.median(latencies)) if latencies else None,
-        gate=results[0].record["gate"],
+        gate=pool(gates) if (gates := _recorded(results, "gate")) else None,
+        pareto=_pareto(results, references, metrics["nis"]),
     )
+
+
+def _recorded(results: Sequence[Result], name: str) -> list[dict[str, Any]]:
+    """What the results recorded under ``name``, if each did."""
+    found = [result.record.get(name) for result in results]
+    return [] if None in found else found
+
+
+def _pareto(results: Sequence[Result], references: References, normalised: float) -> float | None:
+    """Area over budgets of compute: measured under buckets, or of the one point of a policy with one mode."""
+    if math.isnan(normalised):
+        return None
+    if any(episode.gated is not None for result in results for episode in result.episodes):
+        records = _recorded(results, "budgets")
+        area = budget_area(records, references) if records else math.nan
+    else:
+        area = point_area([e for r in results for e in r.episodes], normalised)
+    return None if math.isnan(area) else area

@@ -168,11 +168,11 @@ def _all_metrics(section: Section) -> str:
     rows = "".join(
         f"<tr><td>{escape(row.player)}</td>"
         + "".join(f'<td class="n">{number(row.metrics.get(name))}</td>' for name in names)
-        + f'<td class="n">{row.runs}</td><td class="n">{row.samples}</td></tr>'
+        + f'<td class="n">{number(row.pareto)}</td><td class="n">{row.runs}</td><td class="n">{row.samples}</td></tr>'
         for row in section.rows
     )
     return (
-        f'<div class="scroll"><table><tr><th>agent</th>{head}<th class="n">runs</th>'
+        f'<div class="scroll"><table><tr><th>agent</th>{head}<th class="n">pareto</th><th class="n">runs</th>'
         f'<th class="n">samples</th></tr>{rows}</table></div>'
     )
 

@@ -38,7 +38,8 @@ class Result:
     Attributes:
         key: Hash of everything it depends on.
         cell: What was played.
-        record: The content of its JSON file: versions, seconds, latency, the matched random gate, ...
+        record: The content of its JSON file: versions, seconds, latency, the matched random gate,
+            the scores under budgets of compute, ...
         episodes: What was recorded, in the order of the evaluation seeds.
     """
 
@@ -65,6 +66,7 @@ def run_cell(cell: Cell, out_dir: str | Path, progress: Progress | None = None) 
         UnknownNameError, OptionError, PluginError: If the agent cannot be built.
     """
     from tropism.agents.evaluate import evaluate, save_episodes
+    from tropism.benchmarks.budgets import play_budgets
     from tropism.benchmarks.gate import matched_gate
 
     key, folder = cell_key(cell), Path(out_dir) / "cells"
@@ -87,6 +89,7 @@ def run_cell(cell: Cell, out_dir: str | Path, progress: Progress | None = None) 
         progress=progress,
     )
     matched = matched_gate(policy, cell.task, episodes, privileged=agent.privileged)
+    budgets = play_budgets(policy, cell.task, episodes, privileged=agent.privileged)
     save_episodes(folder / f"{key}.npz", episodes)
     record = {
         "cell": cell.to_json(),
@@ -95,13 +98,14 @@ def run_cell(cell: Cell, out_dir: str | Path, progress: Progress | None = None) 
         "eval_s": round(time.perf_counter() - trained, 3),
         "latency_us": _latency(policy, cell, agent.privileged),
         "gate": matched.to_json() if matched else None,
+        "budgets": budgets,
         "action_hashes": [episode.action_hash for episode in episodes],
         "episodes_sha3": _digest(folder / f"{key}.npz"),
         **_origin(cell),
     }
-    write_atomic(done, json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
     for episode in episodes:
         host.hook.tropism_episode_end(episode=episode)
+    write_atomic(done, json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
     return done
 
 

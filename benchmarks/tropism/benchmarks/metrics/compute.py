@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tropism.agents.evaluate import Episode
 
 BUDGETS = (1.0, 1.25, 1.5, 2.0, 4.0)
-"""Compute budgets of the Pareto area, as multiples of the cheapest decision."""
+"""Compute budgets of the Pareto area, as multiples of the policy's cheapest decision."""
 
 
 def mean_compute(episodes: Sequence[Episode]) -> float:
@@ -56,8 +56,8 @@ def pareto_area(units: ArrayLike, scores: ArrayLike, budgets: Sequence[float] = 
     """Area under the best normalised score within a compute budget, over the logarithm of the budget.
 
     Args:
-        units: Shape (n,), each >= 1: mean compute of n agents (or of one agent at n settings).
-        scores: Shape (n,): their normalised scores.
+        units: Shape (n,), each >= 1: budgets that one policy was held to, or what n policies spent.
+        scores: Shape (n,): the normalised scores with them.
         budgets: Rising budgets, in the same units; within a budget that nobody keeps the score is 0.
 
     Returns:
