@@ -1,4 +1,4 @@
-"""The ideal observer over lanes, its limits, Hop, the wrapper and the replay of recorded episodes."""
+"""The ideal observer over lanes, its limits, Hop and the replay of recorded episodes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tropism.envs.patternworld.observer import (
     num_states,
 )
 from tropism.envs.patternworld.observer_hop import HopObserver, listed
-from tropism.envs.patternworld.observer_replay import IdealBelief, entropy, replay_belief
+from tropism.envs.patternworld.observer_replay import entropy, replay_belief
 from tropism.envs.patternworld.params import FEEDBACKS, TIERS, make_params
-from tropism.errors import OptionError, UnsupportedTaskError
+from tropism.errors import OptionError
 
 
 def every(lanes: int):
@@ -148,31 +148,6 @@ def test_hop_surprise_is_the_price_of_a_new_permutation():
         observer.update(np.zeros(1, np.int64), seen, reward)
         surprises.append(observer.surprise[0])
     assert np.allclose(surprises, [0.0, 0.0, np.log(40320)] * 2)
-
-
-def test_the_wrapper_adds_the_belief_and_changes_nothing_else():
-    plain = gym.make("tropism/PatternWorld-Noisy-v0")
-    wrapped = IdealBelief(gym.make("tropism/PatternWorld-Noisy-v0", flat=True))
-    plain.reset(seed=7)
-    _, info = wrapped.reset(seed=7)
-    right = 0
-    for _ in range(300):
-        belief = info["belief"]
-        assert np.isclose(belief["probs"].sum(), 1.0)
-        assert np.isclose(belief["rule"].sum(), 1.0)
-        assert belief["entropy"] == pytest.approx(float(entropy(belief["probs"])))
-        action = belief["argmax"]
-        right += action == info["target"]
-        _, reward, *_, expected = plain.step(action)
-        _, own_reward, *_, info = wrapped.step(action)
-        assert own_reward == reward
-        assert {name: info[name] for name in expected} == expected
-    assert right > 220
-
-
-def test_the_wrapper_refuses_other_environments():
-    with pytest.raises(UnsupportedTaskError, match="PatternWorld"):
-        IdealBelief(gym.make("CartPole-v1"))
 
 
 @pytest.mark.parametrize(

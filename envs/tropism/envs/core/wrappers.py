@@ -1,6 +1,6 @@
 """Wrappers that take the labels out of ``info``, so that no agent can read the answers.
 
-Labels are the keys an environment lists in ``metadata["labels"]``.
+Labels are the keys an environment lists in ``metadata["labels"]``; a wrapper that adds one lists it there too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class HideLabels(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         RecordConstructorArgs.__init__(self)
         gymnasium.Wrapper.__init__(self, env)
-        self._hidden = frozenset(env.unwrapped.metadata.get("labels", ()))
+        self._hidden = frozenset(env.metadata.get("labels", ()))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -42,8 +42,7 @@ class HideVectorLabels(VectorWrapper, RecordConstructorArgs):
     """Remove the labels of a vector environment, their ``_label`` masks, and both inside ``final_info``.
 
     Args:
-        env: any vector environment.  Labels are those of its own ``metadata["labels"]`` and, where it is made of
-            single environments (``SyncVectorEnv``, ``AsyncVectorEnv``), of theirs.
+        env: any vector environment; Gymnasium's own take over the ``metadata`` of their lanes.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
@@ -73,11 +72,7 @@ class HideVectorLabels(VectorWrapper, RecordConstructorArgs):
 
 def vector_labels(env: VectorEnv[Any, Any, Any]) -> tuple[str, ...]:
     """Names of the labels in the ``info`` of a vector environment."""
-    base: Any = env.unwrapped
-    labels = base.metadata.get("labels")
-    if labels is None and hasattr(base, "get_attr"):
-        labels = base.get_attr("metadata")[0].get("labels")
-    return tuple(labels or ())
+    return tuple(env.metadata.get("labels", ()))
 
 
 def _without(info: Mapping[str, Any], hidden: Iterable[str]) -> dict[str, Any]:

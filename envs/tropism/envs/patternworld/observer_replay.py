@@ -27,8 +27,9 @@ class IdealBelief(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordC
     """Adds ``info["belief"]``, what an ideal observer that sees the same observations holds of the next target.
 
     Its entries are ``probs`` (``float64[V]``, of the next target), ``rule`` (``float64[R]``, of the regime that
-    judges the next answer), ``entropy`` (of ``probs``, in nats) and ``argmax`` (the most probable token).
-    Frames show it too.
+    judges the next answer), ``entropy`` (of ``probs``, in nats), ``argmax`` (the most probable token) and
+    ``belief_kl`` (nats that the observation told about the rule, 0 at first; :attr:`Observer.belief_kl`).
+    It is a label like the others: ``metadata["labels"]`` lists it, ``HideLabels`` takes it away.  Frames show it too.
 
     Args:
         env: a single PatternWorld environment, wrapped or not, with its own observations.
@@ -45,6 +46,7 @@ class IdealBelief(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordC
         if not isinstance(params, Params):
             raise UnsupportedTaskError(f"IdealBelief needs a PatternWorld environment, got {env}")
         self._observer = make_observer(params, 1)
+        self.metadata = env.metadata | {"labels": (*env.metadata["labels"], "belief")}
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -68,6 +70,7 @@ class IdealBelief(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordC
             "rule": rule,
             "entropy": float(entropy(probs)),
             "argmax": int(probs.argmax()),
+            "belief_kl": float(_told(self._observer)[0]),
         }
 
 
@@ -76,6 +79,11 @@ def _batch(observation: Any) -> Any:
     if isinstance(observation, dict):
         return {name: np.asarray(value)[None] for name, value in observation.items()}
     return observation[None]
+
+
+def _told(observer: Observer) -> FloatArray:
+    """Nats that the last observation told about the rule, ``[B]``; the first one tells nothing."""
+    return observer.belief_kl if observer.t.any() else np.zeros(observer.num_lanes)
 
 
 def entropy(probabilities: FloatArray) -> FloatArray:
@@ -159,5 +167,5 @@ def _row(observer: Observer, target: npt.NDArray[Any]) -> dict[str, npt.NDArray[
         "ideal_argmax": probs.argmax(axis=1),
         "ideal_entropy": entropy(probs),
         "rule_entropy": entropy(observer.rule_belief()),
-        "belief_kl": np.zeros_like(log_prob) if not observer.t.any() else observer.belief_kl,
+        "belief_kl": _told(observer),
     }
