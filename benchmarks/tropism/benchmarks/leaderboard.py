@@ -195,8 +195,8 @@ def _row(name: str, results: list[Result], references: References) -> Row:
 
 def _recorded(results: Sequence[Result], name: str) -> list[dict[str, Any]]:
     """What the results recorded under ``name``, if each did."""
-    found = [result.record.get(name) for result in results]
-    return [] if None in found else found
+    found = [result.record[name] for result in results if result.record.get(name) is not None]
+    return found if len(found) == len(results) else []
 
 
 def _pareto(results: Sequence[Result], references: References, normalised: float) -> float | None:
