@@ -15,7 +15,7 @@ import numpy as np
 
 from tropism.envs.core.random import Hash
 from tropism.envs.patternworld.params import Params
-from tropism.envs.patternworld.permutations import pick
+from tropism.envs.patternworld.permutations import once, pick
 from tropism.envs.patternworld.rules import (
     DWELL,
     NOISE,
@@ -55,6 +55,10 @@ class State(NamedTuple):
     )
     action: Any
     outcome: Any  # 0 wrong, 1 right, 2 peeked, 3 nothing answered yet
+
+
+_REGIME = ("regime", "next_switch", "rule", "stale_rule", "slot", "active", "stale_active")
+"""What changes when the regime does."""
 
 
 class Kernel:
@@ -249,20 +253,34 @@ class Kernel:
         return state._replace(rule=choose(xp, forced, drawn * (self.params.schedule != "cyclic")))
 
     def _switch(self, state: State, switched: Any) -> State:
-        """Where ``switched``, take the next regime."""
-        xp = self.xp
+        """Where ``switched``, take the next regime; ``_ask`` of Hop looks at the flag."""
+        if self.xp is np:
+            return self._switch_some(state, switched)
+        following, chosen = self._next_regime(state), {}
+        for name in _REGIME:
+            old, new = getattr(state, name), getattr(following, name)
+            mask = switched[..., None] if old.ndim > switched.ndim else switched
+            chosen[name] = self.xp.where(mask, new, old)
+        return state._replace(switched=switched, **chosen)
+
+    def _switch_some(self, state: State, switched: Any) -> State:
+        """The same in NumPy, which need not draw for the lanes that do not switch."""
+        state = state._replace(switched=switched)
+        lanes = np.flatnonzero(switched)
+        if not lanes.size:
+            return state
+        following, chosen = self._next_regime(State(*(part[lanes] for part in state))), {}
+        for name in _REGIME:
+            chosen[name] = getattr(state, name).copy()
+            chosen[name][lanes] = getattr(following, name)
+        return state._replace(**chosen)
+
+    def _next_regime(self, state: State) -> State:
+        """The regime that follows ``state`` in every lane."""
         following = state._replace(regime=state.regime + 1)
         word = self.hash.bits(state.draw, following.regime, RULE)
         following = self._next_rule(following, word)._replace(stale_rule=state.rule)
-        following = following._replace(next_switch=state.t + self._draw_dwell(following))
-        names = ("regime", "next_switch", "rule", "stale_rule", "slot", "active", "stale_active")
-        chosen = {}
-        for name in names:
-            old, new = getattr(state, name), getattr(following, name)
-            mask = switched[..., None] if old.ndim > switched.ndim else switched
-            chosen[name] = old if new is old else xp.where(mask, new, old)
-        # The listing of a new permutation is shown by _ask, which looks at this flag.
-        return state._replace(switched=switched, **chosen)
+        return following._replace(next_switch=state.t + self._draw_dwell(following))
 
     def _next_rule(self, state: State, word: Any) -> State:
         xp, rules = self.xp, self._rules
@@ -287,11 +305,13 @@ class Kernel:
     def _shuffle(self, state: State, n: int, picks: int) -> Any:
         """The first ``picks`` of a Fisher-Yates shuffle of ``range(n)``, ``int32[..., picks]``."""
         xp = self.xp
-        column = xp.arange(n, dtype=xp.int32)
+        column, turn = xp.arange(n, dtype=xp.int32), xp.arange(picks, dtype=xp.int32)
+        counter = (state.regime * SHUFFLE_STEP)[..., None] + turn
+        words = self.hash.bits(state.draw[..., None, :], counter, SHUFFLE)
+        places = once(self.xp, turn + self.hash.below(words, n - turn))
         items = column + state.regime[..., None] * 0
         for i in range(picks):
-            word = self.hash.bits(state.draw, state.regime * SHUFFLE_STEP + i, SHUFFLE)
-            j = i + self.hash.below(word, n - i)
+            j = places[..., i]
             at_i, at_j = items[..., i : i + 1], pick(xp, items, j)[..., None]
             items = xp.where(column == j[..., None], at_i, items)
             items = xp.where(column == i, at_j, items)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import factorial
 from typing import Any
 
+import numpy as np
+
 from tropism.envs.patternworld.params import SYMBOLS
 
 
@@ -38,10 +40,23 @@ def _factorial_digits(number: int, n: int) -> list[int]:
     return digits
 
 
+def once(xp: Any, value: Any) -> Any:
+    """``value``, computed once: XLA would compute it again for every element of what is made from it."""
+    if xp is np:
+        return value
+    from jax.lax import optimization_barrier
+
+    return optimization_barrier(value)
+
+
 def pick(xp: Any, items: Any, index: Any) -> Any:
-    """``items[..., index]`` of ``int32[..., n]`` by comparison: XLA runs this far faster than a gather."""
-    chosen = xp.arange(items.shape[-1], dtype=xp.int32) == index[..., None]
-    return xp.where(chosen, items, 0).sum(-1).astype(xp.int32)
+    """``items[..., index]`` of ``int32[..., n]``; for XLA, whose gathers and short sums are slow, by selects."""
+    if xp is np:
+        return items[np.arange(len(items)), index]
+    chosen = items[..., 0]
+    for n in range(1, items.shape[-1]):
+        chosen = xp.where(index == n, items[..., n], chosen)
+    return chosen
 
 
 def array_hop(xp: Any, permutation: Any, symbol: Any, k: Any) -> Any:
