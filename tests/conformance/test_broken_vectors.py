@@ -160,6 +160,7 @@ def test_every_check_has_a_defect() -> None:
 
 @pytest.mark.parametrize("part", ["observation", "reward", "truncated", "final_observation"])
 def test_a_functional_face_off_by_one_is_caught(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("jax")
     from tropism.envs.core.functional import FunctionalEnv
 
     original = FunctionalEnv.step

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -147,7 +146,7 @@ def test_a_killed_run_ends_with_the_same_weights(train, tmp_path):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
     with Run(tmp_path / "run", {"seed": 0}) as run:
         reached = run.checkpoint_steps()[-1]
     assert reached >= 640
