@@ -38,10 +38,13 @@ check: $(VENV)/.dev docs ## lint, format, types, layers, dead code, spelling, do
 	$(BIN)/codespell
 	$(BIN)/python benchmarks/readme_table.py --check
 
-bench: $(VENV)/.dev ## run the whole grid (about an hour); resumes where it stopped
+bench: $(VENV)/.dev ## run the whole grid (about an hour), record it; resumes where it stopped
 	$(TROPISM) leaderboard run full --out $(BENCH_DIR)
 	$(TROPISM) leaderboard report $(BENCH_DIR)
 	$(TROPISM) ledger verify $(BENCH_DIR)/ledger
+	$(TROPISM) leaderboard show $(BENCH_DIR) --json > $(BENCH_DIR)/full.json
+	mv $(BENCH_DIR)/full.json benchmarks/results/full.json
+	$(BIN)/python benchmarks/claims.py
 
 docs: $(VENV)/.dev ## build the documentation into docs/_build/html, warnings as errors
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
