@@ -22,7 +22,7 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, npt.NDArray[A
         ValueError: for an array of objects, which only pickle could hold.
     """
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **dict(arrays))  # pyright: ignore[reportArgumentType]
+    np.savez_compressed(buffer, allow_pickle=False, **dict(arrays))  # pyright: ignore[reportArgumentType]  an array may have any name
     write_atomic(path, buffer.getvalue())
 
 

@@ -24,7 +24,7 @@ LANES = 3
 """Lanes and episodes the checks play with."""
 
 
-def config_is_frozen(subject: Subject, task: Task) -> None:  # noqa: ARG001
+def config_is_frozen(subject: Subject, task: Task) -> None:  # noqa: ARG001  called like every check
     """``Config`` is a frozen dataclass with defaults that survives a trip through its dictionary."""
     config_class: Any = getattr(subject.agent_class, "Config", None)
     _require(
@@ -156,7 +156,7 @@ def loading_refuses_what_is_missing(subject: Subject, task: Task) -> None:
     raise AgentContractError("load() of an empty directory must raise ArtifactError, it returned")
 
 
-def imports_point_down(subject: Subject, task: Task) -> None:  # noqa: ARG001
+def imports_point_down(subject: Subject, task: Task) -> None:  # noqa: ARG001  called like every check
     """An agent does not import the benchmarks that judge it."""
     above = [line for line in imports_of(subject.agent_class) if "tropism.benchmarks" in line]
     _require(not above, f"an agent must not import tropism.benchmarks: {'; '.join(above)}")

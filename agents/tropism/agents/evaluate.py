@@ -133,7 +133,7 @@ class _Evaluation:
 
     def play(self, progress: Callable[[float], None] | None) -> list[Episode]:
         """All episodes in the order of the seeds."""
-        report = progress or (lambda played: None)  # noqa: ARG005
+        report = progress or (lambda played: None)  # noqa: ARG005  nobody listens
         for tick in itertools.count(1):
             self.step()
             if len(self.episodes) == len(self.seeds):

@@ -127,7 +127,7 @@ def trace_before(hook: str, implementations: Any, arguments: Any) -> None:
     sys.stderr.write(f"hook {hook}({', '.join(arguments)}) -> {names}\n")
 
 
-def trace_after(outcome: Any, hook: str, implementations: Any, arguments: Any) -> None:  # noqa: ARG001
+def trace_after(outcome: Any, hook: str, implementations: Any, arguments: Any) -> None:  # noqa: ARG001  as pluggy calls it
     """Tell on stderr what came of it."""
     if implementations:
         sys.stderr.write(f"hook {hook} gave {outcome.exception or outcome.get_result()!r}\n")

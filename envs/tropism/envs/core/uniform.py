@@ -36,8 +36,8 @@ class UniformBaseline(Baseline):
 
     def act(
         self,
-        observation: Any,  # noqa: ARG002
-        info: Any,  # noqa: ARG002
+        observation: Any,  # noqa: ARG002  chance sees nothing
+        info: Any,  # noqa: ARG002  the same
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64] | None]:
         """Actions ``[B, *space.shape]``; log-probabilities ``[B, n]`` over a Discrete space, else ``None``."""
         units = [self._random.words().astype(np.float64) / 2**32 for _ in range(self._low.size)]

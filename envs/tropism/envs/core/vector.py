@@ -85,11 +85,11 @@ class LaneVectorEnv(VectorEnv[Any, Any, Any]):
     # -- Gymnasium ------------------------------------------------------------------------------------------
 
     @property
-    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]  one a lane, as SyncVectorEnv has it
         """Seed of each lane; a reset with them repeats the episodes."""
         return tuple(self._seeds)
 
-    def reset(  # type: ignore[override]
+    def reset(  # type: ignore[override]  a list of seeds too, as SyncVectorEnv takes it
         self,
         *,
         seed: int | Sequence[int | None] | None = None,

@@ -63,8 +63,8 @@ class BeliefPlayer(Baseline):
         observation: Any,
         reward: npt.NDArray[np.float64],
         terminated: npt.NDArray[np.bool_],  # noqa: ARG002  a new episode announces itself by reset
-        truncated: npt.NDArray[np.bool_],  # noqa: ARG002
-        info: Mapping[str, Any],  # noqa: ARG002
+        truncated: npt.NDArray[np.bool_],  # noqa: ARG002  the same
+        info: Mapping[str, Any],  # noqa: ARG002  labels are for the oracle
     ) -> None:
         """Update the belief with the outcome of ``action``."""
         self.observer.update(action, observation, reward)
@@ -143,10 +143,10 @@ class Oracle(Baseline):
         self,
         action: npt.NDArray[Any],
         observation: Any,  # noqa: ARG002  masked or not, the label told the target
-        reward: npt.NDArray[np.float64],  # noqa: ARG002
-        terminated: npt.NDArray[np.bool_],  # noqa: ARG002
-        truncated: npt.NDArray[np.bool_],  # noqa: ARG002
-        info: Mapping[str, Any],  # noqa: ARG002
+        reward: npt.NDArray[np.float64],  # noqa: ARG002  nothing is left to learn
+        terminated: npt.NDArray[np.bool_],  # noqa: ARG002  a new episode announces itself by reset
+        truncated: npt.NDArray[np.bool_],  # noqa: ARG002  the same
+        info: Mapping[str, Any],  # noqa: ARG002  read when it acts
     ) -> None:
         """Follow the token: the target, or the answer given in ``closed`` mode."""
         self._t += 1

@@ -79,8 +79,8 @@ class TokenPlayer(Baseline):
         observation: Any,
         reward: npt.NDArray[np.float64],
         terminated: npt.NDArray[np.bool_],  # noqa: ARG002  a new episode announces itself by reset
-        truncated: npt.NDArray[np.bool_],  # noqa: ARG002
-        info: Mapping[str, Any],  # noqa: ARG002
+        truncated: npt.NDArray[np.bool_],  # noqa: ARG002  the same
+        info: Mapping[str, Any],  # noqa: ARG002  labels are for the oracle
     ) -> None:
         """Learn the outcome of ``action``."""
         seen = read(observation)

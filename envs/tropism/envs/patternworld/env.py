@@ -125,7 +125,7 @@ class PatternWorldEnv(ReferenceEnv):
     * v0: first version.
     """
 
-    metadata = {"render_modes": ["rgb_array", "ansi", "human"], "render_fps": 8, "labels": LABELS}  # noqa: RUF012
+    metadata = {"render_modes": ["rgb_array", "ansi", "human"], "render_fps": 8, "labels": LABELS}  # noqa: RUF012  as Gymnasium types it
 
     def __init__(
         self, render_mode: str | None = None, tier: str = "Switch", **overrides: Any

@@ -64,7 +64,7 @@ class IdealBelief(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordC
 
     def _belief(self) -> dict[str, Any]:
         probs, rule = self._observer.predict()[0], self._observer.rule_belief()[0]
-        self.env.unwrapped.show_belief(probs, rule)  # pyright: ignore[reportAttributeAccessIssue]
+        self.env.unwrapped.show_belief(probs, rule)  # pyright: ignore[reportAttributeAccessIssue]  a PatternWorld, as checked above
         return {
             "probs": probs,
             "rule": rule,

@@ -31,7 +31,7 @@ _AHEAD = 32
 class _PatternWorldLanes(LaneVectorEnv):
     """Spaces, actions and reset options, whatever computes the steps."""
 
-    metadata = {"render_modes": [], "labels": LABELS}  # noqa: RUF012
+    metadata = {"render_modes": [], "labels": LABELS}  # noqa: RUF012  as Gymnasium types it
 
     def __init__(self, num_envs: int, params: Params, autoreset_mode: AutoresetMode | str) -> None:
         self.params = params

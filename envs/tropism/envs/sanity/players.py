@@ -24,7 +24,7 @@ class Player(Baseline):
         super().__init__(num_lanes)
         self.params = params
 
-    def act(self, observation: Any, info: Mapping[str, Any]) -> tuple[npt.NDArray[Any], None]:  # noqa: ARG002
+    def act(self, observation: Any, info: Mapping[str, Any]) -> tuple[npt.NDArray[Any], None]:  # noqa: ARG002  no player reads info
         """Actions ``[B, ...]``, without log-probabilities."""
         return self.choose(observation), None
 
@@ -36,7 +36,7 @@ class Player(Baseline):
 class FirstAction(Player):
     """Always action 0."""
 
-    def choose(self, observation: Any) -> npt.NDArray[np.int64]:  # noqa: ARG002
+    def choose(self, observation: Any) -> npt.NDArray[np.int64]:  # noqa: ARG002  blind on purpose
         """Zeros, ``int64[B]``."""
         return np.zeros(self.num_lanes, np.int64)
 
@@ -60,8 +60,8 @@ class Mixed(Baseline):
 
     def act(
         self,
-        observation: Any,  # noqa: ARG002
-        info: Mapping[str, Any],  # noqa: ARG002
+        observation: Any,  # noqa: ARG002  whatever it sees
+        info: Mapping[str, Any],  # noqa: ARG002  the same
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
         """Actions ``int64[B]`` and their log-probabilities ``[B, n]``."""
         edges = np.cumsum(self._probabilities)[:-1]
