@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from tropism.errors import OptionError
+
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
     from gymnasium.spaces import Space
@@ -163,6 +165,14 @@ def _vector_takes(spec: EnvSpec, argument: str) -> bool:
     return any(p.name == argument or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
+def _checked_seed(seed: Any) -> int:
+    """``seed`` as an int that every framework takes."""
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed < 2**32:
+        raise OptionError(f"seed must be an integer in [0, {2**32 - 1}], got {seed!r}")
+    return int(seed)
+
+
 class Policy(ABC):
     """Acts for a batch of ``B`` lanes, and may keep adapting while it acts.
 
@@ -238,7 +248,7 @@ class Agent(ABC):
                 f"{type(self).__name__} takes a {self.Config.__qualname__}, got {type(config).__name__}; "
                 f"build one with {type(self).__name__}.Config(...)"
             )
-        self.seed = int(seed)
+        self.seed = _checked_seed(seed)
 
     def supports(self, task: Task) -> str | None:  # noqa: ARG002  the default supports everything
         """``None`` if the agent can run ``task``, else the reason why not, for a person to read."""
@@ -246,7 +256,12 @@ class Agent(ABC):
 
     @abstractmethod
     def train(self, task: Task, budget: Budget, run: Run) -> Policy:
-        """Learn ``task`` within ``budget``; log progress and checkpoints through ``run``, and resume from it."""
+        """Learn ``task`` within ``budget``; log progress and checkpoints through ``run``, and resume from it.
+
+        A training that was killed and resumed ends with the same policy as an unbroken one: a checkpoint must
+        hold everything that training depends on, or reseed from its step.  An entry of the leaderboard that
+        was resumed by an agent which breaks this cannot be reproduced.
+        """
 
     @classmethod
     @abstractmethod

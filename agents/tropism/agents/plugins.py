@@ -92,7 +92,7 @@ class PluginHost:
         for status in self._statuses:
             if status.name == name:
                 raise PluginError(
-                    f"Plugin {name!r} is {status.state}: {status.reason}"
+                    f"plugin {name!r} ({status.state}): {status.reason}"
                 ) from status.error
         raise UnknownNameError("plugin", name, {status.name for status in self._statuses})
 
@@ -227,7 +227,7 @@ class PluginHost:
         for status in self._statuses:
             if status.bad and status.name not in self._warned:
                 self._warned.add(status.name)
-                message = f"Plugin {status.name!r} is {status.state}: {status.reason} (see `tropism plugins`)"
+                message = f"plugin {status.name!r} ({status.state}): {status.reason} (see `tropism plugins`)"
                 warnings.warn(message, PluginWarning, stacklevel=4)
 
     def _explain(self, name: str) -> None:
@@ -237,7 +237,7 @@ class PluginHost:
                 name == status.name or name.startswith(f"{status.name}-")
             ):
                 raise PluginError(
-                    f"Agent {name!r} needs plugin {status.name!r}, which is {status.state}: {status.reason}"
+                    f"agent {name!r} needs plugin {status.name!r} ({status.state}): {status.reason}"
                 ) from status.error
         self._warn()
         raise UnknownNameError("agent", name, self._agents)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -98,7 +99,7 @@ def run(arguments: Sequence[str]) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted; what was finished is kept, the same command resumes.", err=True)
+        click.echo("Interrupted. Finished cells and checkpoints are kept.", err=True)
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -108,11 +109,27 @@ def run(arguments: Sequence[str]) -> int:
             raise
         click.echo(f"Error: {error}", err=True)
         return 2 if isinstance(error, UnknownNameError | OptionError) else 1
+    except Exception as error:
+        if settings.debug or not _is_gymnasium_error(error):
+            raise
+        click.echo(f"Error: {error}", err=True)
+        return 1
     return status or 0  # click hands back the status of a command that asked to exit
+
+
+def _is_gymnasium_error(error: Exception) -> bool:
+    """Whether Gymnasium says what is wrong, a missing dependency say; without importing it to ask."""
+    return any(kind.__module__ == "gymnasium.error" for kind in type(error).__mro__)
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    """A warning as one line for a person."""
+    click.echo(f"Warning: {message}", err=True)
 
 
 def main() -> None:
     """Entry point of the ``tropism`` command."""
+    warnings.showwarning = _show_warning
     sys.exit(run(sys.argv[1:]))
 
 
