@@ -141,7 +141,7 @@ def test_wrong_version_is_incompatible_and_not_imported(site):
     status = by_name(host)["old"]
     assert status.state == "incompatible"
     assert status.reason.startswith("needs tropism<0.1, this is tropism 0.")
-    with pytest.raises(PluginError, match=r"incompatible: needs tropism<0\.1"):
+    with pytest.raises(PluginError, match=r"\(incompatible\): needs tropism<0\.1"):
         host.plugin("old")
 
 
