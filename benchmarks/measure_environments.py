@@ -34,6 +34,8 @@ from tropism.agents.contract import Task
 from tropism.agents.evaluate import evaluate
 
 RESULTS = Path(__file__).parent / "results" / "environments.json"
+GOLDEN = Path(__file__).parents[1] / "tests" / "conformance" / "golden.json"
+"""Hash of a rollout of each id, which a test holds the environments to: numbers stay fresh as long as it does."""
 SEEDS = range(10_000, 10_020)
 PLAYERS = ("random", "heuristic", "ideal", "oracle")
 LANES = 64
@@ -99,8 +101,13 @@ def plain(action: Any) -> Any:
 
 
 def measure(env_id: str) -> dict[str, Any]:
-    """Everything about one id."""
-    return {"scores": scores(env_id), "single": single_rate(env_id), "vector": vector_rate(env_id)}
+    """Everything about one id, and what the numbers hold for."""
+    found = {"scores": scores(env_id), "single": single_rate(env_id), "vector": vector_rate(env_id)}
+    machine = f"{os.cpu_count()} cores of {platform.machine()}, Python {platform.python_version()}"
+    versions = {"tropism": tropism.envs.__version__}
+    versions |= {name: version(name) for name in ("gymnasium", "numpy")}
+    golden = json.loads(GOLDEN.read_bytes())[env_id]
+    return {**found, "golden": golden, "machine": machine, "versions": versions}
 
 
 def main() -> None:
@@ -113,9 +120,6 @@ def main() -> None:
         "command": "python benchmarks/measure_environments.py",
         "seeds": [SEEDS.start, SEEDS.stop],
         "lanes": LANES,
-        "machine": f"{os.cpu_count()} cores of {platform.machine()}, Python {platform.python_version()}",
-        "versions": {"tropism": tropism.envs.__version__}
-        | {name: version(name) for name in ("gymnasium", "numpy")},
         "environments": {env_id: found[env_id] for env_id in ids if env_id in found},
     }
     RESULTS.parent.mkdir(exist_ok=True)

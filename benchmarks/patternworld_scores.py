@@ -2,7 +2,7 @@
 
 Writes ``benchmarks/results/patternworld_scores.json`` and prints a table (about four minutes on a quiet core)::
 
-    .venv/bin/python benchmarks/patternworld_scores.py
+    .venv/bin/python benchmarks/patternworld_scores.py           # or name the tiers to play anew
 
 Episodes are those of the test seeds 10000, 10001, ... and 1000 steps long.  A player of exact beliefs with
 more than 50,000 hidden states a lane plays 4 of them, everyone else 20; the s.e. is over episodes.
@@ -25,6 +25,8 @@ from tropism.envs.patternworld.observer import not_computable, num_states
 from tropism.envs.patternworld.params import FEEDBACKS, TIERS, Params, make_params
 
 RESULTS = Path(__file__).parent / "results" / "patternworld_scores.json"
+GOLDEN = Path(__file__).parents[1] / "tests" / "conformance" / "golden.json"
+"""Hash of a rollout of each id: the scores of a tier hold as long as it does."""
 FIRST_SEED = 10_000
 STEPS = 1000
 PLAYERS = tuple(name for name in BASELINES if name != "heuristic")
@@ -100,23 +102,33 @@ def main() -> None:
     import tropism.envs  # noqa: F401  registers the ids
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "tiers", nargs="*", choices=[*TIERS, []], metavar="TIER"
+    )  # [] is none named
     parser.add_argument("--output", type=Path, default=RESULTS)
-    output = parser.parse_args().output
-    tasks = [make_params(tier, feedback=mode) for mode in FEEDBACKS for tier in TIERS]
+    given = parser.parse_args()
+    chosen = given.tiers or list(TIERS)
+    before = json.loads(RESULTS.read_bytes()) if given.tiers else {"cells": [], "tiers": {}}
+    tasks = [make_params(tier, feedback=mode) for mode in FEEDBACKS for tier in chosen]
     jobs = [(params, player) for params in tasks for player in PLAYERS]
-    cells = []
+    cells = [kept for kept in before["cells"] if kept["tier"] not in chosen]
     with progress(len(jobs), "PatternWorld players") as update:
         for done, (params, player) in enumerate(jobs, start=1):
             cells.append(cell(params, player))
             update(done)
+    about = {k: v for k, v in manifest().items() if k != "command"}
+    golden = json.loads(GOLDEN.read_bytes())
+    fresh = {
+        t: {"golden": golden[f"tropism/PatternWorld-{t}-v0"], "manifest": about} for t in chosen
+    }
     record = {
         "command": "python benchmarks/patternworld_scores.py",
         "first_seed": FIRST_SEED,
         "steps": STEPS,
         "cells": cells,
-        "manifest": {k: v for k, v in manifest().items() if k != "command"},
+        "tiers": before["tiers"] | fresh,
     }
-    write_atomic(output, json.dumps(record, indent=1) + "\n")
+    write_atomic(given.output, json.dumps(record, indent=1) + "\n")
     print("\n\n".join(table(cells, feedback) for feedback in FEEDBACKS))
 
 

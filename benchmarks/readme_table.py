@@ -1,7 +1,8 @@
 """Write the README's table of environments from the registry and the recorded measurements.
 
-``--check`` writes nothing, and fails if the README differs or an environment was not measured.  The numbers
-come from ``benchmarks/measure_environments.py``.
+``--check`` writes nothing, and fails if the README differs, or if the behaviour on record
+(``tests/conformance/golden.json``) of an environment is no longer what was measured, here or for the scores of
+PatternWorld.  The numbers come from ``benchmarks/measure_environments.py``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import tropism.envs  # noqa: F401  registers the ids
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks/results/environments.json"
+SCORES = ROOT / "benchmarks/results/patternworld_scores.json"
+GOLDEN = ROOT / "tests/conformance/golden.json"
 PICTURES = "docs/_static/envs"
 BEGIN, END = "<!-- table:begin -->", "<!-- table:end -->"
 
@@ -99,6 +102,7 @@ def table() -> str:
         sys.exit(
             f"{', '.join(missing)}: not in both registry and {RESULTS.name}; run measure_environments.py"
         )
+    machines = "; ".join(sorted({row["machine"] for row in measured.values()}))
     first, stop = record["seeds"]
     head = (
         "| | id | observation → action | what changes | random | heuristic | ideal | steps/s | "
@@ -106,11 +110,24 @@ def table() -> str:
     )
     note = (
         f"Scores are mean returns over {stop - first} episodes. Speeds: `gym.make` and `gym.make_vec` with random actions, default "
-        f"wrappers and auto-reset, {record['machine']}. Both by `{record['command']}`."
+        f"wrappers and auto-reset, {machines}. Both by `{record['command']}`."
     )
     return "\n".join(
         [head, "|---" * 9 + "|", *(row(env_id, measured[env_id]) for env_id in ids), "", note]
     )
+
+
+def outdated() -> list[str]:
+    """What was measured on behaviour that is no longer the one on record."""
+    golden = json.loads(GOLDEN.read_bytes())
+    rows = json.loads(RESULTS.read_bytes())["environments"]
+    tiers = json.loads(SCORES.read_bytes())["tiers"]
+    ids = {f"tropism/PatternWorld-{tier}-v0": about for tier, about in tiers.items()}
+    scored = {name for name in golden if "PatternWorld" in name}
+    return [
+        *(f"{n} ({RESULTS.name})" for n in golden if rows.get(n, {}).get("golden") != golden[n]),
+        *(f"{n} ({SCORES.name})" for n in scored if ids.get(n, {}).get("golden") != golden[n]),
+    ]
 
 
 def main() -> None:
@@ -125,6 +142,8 @@ def main() -> None:
         sys.exit(
             "README.md: the table of environments is stale; run: python benchmarks/readme_table.py"
         )
+    elif stale := outdated():
+        sys.exit(f"measured before the behaviour changed, measure again: {', '.join(stale)}")
 
 
 if __name__ == "__main__":
