@@ -15,9 +15,10 @@ from tropism.agents.counting import CountingTask
 from tropism.agents.evaluate import Episode
 from tropism.agents.hygiene import imports_of, pickles_in
 from tropism.agents.options import build_config
-from tropism.agents.recording import checked_action, hidden_keys, visible
+from tropism.agents.recording import checked_action
 from tropism.agents.runs import load_policy, save_policy
 from tropism.agents.subject import Subject
+from tropism.envs.core.wrappers import hidden_keys, visible
 from tropism.errors import AgentContractError, ArtifactError
 
 LANES = 3
@@ -76,7 +77,8 @@ def decisions_have_the_right_form(subject: Subject, task: Task) -> None:
     lanes = min(LANES, policy.max_lanes or LANES)
     env: Any = task.make_vec(lanes, autoreset_mode=AutoresetMode.DISABLED)
     try:
-        seeds, hidden = _seeds(task)[:lanes], hidden_keys(env, subject.agent_class.privileged)
+        seeds = _seeds(task)[:lanes]
+        hidden = frozenset() if subject.agent_class.privileged else hidden_keys(env)
         observation, info = env.reset(seed=seeds)
         policy.reset(np.ones(lanes, np.bool_), np.array(seeds, np.uint64))
         for gate in (None, np.zeros(lanes, np.bool_), np.ones(lanes, np.bool_)):

@@ -17,13 +17,12 @@ from tropism.agents.episodes import Episode, hash_actions, load_episodes, save_e
 from tropism.agents.gates import ComputePrice, Gate, RandomGate, TokenBucket
 from tropism.agents.recording import (
     checked_action,
-    hidden_keys,
     merge_info,
     stack_rows,
     step_row,
     to_episode,
-    visible,
 )
+from tropism.envs.core.wrappers import hidden_keys, visible
 from tropism.errors import UnsupportedTaskError
 
 __all__ = [
@@ -122,7 +121,7 @@ class _Evaluation:
         self.policy, self.env, self.gate = policy, env, gate
         self.seeds, self.lanes = seeds, env.num_envs
         self.labels = tuple(env.metadata.get("labels", ()))
-        self.hidden = hidden_keys(env, privileged)
+        self.hidden = frozenset() if privileged else hidden_keys(env)
         self.horizon = getattr(env.spec, "max_episode_steps", None)
         self.turn = list(range(self.lanes))  # which of the seeds each lane plays
         self.next_turn = self.lanes

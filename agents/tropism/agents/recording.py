@@ -93,17 +93,6 @@ def to_episode(
     )
 
 
-def hidden_keys(env: VectorEnv, privileged: bool) -> frozenset[str]:
-    """Keys of ``info`` that a policy must not see: the labels and their masks, or nothing if it is privileged."""
-    labels = () if privileged else env.metadata.get("labels", ())
-    return frozenset(key for label in labels for key in (label, f"_{label}"))
-
-
-def visible(info: Mapping[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
-    """``info`` without the hidden keys."""
-    return {key: value for key, value in info.items() if key not in hidden}
-
-
 def merge_info(old: Mapping[str, Any], new: Mapping[str, Any], mask: BoolArray) -> dict[str, Any]:
     """Info of all lanes after a reset of those in ``mask``: the new values there, the old ones elsewhere."""
     merged = dict(old)

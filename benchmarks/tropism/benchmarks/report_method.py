@@ -12,22 +12,34 @@ if TYPE_CHECKING:
 TERMS = (
     ("score", "mean return of an episode; interquartile mean over training seeds and episodes"),
     ("NIS", "normalised score: 0 plays at random, 1 is the best possible play"),
+    ("accuracy", "share of answers that were right"),
     (
         "excess lag",
         "steps from a switch to three right answers in a row, beyond the ideal observer's on the same "
-        "switches; Kaplan–Meier restricted mean, up to 30 steps",
+        "switches; Kaplan–Meier restricted mean, up to 30 steps; lag is the same without the ideal",
     ),
     ("log-regret", "extra surprise a step over the ideal observer, in nats"),
-    ("units", "compute of a decision, in the agent's own primitive, such as network passes"),
-    ("µs", "median wall time of a decision at one lane, on this machine"),
+    (
+        "units, compute",
+        "compute of a decision, in the agent's own primitive, such as network passes",
+    ),
+    ("µs", "median wall time of a decision at one lane; wall is the mean during evaluation"),
     ("beats next", "chance that a sample of this agent beats one of the agent below"),
     (
         "perseveration",
-        "share of wrong answers that follow the old rule, within 10 steps of a switch",
+        "share of answers that follow the old rule where the new one disagrees, 1 to 10 steps after a switch",
     ),
     ("false alarms", "wrong answers on stable steps where the ideal observer is right, per 100"),
     ("savings", "lag on the first visit to a rule over the lag on later visits"),
+    ("ece", "expected calibration error: the gap between being sure of an answer and being right"),
     ("alignment", "area under the ROC of compute as a detector of the 3 steps after a switch"),
+    ("belief-rho", "rank correlation of compute and the change of the ideal observer's belief"),
+    ("depth-rho", "rank correlation of compute and the compute that a step requires"),
+    (
+        "pareto",
+        "normalised score within a budget of compute, averaged over the logarithm of budgets from 1 to 4 "
+        "times the cheapest decision; an agent with two modes is held to each budget by a token bucket",
+    ),
 )
 
 

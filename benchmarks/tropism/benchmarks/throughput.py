@@ -2,7 +2,8 @@
 
 Contestants take turns (A B A B ...), so that a busy machine slows all of them alike, and the figure of each
 is the median of its rounds.  Every step is a whole step: auto-resets, default wrappers and fresh output
-arrays included; random actions are drawn beforehand.
+arrays included.  Random actions are drawn beforehand; in the jitted scans, of the suite and of the peer alike,
+they are drawn inside.
 """
 
 from __future__ import annotations

@@ -30,12 +30,12 @@ class HideLabels(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     ) -> tuple[Any, dict[str, Any]]:
         """Reset, and return ``info`` without labels."""
         observation, info = self.env.reset(seed=seed, options=options)
-        return observation, _without(info, self._hidden)
+        return observation, visible(info, self._hidden)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Step, and return ``info`` without labels."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        return observation, reward, terminated, truncated, _without(info, self._hidden)
+        return observation, reward, terminated, truncated, visible(info, self._hidden)
 
 
 class HideVectorLabels(VectorWrapper, RecordConstructorArgs):
@@ -48,8 +48,7 @@ class HideVectorLabels(VectorWrapper, RecordConstructorArgs):
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
         RecordConstructorArgs.__init__(self)
         VectorWrapper.__init__(self, env)
-        labels = vector_labels(env)
-        self._hidden = frozenset(labels) | {f"_{name}" for name in labels}
+        self._hidden = hidden_keys(env)
 
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None
@@ -64,9 +63,9 @@ class HideVectorLabels(VectorWrapper, RecordConstructorArgs):
         return observation, reward, terminated, truncated, self._hide(info)
 
     def _hide(self, info: Mapping[str, Any]) -> dict[str, Any]:
-        kept = _without(info, self._hidden)
+        kept = visible(info, self._hidden)
         if "final_info" in kept:
-            kept["final_info"] = _without(kept["final_info"], self._hidden)
+            kept["final_info"] = visible(kept["final_info"], self._hidden)
         return kept
 
 
@@ -75,5 +74,12 @@ def vector_labels(env: VectorEnv[Any, Any, Any]) -> tuple[str, ...]:
     return tuple(env.metadata.get("labels", ()))
 
 
-def _without(info: Mapping[str, Any], hidden: Iterable[str]) -> dict[str, Any]:
+def hidden_keys(env: VectorEnv[Any, Any, Any]) -> frozenset[str]:
+    """Keys of the ``info`` of a vector environment that hold labels or their ``_label`` masks."""
+    labels = vector_labels(env)
+    return frozenset(labels) | {f"_{name}" for name in labels}
+
+
+def visible(info: Mapping[str, Any], hidden: Iterable[str]) -> dict[str, Any]:
+    """``info`` without the hidden keys."""
     return {name: value for name, value in info.items() if name not in hidden}
