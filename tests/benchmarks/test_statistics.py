@@ -14,16 +14,14 @@ from tropism.benchmarks.statistics import (
     iqm,
     mean,
     median,
-    optimality_gap,
     paired_difference,
-    performance_profile,
     probability_of_improvement,
 )
 from tropism.errors import OptionError
 
 RLIABLE = json.loads((Path(__file__).parent / "data" / "rliable.json").read_text())
 A, B = np.array(RLIABLE["a"]), np.array(RLIABLE["b"])
-AGGREGATES = {"mean": mean, "median": median, "iqm": iqm, "optimality_gap": optimality_gap}
+AGGREGATES = {"mean": mean, "median": median, "iqm": iqm}
 RNG = np.random.default_rng(5)
 
 
@@ -52,11 +50,6 @@ def test_aggregates_work_on_stacks(name):
     stacked = AGGREGATES[name](scores)
     assert stacked.shape == (3, 2)
     assert stacked[1, 1] == pytest.approx(AGGREGATES[name](scores[1, 1]))
-
-
-def test_optimality_gap_does_not_reward_scores_above_gamma():
-    assert optimality_gap(np.array([[0.5], [3.0]])) == pytest.approx(0.25)
-    assert optimality_gap(np.array([[0.5], [3.0]]), gamma=4.0) == pytest.approx(2.25)
 
 
 # --- intervals
@@ -178,15 +171,6 @@ def test_probability_of_improvement_of_equals_is_one_half():
     assert (certain.low, certain.estimate, certain.high) == (1.0, 1.0, 1.0)
 
 
-def test_performance_profile_equals_rliables():
-    profile = performance_profile(A, RLIABLE["thresholds"])
-    np.testing.assert_allclose(profile, RLIABLE["profile"])
-
-
-def test_a_score_at_the_threshold_is_not_above_it():
-    np.testing.assert_array_equal(performance_profile([1.0, 2.0], [0.5, 1.0, 2.0]), [1, 0.5, 0])
-
-
 # --- bad input
 
 
@@ -200,7 +184,6 @@ def test_a_score_at_the_threshold_is_not_above_it():
         (lambda: interval([1.0], replicates=0), "replicates=0"),
         (lambda: paired_difference([1.0], [1.0, 2.0]), "same shape"),
         (lambda: probability_of_improvement(np.ones((2, 2)), np.ones((2, 3))), "same tasks"),
-        (lambda: performance_profile([np.inf], [0.5]), "inf at run 0"),
     ],
 )
 def test_bad_scores_and_options_are_refused(call, message):

@@ -64,11 +64,6 @@ def iqm(scores: NDArray) -> NDArray:
     return np.sort(pooled, axis=-1)[..., cut : count - cut].mean(-1)
 
 
-def optimality_gap(scores: NDArray, gamma: float = 1.0) -> NDArray:
-    """Mean shortfall below ``gamma``, (..., runs, tasks) -> (...); excess makes up for nothing."""
-    return gamma - np.minimum(scores, gamma).mean((-2, -1))
-
-
 def interval(
     scores: ArrayLike,
     statistic: Statistic = iqm,
@@ -83,7 +78,7 @@ def interval(
 
     Args:
         scores: Shape (runs, tasks) or (runs,), finite.
-        statistic: ``iqm``, ``mean``, ``median``, ``optimality_gap`` or another of that form.
+        statistic: ``iqm``, ``mean``, ``median`` or another of that form.
         confidence: Nominal coverage, in (0, 1).
         replicates: Bootstrap resamples, >= 1.
         seed: Seed of the resampling.
@@ -166,17 +161,6 @@ def probability_of_improvement(
     )
     draws = ((drawn_a @ wins) * drawn_b).sum(-1).mean(0)
     return _interval(wins.mean(), draws, confidence, min(len(x), len(y)))
-
-
-def performance_profile(scores: ArrayLike, thresholds: ArrayLike) -> NDArray:
-    """Return the fraction of all runs that score above each threshold, shape of ``thresholds``.
-
-    Raises:
-        OptionError: If scores are not finite or of another shape than (runs, tasks) or (runs,).
-    """
-    pooled = np.sort(_scores("scores", scores), axis=None)
-    above = len(pooled) - np.searchsorted(pooled, np.asarray(thresholds), side="right")
-    return above / len(pooled)
 
 
 def _rows(scores: NDArray, replicates: int, seed: int) -> Iterator[NDArray]:

@@ -17,7 +17,6 @@ AGGREGATES = {
     "mean": metrics.aggregate_mean,
     "median": metrics.aggregate_median,
     "iqm": metrics.aggregate_iqm,
-    "optimality_gap": metrics.aggregate_optimality_gap,
 }
 
 
@@ -38,8 +37,6 @@ def main():
     a = np.round(rng.gamma(2.0, 0.4, (8, 5)), 6)
     b = np.round(rng.gamma(2.0, 0.35, (6, 5)), 6)
     b[:2, 0] = a[:2, 0]  # ties
-    thresholds = np.linspace(0, 2, 9)
-    profile, _ = library.create_performance_profile({"x": a}, thresholds, reps=50)
     result = {name: estimate(a, function, 50_000) for name, function in AGGREGATES.items()}
     result["probability_of_improvement"] = estimate(
         (a, b), metrics.probability_of_improvement, 4_000
@@ -49,8 +46,6 @@ def main():
         "versions": {name: importlib.metadata.version(name) for name in packages},
         "a": a.tolist(),
         "b": b.tolist(),
-        "thresholds": thresholds.tolist(),
-        "profile": np.asarray(profile["x"]).tolist(),
         "results": result,
     }
     json.dump(record, sys.stdout, indent=1)
