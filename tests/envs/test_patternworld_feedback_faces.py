@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
-from tests.envs.test_patternworld_faces import FIRST, SEEDS, actions
+from tests.envs.test_patternworld_faces import FIRST, SEEDS, actions, faces, same, sync
 
 import tropism.envs
 from tropism.envs.core.random import seed_key
@@ -71,3 +71,17 @@ def test_jitted_scan_equals_the_vector_in_every_feedback_mode(tier, feedback):
         feedback
     ]  # wrong, right, and the price of a PEEK
     assert len(np.unique(rewards)) == kinds
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
+@pytest.mark.parametrize(("tier", "feedback"), CASES)
+def test_vectors_equal_single_environments_in_the_other_reset_modes(tier, feedback, mode):
+    for env in faces(tier, mode, feedback=feedback):
+        reference = sync(tier, mode, feedback=feedback)
+        same(reference.reset(seed=FIRST), env.reset(seed=FIRST), "reset")
+        for t, action in enumerate(actions(env.params)):
+            one, other = reference.step(action), env.step(action)
+            same(one, other, f"step {t}")
+            if mode is AutoresetMode.DISABLED and (ended := one[2] | one[3]).any():
+                resets = [e.reset(options={"reset_mask": ended.copy()}) for e in (reference, env)]
+                same(*resets, f"reset after step {t}")
