@@ -35,6 +35,7 @@ def test_rows_and_ranks(board):
     assert ideal.metrics["nis"] == ideal.pareto == pytest.approx(1)
     assert table.pareto == pytest.approx(table.metrics["nis"])
     assert two_mode.pareto is not None
+    assert table.pareto is not None
     assert table.pareto - 0.05 < two_mode.pareto < two_mode.metrics["nis"]
     assert random.metrics["nis"] == pytest.approx(0)
     assert 0 < table.metrics["nis"] < two_mode.metrics["nis"] < 1

@@ -43,3 +43,16 @@ def test_plugins_bring_environments_and_see_each_episode_once(plugin, tmp_path):
     assert [episode.seed for episode in plugin.episodes] == [10_000, 10_001, 10_002]
     runner.run_cell(cell, tmp_path / "out")  # finished: nothing is played again
     assert len(plugin.episodes) == 3
+
+
+def test_plugins_see_the_episodes_before_a_cell_counts_as_finished(plugin, tmp_path, monkeypatch):
+    finished = []
+
+    class Watch:
+        def append(self, _):
+            finished.extend((tmp_path / "out" / "cells").glob("*.json"))
+
+    monkeypatch.setattr(plugin, "episodes", Watch())
+    done = runner.run_cell(Cell("random", Task("Mine-v0"), 0, 0, (10_000,)), tmp_path / "out")
+    assert done.exists()
+    assert finished == []
