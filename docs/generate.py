@@ -139,16 +139,17 @@ def metric_table() -> str:
 
 
 def suite_table() -> str:
-    """Every suite: name, size, summary."""
+    """Every suite: name, size, summary, what its tasks ask for."""
     from tropism.benchmarks.suites import SUITES
 
-    return table(
-        ("suite", "tasks", "training seeds", "episodes", "what it is"),
-        *(
-            (f"`{s.name}`", len(s.entries), s.train_seeds, s.episodes, s.summary)
-            for s in SUITES.values()
-        ),
-    )
+    head = ("suite", "tasks", "training seeds", "episodes", "what it is", "asks for")
+    rows = []
+    for s in SUITES.values():
+        tags = dict.fromkeys(tag for entry in s.entries for tag in entry.tags)
+        rows.append(
+            (f"`{s.name}`", len(s.entries), s.train_seeds, s.episodes, s.summary, ", ".join(tags))
+        )
+    return table(head, *rows)
 
 
 def table(*rows: tuple[Any, ...]) -> str:
