@@ -239,3 +239,33 @@ def test_a_leaderboard_with_failures_ends_with_status_1(small_suite, tmp_path, c
     assert "ZeroDivisionError: by the plugin" in err
     assert "1 cells failed" in err
     assert "2 of 3 cells" in out
+
+
+def test_an_empty_choice_of_agents_is_refused(tmp_path, capsys):
+    assert run(["leaderboard", "run", "quick", "--agents", " ,", "--out", str(tmp_path / "b")]) == 2
+    assert "names no agent" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_suite_whose_plugin_is_missing_is_refused_before_anything_is_played(
+    tmp_path, capsys, monkeypatch
+):
+    from tropism.agents.plugins import PluginHost
+
+    bare = PluginHost(entry_points=())
+    monkeypatch.setattr("tropism.agents.plugins.default_host", lambda: bare)
+    assert run(["leaderboard", "run", "quick", "--out", str(tmp_path / "b")]) == 1
+    assert "no usable plugin brings" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+
+
+def test_evaluate_tells_plugins_of_each_episode(monkeypatch):
+    from tropism.agents.plugins import default_host
+
+    told = []
+    monkeypatch.setattr(
+        default_host().hook, "tropism_episode_end", lambda episode: told.append(episode.seed), False
+    )
+    command = ["evaluate", "table", "tropism/PatternWorld-Hop-v0", "--episodes", "2"]
+    assert run([*command, "--env", "max_episode_steps=20"]) == 0
+    assert told == [10_000, 10_001]

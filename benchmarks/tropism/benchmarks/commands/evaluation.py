@@ -108,8 +108,10 @@ def _play(
             policy = train_run(config, task, Path(scratch))
         with progress(len(seeds), "episodes") as update:
             played = play_episodes(
-                policy, task, seeds, privileged=agent.privileged, progress=update
+                policy, task, seeds, privileged=agent.privileged, belief=True, progress=update
             )
+        for episode in played:
+            default_host().hook.tropism_episode_end(episode=episode)
         return played, matched_gate(policy, task, played, privileged=agent.privileged)
 
 

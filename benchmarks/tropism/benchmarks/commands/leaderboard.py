@@ -25,7 +25,7 @@ def leaderboard() -> None:
 @click.argument("suite")
 @click.option("--out", type=DIRECTORY, required=True, help="Directory of the results.")
 @click.option(
-    "--agents", default="", help="Only these, comma-separated; newcomers join every task."
+    "--agents", help="Only these beside the references, comma-separated; newcomers join every task."
 )
 @click.option("--shard", "which", metavar="I/N", help="Only every N-th cell, from the I-th on.")
 @click.option("--workers", type=int, help="Processes  [one a core].")
@@ -34,7 +34,7 @@ def leaderboard() -> None:
 def run(
     suite: str,
     out: Path,
-    agents: str,
+    agents: str | None,
     which: str | None,
     workers: int | None,
     seeds: int | None,
@@ -52,9 +52,9 @@ def run(
     from tropism.benchmarks.ledger import Ledger
     from tropism.benchmarks.suites import find_suite
 
-    names = tuple(name.strip() for name in agents.split(",") if name.strip())
-    chosen = find_suite(suite).select(_known(names), seeds)
+    chosen = find_suite(suite).select(_named(agents), seeds)
     cells = suite_cells(chosen)
+    _need_installed(cells)
     mine = shard(cells, which) if which else cells
     Ledger.open(out / LEDGER, create=True).check_signer(key)  # before the hours of playing
     write_suite(out, chosen.name, chosen.summary, cells)
@@ -97,6 +97,31 @@ def report(directory: Path, out: Path | None) -> None:
     file = out or directory / "report.html"
     write_atomic(file, render(read_board(directory)))
     click.echo(f"{file} written")
+
+
+def _named(agents: str | None) -> tuple[str, ...]:
+    """The agents of a comma-separated option that was given, all known; none if it was not."""
+    from tropism.errors import OptionError
+
+    if agents is None:
+        return ()
+    names = tuple(name.strip() for name in agents.split(",") if name.strip())
+    if not names:
+        raise OptionError("--agents names no agent; leave it out to run the whole suite")
+    return _known(names)
+
+
+def _need_installed(cells: list[Cell]) -> None:
+    """Refuse before hours of playing what would fail cell by cell for want of a plugin."""
+    from tropism.agents.plugins import default_host
+    from tropism.errors import PluginError
+
+    missing = sorted({cell.agent for cell in cells} - set(default_host().agents()))
+    if missing:
+        raise PluginError(
+            f"this suite plays {', '.join(missing)}, which no usable plugin brings (see `tropism plugins`): "
+            "install it, for example with `pip install -e plugins/ppo`, or choose others with --agents"
+        )
 
 
 def _known(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ PEEK_REWARD = float(np.float32(-0.2))
 
 def _among(name: str, value: Any, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise UnknownNameError(f"{name} (expected one of {', '.join(choices)})", value, choices)
+        raise UnknownNameError(name, value, choices)
 
 
 def _within(name: str, value: Any, low: float, high: float, *, integer: bool = False) -> None:
