@@ -26,7 +26,9 @@ STAMP = ".venv/.demo"
 def main() -> None:
     """Install, time, record."""
     subprocess.run(["make", STAMP], cwd=ROOT, check=True)
-    with tempfile.TemporaryDirectory() as directory:
+    (ROOT / "runs").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=ROOT / "runs") as folder:
+        directory = Path(folder).relative_to(ROOT)  # the record names no place of this machine
         began = time.perf_counter()
         subprocess.run(["make", "demo", f"DEMO_DIR={directory}/demo"], cwd=ROOT, check=True)
         seconds = time.perf_counter() - began
@@ -38,7 +40,8 @@ def main() -> None:
             f"{directory}/demo",
             "--json",
         ]
-        board = subprocess.run([sys.executable, *show], capture_output=True, check=True).stdout
+        shown = subprocess.run([sys.executable, *show], cwd=ROOT, capture_output=True, check=True)
+        board = shown.stdout
     record = {
         "command": "python benchmarks/bench_demo.py",
         "seconds": round(seconds, 1),

@@ -30,7 +30,7 @@ def manifest(seed: int | None = None) -> dict[str, Any]:
     """
     return {
         "utc": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": list(sys.argv),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "seed": seed,
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tropism.envs.patternworld.kernel import Kernel, State, choose
+from tropism.envs.patternworld.kernel import Kernel
+from tropism.envs.patternworld.kernel_regimes import State, choose
 from tropism.envs.patternworld.params import SYMBOLS, Params
 from tropism.envs.patternworld.permutations import array_hop, array_rank, array_unrank
 from tropism.envs.patternworld.rules import QUERY, SYMBOL

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tropism.envs.core.random import Hash
-from tropism.envs.patternworld.kernel import Kernel, State
+from tropism.envs.patternworld.kernel import Kernel
+from tropism.envs.patternworld.kernel_regimes import State
 from tropism.envs.patternworld.params import Params
 from tropism.envs.patternworld.rules import (
     DWELL,
