@@ -118,12 +118,17 @@ def beats(rows: dict[str, Any], player: str, other: str) -> bool:
 
 
 def ppo_learns() -> Finding:
-    """PPO beats the random player on every task but the memory check, which no player without memory can pass."""
+    """PPO beats the random player on every task of the demo but the memory check, which needs memory.
+
+    The tasks of the full grid on which it does not are named too.
+    """
     tasks = {t: rows for t, rows in boards().items() if "ppo" in rows and t != "Sanity-Memory"}
     verdicts = {task: beats(rows, "ppo", "random") for task, rows in tasks.items()}
     failed = [task for task, won in verdicts.items() if not won]
+    demo = (RESULTS / "quick.json").exists()
+    required = set(read("quick")["tasks"]) if demo else set(tasks)
     told = f"on {len(verdicts) - len(failed)} of {len(verdicts)} tasks"
-    return not failed, told + (f"; not on {', '.join(failed)}" if failed else "")
+    return not required & set(failed), told + (f"; not on {', '.join(failed)}" if failed else "")
 
 
 def memory_check() -> Finding:
