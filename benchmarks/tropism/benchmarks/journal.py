@@ -13,7 +13,7 @@ from pathlib import Path
 
 import filelock
 
-from tropism.agents.artifacts import write_atomic
+from tropism.agents.artifacts import sync_directory, write_atomic
 from tropism.errors import ArtifactError
 
 
@@ -80,7 +80,7 @@ class Journal:
                 os.fsync(file.fileno())
                 raise
         if end == 0:
-            _sync_directory(self.path.parent)
+            sync_directory(self.path.parent)
 
     def cut(self, offset: int) -> Path:
         """Move all from ``offset`` on to ``<name>.torn-<offset>`` beside the file; return that."""
@@ -97,14 +97,3 @@ class Journal:
         with self.path.open("rb") as file:
             file.seek(offset)
             return file.read()
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the new file's name durable too, where a directory can be opened."""
-    if os.name != "posix":
-        return
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
