@@ -58,6 +58,10 @@ class FunctionalEnv:
         state = kernel.reset(words, jnp.zeros(words.shape[:-1], jnp.int32))
         return kernel.observe(state), state
 
+    def labels(self, state: Any, params: Any = None) -> dict[str, Any]:
+        """The labels of ``state``, which ``step`` returns as ``info`` and ``reset`` has no place for."""
+        return self._kernel(params or self.default_params).labels(state)
+
     def step_env(self, key: Any, state: Any, action: Any, params: Any = None) -> tuple[Any, ...]:
         """One step without auto-reset; ``info`` holds the labels of the state reached.
 
