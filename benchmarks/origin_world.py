@@ -126,13 +126,14 @@ def step(world: World, state: State, action: Any, key: Any) -> tuple[State, Even
     good, bad = jnp.sum(arrived & ~state.bad), jnp.sum(arrived & state.bad)
     gained = world.gain * good.astype(jnp.float32)
     energy = jnp.clip(state.energy - 1.0 / world.steps + gained, 0.0, 1.0)
-    integrity = jnp.clip(state.integrity - world.harm * bad.astype(jnp.float32), 0.0, 1.0)
+    lost = world.harm * bad.astype(jnp.float32)
+    integrity = jnp.clip(state.integrity - lost, 0.0, 1.0)
     after = state._replace(position=position, energy=energy, integrity=integrity)
     event = Event(
         reached=jnp.any(touched & ~state.bad),
         bad=bad,
         gained=gained,
-        lost=state.integrity - integrity,
+        lost=lost,
         drive=_drive(state) - _drive(after),
     )
     return (_turn_over(world, after, arrived, key) if world.deplete else after), event

@@ -145,19 +145,19 @@ class OriginWorld:
         return [now and not was for now, was in zip(touched, stood, strict=True)]
 
     def _feed(self, arrived: list[bool]) -> None:
-        """Pay for the step, then eat and suffer; levels stay in [0, 1]."""
+        """Pay for the step, then eat and suffer; levels stay in [0, 1], totals count all of it."""
         pairs = list(zip(arrived, self.sources, strict=True))
         good = sum(1 for here, source in pairs if here and not source.harmful)
         bad = sum(1 for here, source in pairs if here and source.harmful)
         gained = self.rules.gain * good
         self.energy = min(max(self.energy - self.decay + gained, 0.0), 1.0)
-        whole = self.integrity
-        self.integrity = min(max(whole - self.rules.harm * bad, 0.0), 1.0)
+        lost = self.rules.harm * bad
+        self.integrity = min(max(self.integrity - lost, 0.0), 1.0)
         self.integrity_min = min(self.integrity_min, self.integrity)
         self.good_arrivals += good
         self.bad_arrivals += bad
         self.gained += gained
-        self.lost += whole - self.integrity
+        self.lost += lost
 
     def _turn_over(self, arrived: list[bool], outcomes: Outcomes) -> None:
         """Eaten sources disappear, missing ones wait and come back elsewhere."""
