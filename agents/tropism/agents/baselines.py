@@ -148,6 +148,18 @@ class HeuristicAgent(BaselineAgent):
     baseline = "heuristic"
 
 
+class StayAgent(BaselineAgent):
+    """Never moves: what a world gives to those who do nothing."""
+
+    baseline = "stay"
+
+
+class ProbeAgent(BaselineAgent):
+    """Tries each source once and remembers which did harm."""
+
+    baseline = "probe"
+
+
 class TableAgent(BaselineAgent):
     """A successor table that never forgets."""
 

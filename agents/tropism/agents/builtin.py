@@ -14,6 +14,8 @@ def tropism_register_agents(register: Callable[..., None]) -> None:
     """Register the baselines that environments bring along, ``random`` and the two-mode reference agent."""
     register("random", f"{_HOME}:RandomAgent", "uniform over the action space; runs on every task")
     register("heuristic", f"{_HOME}:HeuristicAgent", "the environment's own rule of thumb")
+    register("stay", f"{_HOME}:StayAgent", "never moves: what mere survival is worth")
+    register("probe", f"{_HOME}:ProbeAgent", "tries each place once, remembers which did harm")
     register("table", f"{_HOME}:TableAgent", "successor table that never forgets")
     register("cusum", f"{_HOME}:CusumAgent", "successor table, wiped when CUSUM detects a change")
     register(
