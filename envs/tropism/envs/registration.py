@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import gymnasium
@@ -37,6 +38,18 @@ PATTERNWORLD: tuple[tuple[str, float], ...] = (
 """``(tier, reward_threshold)`` of ``tropism/PatternWorld-<tier>-v0``: a little below the ideal observer."""
 
 
+_CHEMOTAXIS = "tropism.envs.chemotaxis"
+CHEMOTAXIS: tuple[tuple[str, int, float], ...] = (
+    ("L0.0", 128, 200.0),
+    ("L0.1", 128, 200.0),
+    ("L0.2", 128, 200.0),
+    ("L0.2-Informed", 128, 200.0),
+    ("L1.0", 128, 200.0),
+    ("L1.1", 128, 200.0),
+)
+"""``(level, max_episode_steps, reward_threshold)`` of ``tropism/Chemotaxis-<level>-v0``: a little below the oracle."""
+
+
 TRAINING: dict[str, dict[str, Any]] = {"tropism/PatternWorld-Heldout-v0": {"split": "train"}}
 """Arguments laid over an id's own while an agent trains, so that it is judged on what it never met."""
 
@@ -62,6 +75,17 @@ def register_all() -> None:
                 vector_entry_point=f"{_PATTERNWORLD}.vector:make_vector",
                 kwargs={"tier": tier},
             )
+    for level, steps, reward_threshold in CHEMOTAXIS:
+        env_id = f"tropism/Chemotaxis-{level}-v0"
+        if env_id not in gymnasium.registry:
+            gymnasium.register(
+                env_id,
+                f"{_CHEMOTAXIS}.env:ChemotaxisEnv",
+                reward_threshold=reward_threshold,
+                max_episode_steps=steps,
+                vector_entry_point=f"{_CHEMOTAXIS}.vector:make_vector",
+                kwargs={"level": level},
+            )
 
 
 def make_functional(env_id: str, **kwargs: Any) -> Any:
@@ -75,13 +99,13 @@ def make_functional(env_id: str, **kwargs: Any) -> Any:
         UnknownNameError: if the id has no functional face; near names are suggested.
         gymnasium.error.DependencyNotInstalled: without JAX.
     """
-    faces = {f"tropism/PatternWorld-{tier}-v0": tier for tier, _ in PATTERNWORLD}
+    faces = {f"tropism/PatternWorld-{tier}-v0": (_PATTERNWORLD, tier) for tier, _ in PATTERNWORLD}
+    faces |= {f"tropism/Chemotaxis-{row[0]}-v0": (_CHEMOTAXIS, row[0]) for row in CHEMOTAXIS}
     if env_id not in faces:
         raise UnknownNameError("environment with a functional face", env_id, faces)
+    package, variant = faces[env_id]
     try:
-        from tropism.envs.patternworld.functional import make_functional as make
-
-        return make(faces[env_id], **kwargs)
+        return import_module(f"{package}.functional").make_functional(variant, **kwargs)
     except ModuleNotFoundError as error:
         if error.name != "jax":
             raise

@@ -246,5 +246,6 @@ def _info(labels: dict[str, npt.NDArray[Any]], lanes: BoolArray | None) -> dict[
             info[name], info["_" + name] = array, mask
         return info
     for name, array in labels.items():
-        info[name], info["_" + name] = np.where(lanes, array, np.zeros_like(array)), lanes.copy()
+        mask = lanes.reshape(-1, *[1] * (array.ndim - 1))
+        info[name], info["_" + name] = np.where(mask, array, np.zeros_like(array)), lanes.copy()
     return info

@@ -1,0 +1,189 @@
+"""The single-environment face of Chemotaxis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tropism.envs.chemotaxis.baselines import baseline_names, make_baseline
+from tropism.envs.chemotaxis.observation import (
+    LABELS,
+    MOVES,
+    action_space,
+    labels,
+    observation_space,
+)
+from tropism.envs.chemotaxis.options import read_options
+from tropism.envs.chemotaxis.params import POINT, make_params
+from tropism.envs.chemotaxis.reference import Reference
+from tropism.envs.core.baselines import Baseline
+from tropism.envs.core.random import Key
+from tropism.envs.core.single import ReferenceEnv, discrete_action, need_reset
+
+_NUM_ACTIONS = len(MOVES)
+
+
+class ChemotaxisEnv(ReferenceEnv):
+    """A small organism smells sources, feeds, suffers and survives; each level of the ladder adds one pressure.
+
+    ## Description
+    An organism lives on a grid of cells.  Its energy runs down; good sources give some back; harmful ones take
+    integrity; it dies when either is gone.  It senses the direction to the nearest source and its own needs, and
+    has to find out the rest.  A level differs from the one before in one respect only.
+
+    | Level | World | What it adds |
+    |---|---|---|
+    | L0.0 | 64 × 1, one source | follow a gradient |
+    | L0.1 | 16 × 16, one source | in two dimensions |
+    | L0.2 | 64 × 1, two good and two harmful sources that smell alike | remember which place did harm |
+    | L0.2-Informed | the same, smelling of good sources only | the control: no memory needed |
+    | L1.0 | L0.2, a visited source disappears and another appears after 4 steps | places lose their meaning |
+    | L1.1 | L1.0, the gradient is missing half of the time | bridge gaps |
+
+    A source is visited by coming to its cell from another one: stepping off and on again is a new visit, staying is
+    not.  Where sources do not disappear (L0) the optimum is therefore to find a good one and to step off and on
+    until the end.  L0.0 to L1.1 keep the dynamics, constants and fitness of their origin, koki2 (K. Kis, 2025),
+    https://github.com/Krisztiaan/koki2, in whole units of 1/6400 instead of floats.
+
+    ## Action Space
+    `Discrete(5)`
+
+    | Num | Action |
+    |---|---|
+    | 0 | stay |
+    | 1 | up (y - 1) |
+    | 2 | down (y + 1) |
+    | 3 | left (x - 1) |
+    | 4 | right (x + 1) |
+
+    The border of the grid stops a move; where the grid is one cell high, up and down do nothing.
+
+    ## Observation Space
+    `Box(float32)`, one number a channel:
+
+    | Channel | Meaning | Min | Max | Unit |
+    |---|---|---|---|---|
+    | `food_x`, `food_y` | way to the nearest source that is there, the first of equally near ones; 0 if none | -1 | 1 | width - 1, height - 1 |
+    | `energy` | energy | 0 | 1 | 1 |
+    | `integrity` | integrity | 0 | 1 | 1 |
+
+    `tropism.envs.chemotaxis.observation.channels(params)` names the entries.
+
+    ## Rewards
+    1 for each step (the last one included), 10 × the energy gained, and 50 once, on first standing on a good source:
+    the return is the origin's fitness.  Multiples of 1/128, so that every face returns the same bits.
+
+    ## Starting State
+    The organism in the middle of the grid, energy and integrity 1; sources on independent uniform cells; which of
+    them do harm is drawn.
+
+    ## Episode End
+    Terminates when energy or integrity is 0.  Truncated after 128 steps by Gymnasium's ``TimeLimit``: who never eats
+    dies in that very step, and both flags are true.  Given `steps`, the environment truncates a life at that number
+    by itself; for a life longer than the registered one pass the same number as `max_episode_steps` too.
+
+    ## Arguments
+    | Name | Default | Meaning |
+    |---|---|---|
+    | `level` | by id | name of the level |
+    | `width`, `height`, `steps` | by level | size of the grid; length of a life, to which development refers |
+    | `num_sources`, `num_harmful` | by level | number of sources, and how many of them do harm |
+    | `informed` | by level | the gradient leads to good sources only |
+    | `energy_init`, `energy_decay`, `energy_gain` | 1, 1 / steps, 0.05 | energy at birth, lost a step, given by a source |
+    | `harm` | 0.25 | integrity that a harmful source takes |
+    | `deplete`, `respawn_delay` | by level, 4 | whether a visited source disappears, and steps until another appears |
+    | `harmful_deplete_p`, `harmful_respawn_delay` | 1, -1 | the same for harmful ones: with what probability, and after how many steps (-1: as above) |
+    | `gradient_dropout` | by level | probability that the gradient reads 0 in a step |
+    | `obs_noise` | 0 | standard deviation of normal noise on every channel |
+    | `sensing_range` | by level | cells beyond which a source is not sensed; 0 is everywhere |
+    | `terminate_on_reach` | `False` | the life ends on reaching a good source |
+    | `development` | `None` | ramps of a growing organism: `{"gradient_gain": (low, high, start, end), ...}`, see `Development` |
+    | `alive_weight`, `gain_weight`, `reach_weight` | 1, 10, 50 | the rewards above |
+
+    ## Reset Options
+    `reset(options={"position": (x, y), "sources": [(x, y), ...], "harmful": [...], "active": [...], "energy": e,
+    "integrity": i})` fixes the cell of the organism, of each source, whether it does harm, whether it is there, and
+    the needs, in [0, 1].  In a vector each value may have a leading axis with one entry a lane.
+
+    ## Info
+    Labels, which `HideLabels` removes; needs are in units of 1/6400: `x`, `y`, `energy_units`, `integrity_units`,
+    `t_alive` (steps lived), `energy_gained` (total), `good_arrivals`, `bad_arrivals`, `reached`, `integrity_lost`
+    (total), `integrity_min`, `drive` (sum of the squared distances of the needs from 1), `event` (gained minus lost
+    in the last step), `fitness` (the return so far) and `sources` (`x, y, harmful, active` of each).
+
+    ## Version History
+    * v0: first version.
+    """
+
+    metadata = {"render_modes": [], "render_fps": 8, "labels": LABELS}  # noqa: RUF012  as Gymnasium types it
+
+    def __init__(
+        self, render_mode: str | None = None, level: str = "L0.2", **overrides: Any
+    ) -> None:
+        super().__init__(render_mode)
+        self.params = make_params(level, **overrides)
+        self.metadata = self.metadata | {"labels": labels(self.params)}
+        self.baselines = baseline_names(self.params)
+        self.observation_space = observation_space(self.params)
+        self.action_space = action_space(self.params)
+        self.reference = Reference(self.params)
+        self._observe, self._width = self.reference.senses.observe, self.params.width
+        self._limit = self.params.max_episode_steps or 2**30
+        self._running: bool | None = None
+
+    def _begin(
+        self, key: Key, episode: int, options: Mapping[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        checked = read_options(self.params, options)
+        self.reference.reset(key, episode, {n: value.tolist() for n, value in checked.items()})
+        self._running = True
+        return self._observe(self.reference), self._labels()
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Stay (0) or move one cell: up (1), down (2), left (3), right (4).
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first reset, or after the end of a life.
+            gymnasium.error.InvalidAction: for any other action.
+        """
+        if not self._running:
+            raise need_reset(
+                "before the first reset()" if self._running is None else "after the end of the life"
+            )
+        if action.__class__ is np.int64:
+            action = int(action)
+        if action.__class__ is not int or not 0 <= action < _NUM_ACTIONS:
+            action = discrete_action(action, _NUM_ACTIONS)
+        world = self.reference
+        reward = world.step(action) / POINT
+        truncated = world.t >= self._limit
+        if world.ended or truncated:
+            self._running = False
+        return self._observe(world), reward, world.ended, truncated, self._labels()
+
+    def make_baseline(self, name: str, num_lanes: int) -> Baseline:
+        """The baseline ``name`` for ``num_lanes`` lanes (:mod:`tropism.envs.chemotaxis.baselines`)."""
+        return make_baseline(name, self.params, num_lanes)
+
+    def _labels(self) -> dict[str, Any]:
+        world = self.reference
+        y, x = divmod(world.cell, self._width)
+        return {
+            "x": x,
+            "y": y,
+            "energy_units": world.energy,
+            "integrity_units": world.integrity,
+            "t_alive": world.t,
+            "energy_gained": world.energy_gained,
+            "good_arrivals": world.good_arrivals,
+            "bad_arrivals": world.bad_arrivals,
+            "reached": world.reached,
+            "integrity_lost": world.integrity_lost,
+            "integrity_min": world.integrity_min,
+            "drive": world.drive(),
+            "event": world.event,
+            "fitness": world.score / POINT,
+            "sources": world.sources(),
+        }

@@ -1,0 +1,99 @@
+"""What organisms sense, for a batch: the part of the Chemotaxis kernel that makes observations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tropism.envs.chemotaxis.kernel_state import State
+from tropism.envs.chemotaxis.observation import channels
+from tropism.envs.chemotaxis.params import Params, units
+from tropism.envs.chemotaxis.streams import DROPOUT, NOISE, chance
+from tropism.envs.chemotaxis.tables import NOISE_BITS, gradient_table, level_table, noise_table
+from tropism.envs.core.random import Hash
+
+_FAR = 2**24
+"""Squared distance of what is not there."""
+
+
+class SensesKernel:
+    """Observations over the array namespace ``xp`` (``numpy`` or ``jax.numpy``)."""
+
+    def __init__(self, xp: Any, params: Params) -> None:
+        self.xp, self.params = xp, params
+        self.hash = Hash(xp)
+        self.integer = xp.int64 if xp is np else xp.int32
+        self.floating = xp.float64 if xp is np else xp.float32
+        self._one = np.int32(1)
+        self._each = np.arange(params.total_sources, dtype=np.int32)
+        self._gain, self._harm = (np.int32(units(v)) for v in (params.energy_gain, params.harm))
+        self._channels = len(channels(params))
+        self._levels = level_table()
+        self._x, self._y = (
+            gradient_table(n, params.development, params.steps) for n in params.size
+        )
+
+    def observe(self, state: State) -> Any:
+        """The observation of ``state``, float32[..., channels]."""
+        felt = [*self._gradients(state), *self._needs(state)]
+        seen = self.xp.stack(felt, -1)
+        if not self.params.obs_noise:
+            return seen
+        counter = state.t[..., None] * self._channels + np.arange(self._channels, dtype=np.int32)
+        word = self.hash.bits(state.draw[..., None, :], counter, NOISE)
+        index = (word >> self.xp.uint32(32 - NOISE_BITS)).astype(self.xp.int32)
+        return seen + self._look_up(noise_table(self.params.obs_noise), index)
+
+    def _needs(self, state: State) -> list[Any]:
+        return [self._look_up(self._levels, need) for need in (state.energy, state.integrity)]
+
+    def _gradients(self, state: State) -> list[Any]:
+        """Directions to the nearest active source."""
+        sensed = state.active
+        if self.params.informed:
+            sensed = sensed & ~state.harmful
+        dx, dy = self._nearest(state, sensed)
+        felt = [self._feel(self._x, dx), self._feel(self._y, dy)]
+        if not self.params.gradient_dropout:
+            return felt
+        word = self.hash.bits(state.draw, state.t, DROPOUT)
+        lost = (word >> self.xp.uint32(1)) < self.xp.uint32(chance(self.params.gradient_dropout))
+        return [self.xp.where(lost, self.xp.float32(0), part) for part in felt]
+
+    def _nearest(self, state: State, sensed: Any) -> tuple[Any, Any]:
+        """Cells along x and y to the nearest of the sources that are sensed; 0 if there is none."""
+        xp = self.xp
+        dx = state.source_x - state.x[..., None]
+        dy = state.source_y - state.y[..., None]
+        distance = dx * dx + dy * dy if self.params.height > 1 else dx * dx
+        if self.params.sensing_range:
+            sensed = sensed & (distance <= self.params.sensing_range**2)
+        # Distance and number in one integer: the least is the nearest, and of equally near ones the first.
+        rank = xp.where(sensed, distance, _FAR) * len(self._each) + self._each
+        nearest = sensed & (rank == rank.min(-1)[..., None])
+        return self._count(dx * nearest), self._count(
+            dy * nearest
+        ) if self.params.height > 1 else state.y * 0
+
+    def _feel(self, table: Any, distance: Any) -> Any:
+        return self._look_up(table[0], distance + (table.shape[1] // 2))
+
+    # -- helpers --------------------------------------------------------------------------------------------
+
+    def _count(self, array: Any) -> Any:
+        """Sum over the sources, int32."""
+        return array.sum(-1, dtype=self.xp.int32)
+
+    def _clip(self, value: Any, high: int | None = None) -> Any:
+        value = self.xp.maximum(value, 0)
+        return value if high is None else self.xp.minimum(value, high)
+
+    def _look_up(self, table: Any, index: Any) -> Any:
+        return self.xp.take(self.xp.asarray(table), index, mode="clip")
+
+    def _outermost(self, array: Any) -> Any:
+        """The same array; in NumPy with its last axis outermost in memory, which sums over it faster."""
+        if self.xp is not np:
+            return array
+        return np.moveaxis(np.ascontiguousarray(np.moveaxis(array, -1, 0)), 0, -1)

@@ -1,0 +1,30 @@
+"""Which stream of random words serves which purpose (:mod:`tropism.envs.core.random`).
+
+Counters: ``k`` (source) for what is drawn once an episode, ``t * K + k`` for what is drawn for each of ``K``
+sources in a step, ``t`` for what is drawn once a step, ``t * n + c`` for each of ``n`` channels.
+"""
+
+from __future__ import annotations
+
+POSITION = 1
+"""Where source ``k`` is at the beginning."""
+HARMFUL = 2
+"""Which sources do harm."""
+RESPAWN = 3
+"""Where a source appears again."""
+DEPLETE = 4
+"""Whether a harmful source that was visited goes away."""
+DROPOUT = 5
+"""Whether the gradient is missing from an observation."""
+NOISE = 6
+"""Noise of each channel."""
+MOTOR = 7
+"""Whether a young organism carries out its move."""
+
+
+def chance(p: float) -> int:
+    """The threshold of a random event: it happens with probability ``p`` where ``word >> 1`` is less.
+
+    31 bits, so that ``p = 1`` is a 32-bit word too.
+    """
+    return int(p * 2**31)
