@@ -48,8 +48,9 @@ def test_a_controller_lives_under_jit_vmap_and_scan(name, options):
     np.testing.assert_array_equal(action, np.argmax(logits, -1))
     assert stats.change.shape == (3, 6)
     assert bool(stats.change.any()) == controller.plastic
-    alone = jax.jit(life)(genomes[1], keys[1])[1]
-    np.testing.assert_allclose(alone, logits[1], atol=1e-5)
+    alone, alone_logits, _ = jax.jit(life)(genomes[1], keys[1])
+    np.testing.assert_array_equal(alone, action[1])
+    np.testing.assert_allclose(alone_logits, logits[1], atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "options"), SOME)
