@@ -1,27 +1,60 @@
-"""The players that Chemotaxis brings along: chance, so far."""
+"""The reference players of Chemotaxis, from chance to an oracle.
+
+============= ================================================================================================
+``random``    uniform over the five actions
+``stay``      never moves
+``greedy``    memoryless: follows what it senses; also called ``heuristic``
+``probe``     remembers what did harm and camps at what did good; where sources may do harm
+``oracle``    is told the layout and the hidden state (privileged): exact where sources stand still (L0), elsewhere
+              a planner, whose score is a lower bound of the best
+============= ================================================================================================
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
+from tropism.envs.chemotaxis.baselines_probe import Probe
+from tropism.envs.chemotaxis.baselines_reactive import Greedy, Stay
 from tropism.envs.chemotaxis.observation import action_space
+from tropism.envs.chemotaxis.oracle import make_oracle
 from tropism.envs.chemotaxis.params import Params
 from tropism.envs.core.baselines import Baseline
 from tropism.envs.core.uniform import UniformBaseline
-from tropism.errors import UnknownNameError
+from tropism.errors import OptionError, UnknownNameError
+
+
+def _random(params: Params, num_lanes: int) -> Baseline:
+    return UniformBaseline(num_lanes, action_space(params))
+
+
+BASELINES: Mapping[str, Callable[[Params, int], Baseline]] = {
+    "random": _random,
+    "stay": Stay,
+    "greedy": Greedy,
+    "heuristic": Greedy,
+    "probe": Probe,
+    "oracle": make_oracle,
+}
+"""Name to maker ``(params, num_lanes) -> Baseline``."""
 
 
 def baseline_names(params: Params) -> tuple[str, ...]:
-    """The baselines of a level."""
-    del params
-    return ("random",)
+    """Baselines that can play ``params``: all, but ``probe`` only where sources may do harm."""
+    return tuple(name for name in BASELINES if name != "probe" or params.num_harmful)
 
 
 def make_baseline(name: str, params: Params, num_lanes: int) -> Baseline:
-    """The baseline ``name`` for ``num_lanes`` lanes.
+    """The baseline ``name`` of ``params`` for ``num_lanes`` lanes.
 
     Raises:
-        UnknownNameError: for a baseline the level does not have.
+        UnknownNameError: if there is no such baseline; the nearest names are suggested.
+        OptionError: for ``probe`` where no source does harm.
     """
-    known = baseline_names(params)
-    if name not in known:
-        raise UnknownNameError(f"baseline of Chemotaxis {params.level}", name, known)
-    return UniformBaseline(num_lanes, action_space(params))
+    if name not in BASELINES:
+        raise UnknownNameError("Chemotaxis baseline", name, BASELINES)
+    if name not in baseline_names(params):
+        raise OptionError(
+            f"baseline {name!r} needs num_harmful >= 1, got {params.num_harmful} on {params.level}"
+        )
+    return BASELINES[name](params, num_lanes)
