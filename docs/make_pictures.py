@@ -13,13 +13,12 @@ import numpy as np
 from PIL import Image
 
 import tropism.envs  # noqa: F401  registers the ids
-from tropism.envs.core.canvas import INK, SERIES, mix
+from tropism.envs.core.film import save_film, save_picture
 from tropism.envs.patternworld.observer_replay import IdealBelief
 from tropism.envs.patternworld.params import TIERS
 
 STATIC = Path(__file__).parent / "_static"
 STILL = (512, 320)
-SHARES = (0.12, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
 FILM = {"env_id": "tropism/PatternWorld-Switch-v0", "agent": "table", "seed": 5}
 FIRST, LAST, STEP_MS, HOLD_MS = 94, 148, 220, 2000
 
@@ -52,37 +51,20 @@ def _batch(observation: Any) -> Any:
 
 def save_still(env_id: str, picture: np.ndarray) -> None:
     """One small PNG."""
-    image = Image.fromarray(picture)
-    if image.width > STILL[0]:
-        image = image.resize(STILL, Image.Resampling.LANCZOS)
     name = env_id.removeprefix("tropism/").removesuffix("-v0")
     path = STATIC / "envs" / f"{name}.png"
-    image = reduce(image) if "PatternWorld" in name else image.quantize(32)
-    image.save(path, optimize=True)
+    if picture.shape[1] > STILL[0]:
+        save_picture(path, picture, STILL)
+    else:
+        Image.fromarray(picture).quantize(32).save(path, optimize=True)
     print(f"{path.name}: {path.stat().st_size} bytes")
 
 
-def reduce(image: Image.Image) -> Image.Image:
-    """The same picture in colours of the house and steps from the ground to them."""
-    inks = [*INK.values(), *SERIES]
-    colours = [mix(INK["panel"], ink, share) for ink in inks for share in SHARES]
-    colours += [mix(INK["night"], ink, share) for ink in inks[:2] + inks[3:5] for share in SHARES]
-    colours += [INK["night"], INK["panel"]]
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([level for colour in dict.fromkeys(colours) for level in colour])
-    return image.quantize(palette=palette, dither=Image.Dither.NONE)
-
-
-def save_film() -> None:
+def save_patternworld_film() -> None:
     """The table agent against the ideal belief, across switches."""
     pictures = frames(**FILM, steps=LAST, belief=True)[FIRST:]
-    images = [reduce(Image.fromarray(picture)) for picture in pictures]
-    durations = [STEP_MS] * (len(images) - 1) + [HOLD_MS]
-    path = STATIC / "patternworld.gif"
-    images[0].save(
-        path, save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=True
-    )
-    print(f"{path.name}: {path.stat().st_size} bytes, {len(images)} frames")
+    path = save_film(STATIC / "patternworld.gif", pictures, STEP_MS, HOLD_MS)
+    print(f"{path.name}: {path.stat().st_size} bytes, {len(pictures)} frames")
 
 
 def main() -> None:
@@ -93,7 +75,7 @@ def main() -> None:
         save_still(env_id, frames(env_id, "ideal", 5, 130, belief=True)[-1])
     for env_id in sorted(i for i in gymnasium.registry if i.startswith("tropism/Sanity")):
         save_still(env_id, frames(env_id, "random", 5, 6, belief=False)[-2])
-    save_film()
+    save_patternworld_film()
 
 
 if __name__ == "__main__":

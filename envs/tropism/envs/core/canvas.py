@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tropism.envs.core.font import Mask, lettering
+from tropism.envs.core.shapes import SHAPES
 
 Colour = tuple[int, int, int]
 Image = npt.NDArray[np.uint8]
@@ -123,7 +124,11 @@ class Canvas:
         return width
 
     def mark(self, kind: str, x: float, y: float, colour: Colour, radius: float = 3.5) -> None:
-        """A small shape: ``dot``, ``ring``, ``cross`` or ``diamond`` (open), centred at ``(x, y)``."""
+        """A small shape, centred at ``(x, y)``.
+
+        Filled: ``dot``, ``square``, ``drop``, ``triangle``, ``burst`` (with spikes) and ``cross``; outlines:
+        ``ring``, ``diamond``, and ``open `` before the name of a filled one.
+        """
         stencil = _mark(kind, radius, colour)
         half = stencil.keep.shape[0] // 2
         self.stamp(x - half, y - half, stencil)
@@ -161,14 +166,11 @@ def _text(text: str, size: int, colour: Colour) -> Stencil:
 @functools.lru_cache(maxsize=512)
 def _mark(kind: str, radius: float, colour: Colour) -> Stencil:
     half = int(radius + 2)
-    y, x = np.abs(np.mgrid[-half : half + 1, -half : half + 1])
-    from_circle = np.hypot(x, y) - radius
-    distance = {
-        "dot": from_circle,
-        "ring": np.abs(from_circle + 0.75) - 0.75,
-        "diamond": np.abs((x + y - radius - 1) / np.sqrt(2)) - 0.7,
-        "cross": np.maximum(np.abs(x - y) / np.sqrt(2) - 1.0, np.maximum(x, y) - radius * 0.8),
-    }[kind]
+    y, x = np.mgrid[-half : half + 1, -half : half + 1]
+    shape = kind.removeprefix("open ")
+    distance = SHAPES[shape](x, y, radius)
+    if shape != kind:
+        distance = np.abs(distance + 0.75) - 0.75
     return _stencil(_coverage(distance), colour)
 
 

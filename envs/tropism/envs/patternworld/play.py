@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
+from tropism.envs.core.playing import check_request, play_out
 from tropism.envs.patternworld.game import Game, PlayResult
-from tropism.errors import OptionError, UnknownNameError
-
-MODES = ("terminal", "window")
 
 
 def play(
@@ -44,25 +42,13 @@ def play(
         UnsupportedTaskError: if ``env_id`` is no PatternWorld.
         gymnasium.error.DependencyNotInstalled: if the window needs pygame and it is missing.
     """
-    if mode not in MODES:
-        raise UnknownNameError("mode of play", mode, MODES)
-    for name, value, low in (("seed", seed, 0), ("steps", steps, 1)):
-        if value is not None and value < low:
-            raise OptionError(f"{name} must be None or an integer >= {low}, got {value!r}")
+    check_request(mode, seed, steps)
     out: TextIO = screen or sys.stdout
     game = Game(env_id, seed, feedback, steps, "rgb_array" if mode == "window" else None)
-    try:
-        if mode == "window":
-            from tropism.envs.patternworld.play_window import play_window
+    if mode == "window":
+        from tropism.envs.patternworld.play_window import play_window
 
-            play_window(game)
-        else:
-            from tropism.envs.patternworld.play_terminal import play_terminal
+        return play_out(game, play_window, out)
+    from tropism.envs.patternworld.play_terminal import play_terminal
 
-            play_terminal(game, source or sys.stdin, out)
-    except KeyboardInterrupt:
-        out.write("\n")
-    finally:
-        game.close()
-    out.write(f"{game.result()}\n")
-    return game.result()
+    return play_out(game, lambda game: play_terminal(game, source or sys.stdin, out), out)

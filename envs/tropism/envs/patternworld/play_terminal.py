@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TextIO
 
 from tropism.envs.core.canvas import INK
+from tropism.envs.core.terminal import paint, reader, writer
 from tropism.envs.patternworld.game import Game, Outcome
 from tropism.envs.patternworld.params import SYMBOLS
-from tropism.envs.patternworld.text import paint
 
 _SHOWN = 16
 """Tokens in one line."""
@@ -18,8 +16,8 @@ _SHOWN = 16
 
 def play_terminal(game: Game, source: TextIO, screen: TextIO) -> None:
     """Play until the episode ends, the input ends, or the player quits."""
-    write = _writer(screen)
-    with _reader(game, source) as read:
+    write = writer(screen)
+    with reader(source, single_keys=game.params.vocabulary <= 10) as read:
         write(_welcome(game))
         while not game.over:
             write(_question(game))
@@ -94,40 +92,3 @@ def _verdict(game: Game, action: int, outcome: Outcome) -> str:
         said = paint(f"× {action} is wrong{truth}", INK["miss"])
     ideal = "" if game.rival.score is None else f", ideal {game.rival.score:.6g}"
     return f"{said}   you {game.score:.6g}{ideal}, after {game.answers}\n"
-
-
-def _writer(screen: TextIO) -> Callable[[str], None]:
-    """Writes at once; without colour where it would not show (https://no-color.org)."""
-    plain = not screen.isatty() or "NO_COLOR" in os.environ
-
-    def write(text: str) -> None:
-        screen.write(_strip(text) if plain else text)
-        screen.flush()
-
-    return write
-
-
-def _strip(text: str) -> str:
-    head, *rest = text.split("\x1b[")
-    return head + "".join(part.partition("m")[2] for part in rest)
-
-
-@contextmanager
-def _reader(game: Game, source: TextIO) -> Iterator[Callable[[], str]]:
-    """Reads answers: single keys on Hop in a terminal, else lines; an empty answer means the input ended."""
-    if game.params.vocabulary > 10 or not source.isatty():
-        yield source.readline
-        return
-    try:
-        import termios
-        import tty
-    except ImportError:  # no single keys on Windows: lines do
-        yield source.readline
-        return
-    descriptor = source.fileno()
-    before = termios.tcgetattr(descriptor)
-    try:
-        tty.setcbreak(descriptor)
-        yield lambda: os.read(descriptor, 1).decode("ascii", "replace").replace("\x04", "")
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

@@ -7,7 +7,8 @@ from itertools import groupby
 
 import numpy as np
 
-from tropism.envs.core.canvas import INK, Colour
+from tropism.envs.core.canvas import INK
+from tropism.envs.core.terminal import paint
 from tropism.envs.patternworld.plots import rule_colour
 from tropism.envs.patternworld.recording import Recording, Step, rule_name
 from tropism.envs.patternworld.reference import HopReference
@@ -16,11 +17,6 @@ COLUMNS = 60
 """Answers in view."""
 _CELLS = 12
 _MARKS = {"hit": "●", "miss": "×", "peek": "◇"}
-
-
-def paint(text: str, colour: Colour) -> str:
-    """``text`` in 24-bit colour (SGR 38;2, ISO 8613-6)."""
-    return "\x1b[38;2;{};{};{}m{}\x1b[0m".format(*colour, text)
 
 
 def draw_text(world: Recording) -> str:
