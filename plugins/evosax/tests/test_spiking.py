@@ -15,6 +15,7 @@ from tropism_evosax.networks.plasticity import MODULATORS, Plasticity, Traces
 from tropism_evosax.networks.spiking import Spiking, SpikingMemory
 from tropism_evosax.networks.topology import (
     TOPOLOGIES,
+    circulant_offsets,
     lattice_columns,
     lattice_neighbours,
     random_targets,
@@ -174,6 +175,12 @@ def test_every_neuron_has_distinct_targets_and_none_is_itself(topology, neurons,
     assert len(set(zip(source.tolist(), target.tolist(), strict=True))) == neurons * edges
     assert not (source == target).any()
     np.testing.assert_array_equal(np.bincount(source), edges)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_on_a_circulant_graph_every_neuron_reaches_every_other(seed):
+    (offset,) = circulant_offsets(12, 1, seed)
+    assert {i * offset % 12 for i in range(12)} == set(range(12))
 
 
 def test_random_targets_are_the_origins():

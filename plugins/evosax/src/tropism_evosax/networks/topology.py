@@ -51,9 +51,12 @@ def random_targets(neurons: int, edges: int, seed: int) -> npt.NDArray[np.int64]
 
 @cache
 def circulant_offsets(neurons: int, edges: int, seed: int) -> npt.NDArray[np.int64]:
-    """``int[edges]``: distinct offsets in [1, neurons), ascending."""
+    """``int[edges]``: distinct offsets in [1, neurons), ascending, on which every neuron can reach every other."""
     generator = np.random.default_rng(seed)
-    return np.sort(generator.choice(np.arange(1, neurons), size=edges, replace=False))
+    while True:
+        offsets = np.sort(generator.choice(np.arange(1, neurons), size=edges, replace=False))
+        if np.gcd.reduce([neurons, *offsets]) == 1:
+            return offsets
 
 
 def lattice_columns(neurons: int) -> int:
