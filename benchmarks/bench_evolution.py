@@ -177,7 +177,7 @@ def main() -> None:
     rows = {name: row(work, turns[name]) for name, work in works.items()}
     for name, each in rows.items():
         print(
-            f"{name:34s}{each['generations_per_s']:9.2f} generations/s"
+            f"{name:42s}{each['generations_per_s']:9.2f} generations/s"
             f"{each['steps_per_s'] / 1e6:8.3f} M steps/s"
         )
     ratios = {a: ratio(a, b, works, turns) for a, b in PAIRS.items()}
