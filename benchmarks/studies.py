@@ -1,0 +1,154 @@
+"""The pre-registered studies as data: arms by name, each a change of the default evolution.
+
+See ``benchmarks/PREREGISTRATION.md`` for what each tests, and ``benchmarks/study_evolution.py`` to run them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SEEDS = (0, 1, 2, 3, 4)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One configuration.
+
+    Attributes:
+        name: unique in its study.
+        changes: fields of ``EvoConfig`` laid over the preset.
+        preset: of ``tropism_evosax.config``.
+        controls: held-out again with these options of plasticity, by name.
+    """
+
+    name: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    preset: str = "tropism"
+    controls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Arms and the comparisons that were announced.
+
+    Attributes:
+        arms: by name.
+        comparisons: ``(better, than)`` names of arms.
+        players: reference baselines played on the same held-out episodes, of each environment.
+        episodes: held-out.
+    """
+
+    arms: tuple[Arm, ...]
+    comparisons: tuple[tuple[str, str], ...] = ()
+    players: tuple[str, ...] = ("random", "greedy", "oracle")
+    episodes: int = 2048
+
+
+def _on(level: str) -> str:
+    return f"tropism/Chemotaxis-{level}-v0"
+
+
+def _network(controller: str, **options: Any) -> dict[str, Any]:
+    return {"controller": controller, "controller_kwargs": options}
+
+
+def _plastic(modulator: str, **options: Any) -> dict[str, Any]:
+    return _network("spiking", plasticity={"modulator": modulator, **options})
+
+
+_GRU = _network("gru", hidden=11)
+_BUDGET = Study(
+    (
+        Arm("origin", {}, "origin"),
+        Arm("spiking openes"),
+        Arm("spiking openes adam", {"optimizer": "adam", "lr": 0.02}),
+        Arm("spiking cr-fm-nes", {"strategy": "cr-fm-nes"}),
+        Arm("spiking sep-cma-es", {"strategy": "sep-cma-es"}),
+        Arm("spiking event openes", _plastic("event")),
+        Arm("mlp openes", _network("mlp", hidden=58)),
+        Arm("gru openes", _GRU),
+        Arm("gru openes adam", _GRU | {"optimizer": "adam", "lr": 0.02}),
+        Arm("gru pgpe", _GRU | {"strategy": "pgpe"}),
+        Arm("gru snes", _GRU | {"strategy": "snes"}),
+        Arm("gru cr-fm-nes", _GRU | {"strategy": "cr-fm-nes"}),
+        Arm("gru sep-cma-es", _GRU | {"strategy": "sep-cma-es"}),
+        Arm("gru differential-evolution", _GRU | {"strategy": "differential-evolution"}),
+    ),
+    comparisons=(
+        ("spiking openes", "origin"),
+        ("gru openes", "mlp openes"),
+        ("gru openes", "spiking openes"),
+    ),
+    players=("random", "greedy", "probe", "oracle"),
+    episodes=5120,
+)
+
+_CONTROLS = {"rate 0": {"eta": 0.0}, "shuffled": {"control": "shuffled"}}
+_PLASTIC_LEVELS = ("L1.0", "L1.1", "L3.1", "L4.1")
+_PLASTICITY = Study(
+    tuple(
+        Arm(f"{level} {name}", {"env_id": _on(level), **changes}, controls=controls)
+        for level in _PLASTIC_LEVELS
+        for name, changes, controls in (
+            ("fixed", {}, {}),
+            ("event", _plastic("event"), _CONTROLS),
+            ("drive", _plastic("drive"), _CONTROLS),
+            ("shuffled", _plastic("event", control="shuffled"), {}),
+        )
+    ),
+    comparisons=tuple(
+        (f"{level} {one}", f"{level} {other}")
+        for level in _PLASTIC_LEVELS
+        for one, other in (("event", "fixed"), ("event", "shuffled"), ("drive", "fixed"))
+    ),
+)
+
+_SIZES = (32, 64, 128, 256)
+_ENCODING = Study(
+    tuple(
+        Arm(f"{genome} {n}", {"genome": genome, **_network("spiking", neurons=n, **options)})
+        for n in _SIZES
+        for genome, options in (("direct", {}), ("cppn", {"topology": "lattice"}))
+    ),
+    comparisons=tuple((f"cppn {n}", f"direct {n}") for n in _SIZES),
+)
+
+_GROWING = {"gradient_gain": [0.0, 1.0, 0.0, 0.3], "gradient_bins": [2, 16, 0.0, 0.6]}
+_DEVELOPMENT = Study(
+    tuple(
+        Arm(
+            f"{growth}, {look}",
+            {"env_id": _on("L1.1"), "env_kwargs": kwargs, "viability": viability},
+        )
+        for growth, kwargs in (("adult", {}), ("growing", {"development": _GROWING}))
+        for look, viability in (("no filter", None), ("filter", {}))
+    ),
+    comparisons=(
+        ("growing, no filter", "adult, no filter"),
+        ("growing, filter", "adult, filter"),
+        ("adult, filter", "adult, no filter"),
+        ("growing, filter", "growing, no filter"),
+    ),
+)
+
+_RUNG = [{"steps": 64, "episodes": 2, "keep": 0.5}]
+_SAVINGS = Study(
+    (
+        Arm("full"),
+        Arm("viability", {"viability": {}}),
+        Arm("rung", {"rungs": _RUNG}),
+        Arm("viability and rung", {"viability": {}, "rungs": _RUNG}),
+    ),
+    comparisons=(("viability", "full"), ("rung", "full"), ("viability and rung", "full")),
+)
+
+STUDIES: dict[str, Study] = {
+    "budget": _BUDGET,
+    "plasticity": _PLASTICITY,
+    "encoding": _ENCODING,
+    "development": _DEVELOPMENT,
+    "savings": _SAVINGS,
+}
+"""Every study by name."""
