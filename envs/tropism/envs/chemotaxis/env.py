@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from gymnasium import logger
+from gymnasium.error import ResetNeeded
 
 from tropism.envs.chemotaxis.baselines import baseline_names, make_baseline
 from tropism.envs.chemotaxis.observation import (
@@ -113,11 +115,21 @@ class ChemotaxisEnv(ReferenceEnv):
     (total), `integrity_min`, `drive` (sum of the squared distances of the needs from 1), `event` (gained minus lost
     in the last step), `fitness` (the return so far) and `sources` (`x, y, harmful, active` of each).
 
+    ## Rendering
+    `rgb_array` (frames `uint8[480, 768, 3]`), `ansi` (text) and `human` (a window; needs `tropism[render]`): the
+    organism (white, its eye looks where it went) and its trail, sources (a disc is food, a drop water; spikes do
+    harm; hollow ones will appear again after so many steps), dots along what it smells, its needs over the whole
+    life, what it senses and what it visited.  A world on a line shows its whole past: time goes down to the present.
+    Where integrity drains the ground is hatched.  Frames show the truth, also what is not sensed.
+
+    `tropism.envs.chemotaxis.render` has `draw_life` and `film_life`, for one picture of a whole life and for films;
+    `tropism.envs.chemotaxis.play.play(env_id)` lets a person play.
+
     ## Version History
     * v0: first version.
     """
 
-    metadata = {"render_modes": [], "render_fps": 8, "labels": LABELS}  # noqa: RUF012  as Gymnasium types it
+    metadata = {"render_modes": ["rgb_array", "ansi", "human"], "render_fps": 8, "labels": LABELS}  # noqa: RUF012  as Gymnasium types it
 
     def __init__(
         self, render_mode: str | None = None, level: str = "L0.2", **overrides: Any
@@ -129,7 +141,9 @@ class ChemotaxisEnv(ReferenceEnv):
         self.observation_space = observation_space(self.params)
         self.action_space = action_space(self.params)
         self.reference = Reference(self.params)
-        self._observe, self._width = self.reference.senses.observe, self.params.width
+        self._width = self.params.width
+        self._renderer = self._make_renderer()
+        self._observe = self._watch if self._renderer else self.reference.senses.observe
         self._limit = self.params.max_episode_steps or 2**30
         self._running: bool | None = None
 
@@ -166,6 +180,42 @@ class ChemotaxisEnv(ReferenceEnv):
     def make_baseline(self, name: str, num_lanes: int) -> Baseline:
         """The baseline ``name`` for ``num_lanes`` lanes (:mod:`tropism.envs.chemotaxis.baselines`)."""
         return make_baseline(name, self.params, num_lanes)
+
+    def render(self) -> Any:
+        """A frame ``uint8[480, 768, 3]``, text, or ``None``, by ``render_mode``."""
+        if self._renderer is None:
+            logger.warn(
+                "render() needs a render_mode: gymnasium.make(..., render_mode='rgb_array')"
+            )
+            return None
+        if self._running is None:
+            raise ResetNeeded("render() was called before the first reset(): call reset() first")
+        return self._renderer.render()
+
+    def get_keys_to_action(self) -> dict[tuple[int, ...], int]:
+        """Keys for ``gymnasium.utils.play``: the arrows, and the space bar to stay."""
+        from tropism.envs.chemotaxis.keys import KEYS_TO_ACTION
+
+        return dict(KEYS_TO_ACTION)
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        if self._renderer is not None:
+            self._renderer.close()
+
+    def _make_renderer(self) -> Any:
+        """Whoever watches the life; nobody without a render mode, so that nothing is recorded."""
+        if self.render_mode is None:
+            return None
+        from tropism.envs.chemotaxis.render import Renderer
+
+        return Renderer(self.params, self.render_mode, self.metadata["render_fps"])
+
+    def _watch(self, world: Reference) -> Any:
+        """Observe for somebody who watches."""
+        sensed = world.senses.observe(world)
+        self._renderer.note(sensed, self._labels(), world.timers)
+        return sensed
 
     def _labels(self) -> dict[str, Any]:
         world = self.reference
