@@ -8,8 +8,9 @@ import pytest
 from gymnasium.error import ResetNeeded
 
 import tropism.envs
+from tropism.envs.chemotaxis.levels import LEVELS, make_params
 from tropism.envs.chemotaxis.observation import DOWN, LEFT, RIGHT, STAY, UP, channels
-from tropism.envs.chemotaxis.params import LEVELS, UNIT, make_params
+from tropism.envs.chemotaxis.params import UNIT
 from tropism.envs.chemotaxis.tables import harmful_sets
 from tropism.envs.core.wrappers import HideLabels
 from tropism.errors import UnknownNameError

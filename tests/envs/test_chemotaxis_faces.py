@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode
 from tests.envs.test_patternworld_faces import same
 
 import tropism.envs
-from tropism.envs.chemotaxis.params import LEVELS
+from tropism.envs.chemotaxis.levels import LEVELS
 from tropism.envs.core.random import seed_key
 
 SEEDS, STEPS, FIRST, LIMIT = 5, 300, 7, 90
@@ -21,11 +21,16 @@ GROWING = {
     "hazards": (0.0, 1.5, 0.2, 0.9),
 }
 VARIANTS = {
-    "noisy": {"obs_noise": 0.1, "harm": 0.1, "gradient_dropout": 0.2},
-    "wayward": {"deplete": True, "harmful_deplete_p": 0.4, "harmful_respawn_delay": 0},
-    "short of sight": {"sensing_range": 3, "terminate_on_reach": True, "steps": 60},
+    "noisy": ("L0.2", {"obs_noise": 0.1, "harm": 0.1, "gradient_dropout": 0.2}),
+    "wayward": ("L1.0", {"harmful_deplete_p": 0.4, "harmful_respawn_delay": 0}),
+    "short": ("L0.2", {"sensing_range": 3, "terminate_on_reach": True, "steps": 60}),
+    "growing-L0.2": ("L0.2", {"development": GROWING}),
+    "growing-L2.1": ("L2.1", {"development": GROWING, "obs_noise": 0.05}),
+    "growing-L3.1": ("L3.1", {"development": GROWING, "informed": True}),
+    "growing-L5.0": ("L5.0", {"development": GROWING, "zones": 2, "walls": 2}),
+    "seasoned": ("L4.1", {"informed": True, "num_harmful": 1, "layout_period": 3}),
 }
-CASES = [(level, {}) for level in LEVELS] + [("L0.2", kwargs) for kwargs in VARIANTS.values()]
+CASES = {level: (level, {}) for level in LEVELS} | VARIANTS
 
 
 def env_id(level):
@@ -61,7 +66,7 @@ def sync(level, mode, **kwargs):
     )
 
 
-@pytest.mark.parametrize(("level", "kwargs"), CASES)
+@pytest.mark.parametrize(("level", "kwargs"), CASES.values(), ids=CASES)
 def test_vectors_equal_single_environments(level, kwargs):
     mode = AutoresetMode.SAME_STEP
     one, other = sync(level, mode, **kwargs), vector(level, mode, **kwargs)
@@ -75,7 +80,7 @@ def test_vectors_equal_single_environments(level, kwargs):
     assert ends >= SEEDS
 
 
-@pytest.mark.parametrize("level", ["L0.2", "L1.1"])
+@pytest.mark.parametrize("level", ["L1.1", "L4.2"])
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
 def test_the_other_reset_modes_too(level, mode):
     one, other = sync(level, mode), vector(level, mode)
@@ -89,7 +94,7 @@ def test_the_other_reset_modes_too(level, mode):
             same(*(e.reset(options={"reset_mask": mask.copy()}) for e in (one, other)), f"{t}")
 
 
-@pytest.mark.parametrize(("level", "kwargs"), CASES)
+@pytest.mark.parametrize(("level", "kwargs"), CASES.values(), ids=CASES)
 def test_jitted_scan_equals_the_vector(level, kwargs):
     jax = pytest.importorskip("jax")
     lanes = vector(level, AutoresetMode.SAME_STEP, **kwargs)

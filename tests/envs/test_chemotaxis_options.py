@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tropism.envs.chemotaxis.development import Development, Ramp, make_development
-from tropism.envs.chemotaxis.params import make_params
+from tropism.envs.chemotaxis.levels import make_params
 from tropism.envs.chemotaxis.tables import gradient_table
 from tropism.errors import OptionError, UnknownNameError
 
@@ -29,11 +29,17 @@ WRONG = [
     ({"obs_noise": -1}, r"obs_noise must be a number in \[0, 10\], got -1"),
     ({"sensing_range": -1}, r"sensing_range must be an integer in \[0, 1000\], got -1"),
     ({"informed": 1}, r"informed must be True or False, got 1"),
-    ({"respawn_delay": 3}, r"respawn_delay=3 needs deplete=True"),
-    ({"harmful_deplete_p": 0.5}, r"harmful_deplete_p=0.5 needs deplete=True"),
+    ({"respawn_delay": 3}, r"respawn_delay=3 means nothing on L0.2: it needs deplete"),
+    ({"harmful_deplete_p": 0.5}, r"harmful_deplete_p=0.5 means nothing on L0.2"),
     ({"deplete": True, "respawn_delay": -1}, r"respawn_delay must be an integer in \[0, 10000\]"),
     ({"steps": 16384, "energy_gain": 1.0}, r"could bring a return above 131072"),
     ({"max_episode_steps": 0}, r"max_episode_steps must be an integer in \[1, 1073741824\], got 0"),
+    ({"zone_drain": 0.1}, r"zone_drain=0.1 means nothing on L0.2: it needs zones"),
+    ({"walls": 21}, r"walls must be an integer in \[0, 20\], got 21"),
+    ({"zones": 1, "zone_size": (4, 4)}, r"zone_size must be two integers in \[1, 64\] and \[1, 1\]"),
+    ({"storms": True, "storm_gap": (9, 3)}, r"storm_gap must be \(least, most\) with least <= most"),
+    ({"storms": True, "shelter_size": (1,)}, r"shelter_size must be two integers"),
+    ({"layout_period": 2}, r"layout_period needs a grid of at least 2 x 2, got \(64, 1\)"),
     ({"development": 3}, r"development must be a mapping of ramps"),
     ({"development": {"motor": (0, 1, 0.5, 0.4)}}, r"'motor' must have 0 <= start <= end <= 1"),
     ({"development": {"motor": (0, 2)}}, r"'motor' must have low and high in \[0, 1\]"),
@@ -54,6 +60,13 @@ def test_unknown_names_suggest_near_ones():
         make_params("L0.2", energy_gains=1)
     with pytest.raises(UnknownNameError, match="gradient_gain"):
         make_params("L0.2", development={"gradient_gains": (0, 1)})
+
+
+def test_what_a_family_draws_cannot_be_chosen():
+    with pytest.raises(OptionError, match=r"harm=0\.3 means nothing on L5\.0: each episode draws"):
+        make_params("L5.0", harm=0.3)
+    with pytest.raises(UnknownNameError, match="Chemotaxis option 'family'"):
+        make_params("L0.2", family=True)
 
 
 OPTIONS = [

@@ -10,6 +10,7 @@ from gymnasium import logger
 from gymnasium.error import ResetNeeded
 
 from tropism.envs.chemotaxis.baselines import baseline_names, make_baseline
+from tropism.envs.chemotaxis.levels import make_params
 from tropism.envs.chemotaxis.observation import (
     LABELS,
     MOVES,
@@ -18,8 +19,9 @@ from tropism.envs.chemotaxis.observation import (
     observation_space,
 )
 from tropism.envs.chemotaxis.options import read_options
-from tropism.envs.chemotaxis.params import POINT, make_params
+from tropism.envs.chemotaxis.params import POINT
 from tropism.envs.chemotaxis.reference import Reference
+from tropism.envs.chemotaxis.reference_worlds import make_reference
 from tropism.envs.core.baselines import Baseline
 from tropism.envs.core.random import Key
 from tropism.envs.core.single import ReferenceEnv, discrete_action, need_reset
@@ -43,6 +45,19 @@ class ChemotaxisEnv(ReferenceEnv):
     | L0.2-Informed | the same, smelling of good sources only | the control: no memory needed |
     | L1.0 | L0.2, a visited source disappears and another appears after 4 steps | places lose their meaning |
     | L1.1 | L1.0, the gradient is missing half of the time | bridge gaps |
+    | L1.2 | 16 × 16, two good sources that move when visited; three walls with one gap each | detour: the gradient points through walls |
+    | L2.0 | food and water | two needs, both of which decay |
+    | L2.1 | food, little water, and brine, which costs energy | trade one need for another |
+    | L2.2 | all sources in one quadrant for 8 episodes, smelt within 3 cells | carry a place over from life to life |
+    | L3.0 | four zones that drain integrity | weigh a way against its danger |
+    | L3.1 | storms, and a shelter; a cue is shown 10 steps ahead, and nothing after it | anticipate |
+    | L3.2 | a fifth of the storms come without a cue, three cues in ten are false | doubt a cue |
+    | L4.0 | 64 × 64, six sources, smelt within 8 cells; 512 steps | search |
+    | L4.1 | red and blue sources: one kind feeds, the other harms, and they change places at hidden times | infer the season |
+    | L4.2 | L2.0, but only one need is paid for, and which one changes at hidden times | infer the goal from the pay |
+    | L5.0 | each episode draws the number of harmful sources, dropout, delay and harm | infer the world |
+
+    From L1.2 on each level puts one pressure on the meadow of L1.2; those of L2 and L4.2 need more food.
 
     A source is visited by coming to its cell from another one: stepping off and on again is a new visit, staying is
     not.  Where sources do not disappear (L0) the optimum is therefore to find a good one and to step off and on
@@ -65,26 +80,34 @@ class ChemotaxisEnv(ReferenceEnv):
     ## Observation Space
     `Box(float32)`, one number a channel:
 
-    | Channel | Meaning | Min | Max | Unit |
-    |---|---|---|---|---|
-    | `food_x`, `food_y` | way to the nearest source that is there, the first of equally near ones; 0 if none | -1 | 1 | width - 1, height - 1 |
-    | `energy` | energy | 0 | 1 | 1 |
-    | `integrity` | integrity | 0 | 1 | 1 |
+    | Channel | Levels | Meaning | Min | Max | Unit |
+    |---|---|---|---|---|---|
+    | `<kind>_x`, `<kind>_y` | all; `food`, or `water`, `brine`, `red`, `blue` | way to the nearest source of the kind that is there, the first of equally near ones; 0 if none is smelt | -1 | 1 | width - 1, height - 1 |
+    | `shelter_x`, `shelter_y` | L3.1, L3.2 | way to the shelter, 0 inside | -1 | 1 | the same |
+    | `blocked_up`, `_down`, `_left`, `_right` | L1.2 | a wall or the border would stop the move | 0 | 1 | flag |
+    | `zone_here`, `zone_up`, `_down`, `_left`, `_right` | L3.0 | the cell lies in a zone | 0 | 1 | flag |
+    | `cue`, `storm` | L3.1, L3.2 | a cue is shown; a storm rages | 0 | 1 | flag |
+    | `payoff` | L4.2 | what the last step's gain was paid | 0 | 10 × gain × sources | reward |
+    | `energy` | all | energy | 0 | 1 | 1 |
+    | `hydration` | L2.0, L2.1, L4.2 | hydration | 0 | 1 | 1 |
+    | `integrity` | all | integrity | 0 | 1 | 1 |
 
-    `tropism.envs.chemotaxis.observation.channels(params)` names the entries.
+    The channels of a level stand in this order; `tropism.envs.chemotaxis.observation.channels(params)` names them.
 
     ## Rewards
-    1 for each step (the last one included), 10 × the energy gained, and 50 once, on first standing on a good source:
-    the return is the origin's fitness.  Multiples of 1/128, so that every face returns the same bits.
+    1 for each step (the last one included), 10 × what was gained, and 50 once, on first standing on a good source:
+    the return is the origin's fitness.  Where there are two needs, only what the body could hold counts as gained; on
+    L4.2 only the gain of the need that is paid for counts.  Multiples of 1/128, so that every face returns the same
+    bits, and that the return is the label `fitness` exactly.
 
     ## Starting State
-    The organism in the middle of the grid, energy and integrity 1; sources on independent uniform cells; which of
-    them do harm is drawn.
+    The organism in the middle of the grid, every need at 1; sources on independent uniform cells (next to a wall they
+    would be in); which of them do harm, walls, zones, shelter and clocks are drawn.
 
     ## Episode End
-    Terminates when energy or integrity is 0.  Truncated after 128 steps by Gymnasium's ``TimeLimit``: who never eats
-    dies in that very step, and both flags are true.  Given `steps`, the environment truncates a life at that number
-    by itself; for a life longer than the registered one pass the same number as `max_episode_steps` too.
+    Terminates when a need is 0.  Truncated after 128 steps (L4.0: 512) by Gymnasium's ``TimeLimit``: who never eats on
+    L0 and L1 dies in that very step, and both flags are true.  Given `steps`, the environment truncates a life at that
+    number by itself; for a life longer than the registered one pass the same number as `max_episode_steps` too.
 
     ## Arguments
     | Name | Default | Meaning |
@@ -99,6 +122,13 @@ class ChemotaxisEnv(ReferenceEnv):
     | `harmful_deplete_p`, `harmful_respawn_delay` | 1, -1 | the same for harmful ones: with what probability, and after how many steps (-1: as above) |
     | `gradient_dropout` | by level | probability that the gradient reads 0 in a step |
     | `obs_noise` | 0 | standard deviation of normal noise on every channel |
+    | `hydration_decay`, `hydration_gain`, `brine_cost` | 0.015, 0.25, 0.1 | thirst a step; what water and brine give; what brine takes |
+    | `walls` | by level | number of walls |
+    | `zones`, `zone_size`, `zone_drain` | by level, (4, 4), 0.05 | number of zones, their cells, integrity lost a step inside |
+    | `storms`, `storm_gap`, `cue_steps`, `storm_delay`, `storm_steps`, `storm_drain`, `shelter_size` | by level, (12, 24), 2, 8, 6, 0.06, (3, 3) | storms: steps from one to the next cue, of the cue, of the pause after it, of the storm; integrity lost a step outside the shelter; its cells |
+    | `cue_probability`, `false_cue_probability` | by level | share of storms that are announced, of cues that are false |
+    | `switch_every` | (24, 40) | steps between two hidden changes |
+    | `layout_period` | by level | episodes for which all sources stay in one quadrant; 0 is anywhere |
     | `sensing_range` | by level | cells beyond which a source is not sensed; 0 is everywhere |
     | `terminate_on_reach` | `False` | the life ends on reaching a good source |
     | `development` | `None` | ramps of a growing organism: `{"gradient_gain": (low, high, start, end), ...}`, see `Development` |
@@ -106,14 +136,19 @@ class ChemotaxisEnv(ReferenceEnv):
 
     ## Reset Options
     `reset(options={"position": (x, y), "sources": [(x, y), ...], "harmful": [...], "active": [...], "energy": e,
-    "integrity": i})` fixes the cell of the organism, of each source, whether it does harm, whether it is there, and
+    "hydration": h, "integrity": i})` fixes the cell of the organism, of each source, whether it does harm, whether it is there, and
     the needs, in [0, 1].  In a vector each value may have a leading axis with one entry a lane.
 
     ## Info
     Labels, which `HideLabels` removes; needs are in units of 1/6400: `x`, `y`, `energy_units`, `integrity_units`,
-    `t_alive` (steps lived), `energy_gained` (total), `good_arrivals`, `bad_arrivals`, `reached`, `integrity_lost`
-    (total), `integrity_min`, `drive` (sum of the squared distances of the needs from 1), `event` (gained minus lost
-    in the last step), `fitness` (the return so far) and `sources` (`x, y, harmful, active` of each).
+    `t_alive` (steps lived), `energy_gained` (total, of all needs), `good_arrivals`, `bad_arrivals`, `reached`,
+    `integrity_lost` (total), `integrity_min`, `drive` (sum of the squared distances of the needs from 1; on L4.2 of
+    the need that is paid for and integrity), `event` (gained minus lost in the last step), `fitness` (the return so
+    far) and `sources` (`x, y, does harm now, is there` of each).  Where the level has them: `hydration_units`,
+    `walls` (column, row of the gap), `zones` and `shelter` (`x, y, width, height`), `storm_in` (steps until the storm
+    of this cycle, 0 while it rages, -1 if its cue is false), `storm_left` (steps for which it will rage), `season` (0
+    red, 1 blue), `goal` (0 energy, 1 hydration), `switch_in` (steps until it changes), `quadrant`, and `family`
+    (harmful sources, dropout in 1/1000, delay, harm in units).
 
     ## Rendering
     `rgb_array` (frames `uint8[480, 768, 3]`), `ansi` (text) and `human` (a window; needs `tropism[render]`): the
@@ -140,7 +175,7 @@ class ChemotaxisEnv(ReferenceEnv):
         self.baselines = baseline_names(self.params)
         self.observation_space = observation_space(self.params)
         self.action_space = action_space(self.params)
-        self.reference = Reference(self.params)
+        self.reference = make_reference(self.params)
         self._width = self.params.width
         self._renderer = self._make_renderer()
         self._observe = self._watch if self._renderer else self.reference.senses.observe
@@ -236,4 +271,5 @@ class ChemotaxisEnv(ReferenceEnv):
             "event": world.event,
             "fitness": world.score / POINT,
             "sources": world.sources(),
+            **world.more_labels(),
         }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tropism.envs.chemotaxis.kernel import make_kernel
+from tropism.envs.chemotaxis.kernel_worlds import make_kernel
+from tropism.envs.chemotaxis.levels import make_params
 from tropism.envs.chemotaxis.observation import action_space, observation_space
-from tropism.envs.chemotaxis.params import Params, make_params
+from tropism.envs.chemotaxis.params import Params
 from tropism.envs.core.functional import FunctionalEnv
 
 

@@ -30,54 +30,78 @@ class SensesKernel:
         self._gain, self._harm = (np.int32(units(v)) for v in (params.energy_gain, params.harm))
         self._channels = len(channels(params))
         self._levels = level_table()
-        self._x, self._y = (
-            gradient_table(n, params.development, params.steps) for n in params.size
-        )
+        self._tables = [gradient_table(n, params.development, params.steps) for n in params.size]
 
     def observe(self, state: State) -> Any:
         """The observation of ``state``, float32[..., channels]."""
-        felt = [*self._gradients(state), *self._needs(state)]
-        seen = self.xp.stack(felt, -1)
+        needs = [self._look_up(self._levels, need) for need in self._needs(state)]
+        felt = self.xp.stack([*self._gradients(state), *self._seen(state), *needs], -1)
         if not self.params.obs_noise:
-            return seen
+            return felt
         counter = state.t[..., None] * self._channels + np.arange(self._channels, dtype=np.int32)
         word = self.hash.bits(state.draw[..., None, :], counter, NOISE)
         index = (word >> self.xp.uint32(32 - NOISE_BITS)).astype(self.xp.int32)
-        return seen + self._look_up(noise_table(self.params.obs_noise), index)
-
-    def _needs(self, state: State) -> list[Any]:
-        return [self._look_up(self._levels, need) for need in (state.energy, state.integrity)]
+        return felt + self._look_up(noise_table(self.params.obs_noise), index)
 
     def _gradients(self, state: State) -> list[Any]:
-        """Directions to the nearest active source."""
-        sensed = state.active
-        if self.params.informed:
-            sensed = sensed & ~state.harmful
-        dx, dy = self._nearest(state, sensed)
-        felt = [self._feel(self._x, dx), self._feel(self._y, dy)]
-        if not self.params.gradient_dropout:
+        """What is felt of the directions smelt, x and y of each; nothing where the gradient drops out."""
+        ways = self._smelt(state)
+        felt = [
+            self._feel(table, state, n)
+            for way in ways
+            for table, n in zip(self._tables, way, strict=True)
+        ]
+        if not (self.params.gradient_dropout or self.params.family):
             return felt
         word = self.hash.bits(state.draw, state.t, DROPOUT)
-        lost = (word >> self.xp.uint32(1)) < self.xp.uint32(chance(self.params.gradient_dropout))
+        lost = (word >> self.xp.uint32(1)) < self._dropout(state)
         return [self.xp.where(lost, self.xp.float32(0), part) for part in felt]
+
+    def _smelt(self, state: State) -> list[tuple[Any, Any]]:
+        """Cells along x and y to whatever has a gradient."""
+        return [self._nearest(state, self._sensed(state))]
+
+    def _seen(self, state: State) -> list[Any]:
+        """What the cells around show: nothing here."""
+        del state
+        return []
+
+    def _needs(self, state: State) -> list[Any]:
+        return [state.energy, state.integrity]
+
+    def _harms(self, state: State) -> Any:
+        """Which sources do harm now, bool[..., K]."""
+        return state.harmful
+
+    def _dropout(self, state: State) -> Any:
+        """Threshold of a gradient that is missing."""
+        del state
+        return self.xp.uint32(chance(self.params.gradient_dropout))
+
+    def _sensed(self, state: State) -> Any:
+        """Which sources can be smelt at all, bool[..., K]."""
+        return state.active & ~self._harms(state) if self.params.informed else state.active
 
     def _nearest(self, state: State, sensed: Any) -> tuple[Any, Any]:
         """Cells along x and y to the nearest of the sources that are sensed; 0 if there is none."""
-        xp = self.xp
+        xp, flat = self.xp, self.params.height == 1
         dx = state.source_x - state.x[..., None]
         dy = state.source_y - state.y[..., None]
-        distance = dx * dx + dy * dy if self.params.height > 1 else dx * dx
+        distance = dx * dx if flat else dx * dx + dy * dy
         if self.params.sensing_range:
             sensed = sensed & (distance <= self.params.sensing_range**2)
         # Distance and number in one integer: the least is the nearest, and of equally near ones the first.
         rank = xp.where(sensed, distance, _FAR) * len(self._each) + self._each
         nearest = sensed & (rank == rank.min(-1)[..., None])
-        return self._count(dx * nearest), self._count(
-            dy * nearest
-        ) if self.params.height > 1 else state.y * 0
+        return self._count(dx * nearest), state.y * 0 if flat else self._count(dy * nearest)
 
-    def _feel(self, table: Any, distance: Any) -> Any:
-        return self._look_up(table[0], distance + (table.shape[1] // 2))
+    def _feel(self, table: Any, state: State, distance: Any) -> Any:
+        """What is felt of a distance along one axis, at the present stage of development."""
+        rows, columns = table.shape
+        place = distance + columns // 2
+        if rows > 1:
+            place = place + self._clip(state.t - 1, rows - 1) * columns
+        return self._look_up(table.reshape(-1), place)
 
     # -- helpers --------------------------------------------------------------------------------------------
 

@@ -34,14 +34,13 @@ def _units(value: Array) -> Array:
 def options(params: Params) -> dict[str, _Option]:
     """The options that ``reset`` takes, by name."""
     k, corner = params.total_sources, (params.width - 1, params.height - 1)
+    needs = ("energy", "hydration", "integrity") if params.thirsty else ("energy", "integrity")
     return {
         "position": _Option((2,), "iu", corner, _integers),
         "sources": _Option((k, 2), "iu", corner, _integers),
         "harmful": _Option((k,), "b", (1,), _integers),
         "active": _Option((k,), "b", (1,), _integers),
-        "energy": _Option((), "iuf", (1,), _units),
-        "integrity": _Option((), "iuf", (1,), _units),
-    }
+    } | {need: _Option((), "iuf", (1,), _units) for need in needs}
 
 
 def read_options(

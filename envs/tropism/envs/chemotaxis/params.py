@@ -1,28 +1,33 @@
 """Constants of the Chemotaxis worlds.
 
 Provenance of L0.0 to L1.1: koki2 (K. Kis, 2025), https://github.com/Krisztiaan/koki2, whose dynamics, defaults and
-fitness they keep.  Every number that changes behaviour is a field here.
+fitness they keep.  Every number that changes behaviour is a field here; ``levels`` has the table of levels.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
-
-import numpy as np
 
 from tropism.envs.chemotaxis.development import Development, make_development
-from tropism.errors import OptionError, UnknownNameError
+from tropism.envs.chemotaxis.limits import (
+    FLAGS,
+    INTEGERS,
+    NUMBERS,
+    SPANS,
+    counts,
+    pair,
+    span,
+    within,
+)
+from tropism.errors import OptionError
 
 UNIT = 6400
 """Fixed-point units in 1.0 of energy or integrity: 1/128, 1/256, .05 and .25 are whole numbers of them."""
 POINT = 128
 """Points in 1.0 of reward: 10 x a gain of .05 is 64 of them, and every sum is exact in float32."""
 MOST_SOURCES = 16
-LONGEST = 2**14
-"""Most steps of a life."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ class Params:
         width: cells, in [1, 256].
         height: cells, in [1, 256].
         steps: steps of a life, to which phases of development refer, in [1, 16384].
-        kinds: kinds of sources, in the order of their gradient channels.
+        kinds: kinds of sources, in the order of their gradient channels: ``food`` gives energy, ``water`` hydration,
+            ``brine`` hydration at the cost of energy, ``red`` and ``blue`` energy in their season and harm else.
         num_sources: sources of each kind, together in [1, 16].
         num_harmful: how many of the sources do harm instead of good; which ones is drawn.
         informed: the gradient leads to good sources only.
@@ -42,6 +48,9 @@ class Params:
         energy_decay: energy lost a step, in [0, 1]; ``None`` is ``energy_init / steps``, so that who never eats
             dies at the last step.
         energy_gain: energy of a good source, in [0, 1].
+        hydration_decay: hydration lost a step, in [0, 1].
+        hydration_gain: hydration of water and brine, in [0, 1].
+        brine_cost: energy that brine costs, in [0, 1].
         harm: integrity that a harmful source takes, in [0, 1].
         deplete: a source that was visited disappears.
         respawn_delay: steps until it appears elsewhere, in [0, 10000]; 0 is at once.
@@ -51,9 +60,26 @@ class Params:
         gradient_dropout: probability that the gradient channels read zero in a step.
         sensing_range: distance in cells beyond which a source is not sensed; 0 senses all.
         terminate_on_reach: the life ends on reaching a good source.
+        walls: full-height walls with one gap each, in [0, (width - 2) // 3].
+        zones: rectangles in which integrity drains, in [0, 16]; they may overlap.
+        zone_size: their width and height in cells.
+        zone_drain: integrity lost a step inside, in [0, 1].
+        storms: storms rage now and then.
+        storm_gap: least and most steps from the end of a storm to the next cue.
+        cue_steps: steps for which the cue is seen.
+        storm_delay: steps from the end of the cue to the storm.
+        storm_steps: steps for which it rages.
+        storm_drain: integrity lost a step outside the shelter, in [0, 1].
+        shelter_size: width and height of the shelter in cells.
+        cue_probability: probability that a storm is announced.
+        false_cue_probability: probability that a cue announces nothing.
+        switch: what changes at hidden times: ``season`` (which kind feeds), ``goal`` (which gain pays), or ``""``.
+        switch_every: least and most steps between two changes.
+        layout_period: episodes for which all sources lie in the same quadrant; 0 uses the whole grid.
+        family: each episode draws a world of its own from :data:`FAMILY`.
         development: ramps of a growing organism, or ``None``.
         alive_weight: reward of a step, in [0, 100]; this and the next two are the origin's fitness.
-        gain_weight: reward of 1.0 of energy gained, in [0, 100].
+        gain_weight: reward of 1.0 gained, in [0, 100].
         reach_weight: reward of reaching a good source for the first time, in [0, 1000].
         max_episode_steps: steps until truncation; ``None`` for no limit.  ``gym.make`` truncates by ``TimeLimit``,
             and the environment itself only where a number of ``steps`` was asked for.
@@ -70,6 +96,9 @@ class Params:
     energy_init: float = 1.0
     energy_decay: float | None = None
     energy_gain: float = 0.05
+    hydration_decay: float = 0.015
+    hydration_gain: float = 0.25
+    brine_cost: float = 0.1
     harm: float = 0.25
     deplete: bool = False
     respawn_delay: int = 4
@@ -79,6 +108,23 @@ class Params:
     gradient_dropout: float = 0.0
     sensing_range: int = 0
     terminate_on_reach: bool = False
+    walls: int = 0
+    zones: int = 0
+    zone_size: tuple[int, int] = (4, 4)
+    zone_drain: float = 0.05
+    storms: bool = False
+    storm_gap: tuple[int, int] = (12, 24)
+    cue_steps: int = 2
+    storm_delay: int = 8
+    storm_steps: int = 6
+    storm_drain: float = 0.06
+    shelter_size: tuple[int, int] = (3, 3)
+    cue_probability: float = 1.0
+    false_cue_probability: float = 0.0
+    switch: str = ""
+    switch_every: tuple[int, int] = (24, 40)
+    layout_period: int = 0
+    family: bool = False
     development: Development | None = None
     alive_weight: float = 1.0
     gain_weight: float = 10.0
@@ -86,33 +132,50 @@ class Params:
     max_episode_steps: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no world can be built from."""
-        object.__setattr__(self, "development", make_development(self.development))
-        object.__setattr__(self, "num_sources", _counts(self.num_sources, len(self.kinds)))
-        for name, (low, high) in _INTEGERS.items():
+        """Refuse what no world can be built from; make lists of JSON hashable."""
+        for name, (low, high) in INTEGERS.items():
             within(name, getattr(self, name), low, high, integer=True)
-        for name, (low, high) in _NUMBERS.items():
+        for name, (low, high) in NUMBERS.items():
             within(name, getattr(self, name), low, high)
-        for name in _FLAGS:
+        for name in FLAGS:
             if not isinstance(getattr(self, name), bool):
                 raise OptionError(f"{name} must be True or False, got {getattr(self, name)!r}")
+        self._settle()
         within("num_harmful", self.num_harmful, 0, self.total_sources, integer=True)
+        within("walls", self.walls, 0, max(self.width - 2, 0) // 3, integer=True)
         if self.energy_decay is not None:
             within("energy_decay", self.energy_decay, 0, 1)
-        if self.max_episode_steps is not None:
-            within("max_episode_steps", self.max_episode_steps, 1, 2**30, integer=True)
+        if self.layout_period and min(self.size) < 2:
+            raise OptionError(f"layout_period needs a grid of at least 2 x 2, got {self.size}")
+        if self.family and self.total_sources < max(FAMILY["num_harmful"]):
+            raise OptionError(f"num_sources must be at least 2 on L5.0, got {self.num_sources}")
         if not units(self.energy_init):
             raise OptionError(f"energy_init must be at least 1/{UNIT}, got {self.energy_init}")
         self._check_score()
 
+    def _settle(self) -> None:
+        """Bring compound fields into their form."""
+        settled = {name: span(name, getattr(self, name)) for name in SPANS}
+        if self.zones:
+            settled["zone_size"] = pair("zone_size", self.zone_size, 1, self.size)
+        if self.storms:
+            settled["shelter_size"] = pair("shelter_size", self.shelter_size, 1, self.size)
+        object.__setattr__(self, "development", make_development(self.development))
+        numbers = counts("num_sources", self.num_sources, len(self.kinds), MOST_SOURCES)
+        for name, value in (settled | {"num_sources": numbers}).items():
+            object.__setattr__(self, name, value)
+
     def _check_score(self) -> None:
         """The points of a life must be exact in 32 bits and in float32."""
         numerator, denominator = self.gain_points
-        gained = self.steps * self.total_sources * units(self.energy_gain) * numerator
+        ramp = self.development and self.development.resources
+        most = max(self.energy_gain, self.hydration_gain * self.thirsty)
+        most *= max(1.0, ramp.low, ramp.high) if ramp else 1.0
+        gained = self.steps * self.total_sources * units(most) * numerator
         alive, reached = points(self.alive_weight) * self.steps, points(self.reach_weight)
         if gained >= 2**31 or gained // denominator + alive + reached > 2**24:
             raise OptionError(
-                f"steps={self.steps}, {self.total_sources} sources and energy_gain={self.energy_gain} with the weights "
+                f"steps={self.steps}, {self.total_sources} sources and gains up to {most:g} with the weights "
                 f"{self.alive_weight}, {self.gain_weight}, {self.reach_weight} could bring a return above "
                 f"{2**24 // POINT}, the most that is exact: lower one of them"
             )
@@ -123,6 +186,16 @@ class Params:
         return sum(self.num_sources)
 
     @property
+    def kind_of(self) -> tuple[int, ...]:
+        """Number of the kind of each source; those of one kind stand together."""
+        return tuple(n for n, count in enumerate(self.num_sources) for _ in range(count))
+
+    @property
+    def thirsty(self) -> bool:
+        """Hydration is a need."""
+        return "water" in self.kinds
+
+    @property
     def size(self) -> tuple[int, int]:
         """Cells along x and y."""
         return self.width, self.height
@@ -131,6 +204,12 @@ class Params:
     def start(self) -> tuple[int, int]:
         """Where the organism begins."""
         return self.width // 2, self.height // 2
+
+    @property
+    def plain(self) -> bool:
+        """A world of the origin: no mechanism beyond L1.1, an adult organism."""
+        more = (self.walls, self.zones, self.storms, self.switch, self.layout_period, self.family)
+        return self.kinds == ("food",) and not any(more) and self.development is None
 
     @property
     def gain_points(self) -> tuple[int, int]:
@@ -145,6 +224,15 @@ class Params:
         return units(self.energy_decay)
 
 
+FAMILY: dict[str, tuple[float, ...]] = {
+    "num_harmful": (0, 1, 2),
+    "gradient_dropout": (0.0, 0.25, 0.5),
+    "respawn_delay": (1, 4, 16),
+    "harm": (0.1, 0.25, 0.5),
+}
+"""What each episode of the family of worlds (L5.0) draws, each value with equal chance."""
+
+
 def units(value: float) -> int:
     """``value`` in fixed-point units, rounded."""
     return round(value * UNIT)
@@ -153,97 +241,3 @@ def units(value: float) -> int:
 def points(weight: float) -> int:
     """A reward in points, rounded."""
     return round(weight * POINT)
-
-
-_INTEGERS = {
-    "width": (1, 256),
-    "height": (1, 256),
-    "steps": (1, LONGEST),
-    "respawn_delay": (0, 10_000),
-    "harmful_respawn_delay": (-1, 10_000),
-    "sensing_range": (0, 1000),
-}
-_NUMBERS = {
-    "energy_init": (0, 1),
-    "energy_gain": (0, 1),
-    "harm": (0, 1),
-    "harmful_deplete_p": (0, 1),
-    "obs_noise": (0, 10),
-    "gradient_dropout": (0, 1),
-    "alive_weight": (0, 100),
-    "gain_weight": (0, 100),
-    "reach_weight": (0, 1000),
-}
-_FLAGS = ("informed", "deplete", "terminate_on_reach")
-
-
-def within(name: str, value: Any, low: float, high: float, *, integer: bool = False) -> None:
-    """Check a number.
-
-    Raises:
-        OptionError: unless ``value`` is a number (an integer if asked) in ``[low, high]``.
-    """
-    kinds = (int, np.integer) if integer else (int, float, np.number)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
-        kind = "an integer" if integer else "a number"
-        raise OptionError(f"{name} must be {kind} in [{low}, {high}], got {value!r}")
-
-
-def _counts(given: Any, kinds: int) -> tuple[int, ...]:
-    """Sources of each kind; one number will do for one kind."""
-    counts = (given,) if isinstance(given, int) else given
-    right = isinstance(counts, (tuple, list)) and len(counts) == kinds
-    if not right or any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in counts):
-        raise OptionError(
-            f"num_sources must be one integer >= 0 for each of {kinds} kinds, got {given!r}"
-        )
-    if not 1 <= sum(counts) <= MOST_SOURCES:
-        raise OptionError(f"num_sources must sum to [1, {MOST_SOURCES}], got {given!r}")
-    return tuple(counts)
-
-
-_ORIGIN: dict[str, Any] = {"num_sources": (4,), "num_harmful": 2}
-_TEMPORAL: dict[str, Any] = _ORIGIN | {"deplete": True}
-
-LEVELS: dict[str, Params] = {
-    "L0.0": Params("L0.0"),
-    "L0.1": Params("L0.1", 16, 16),
-    "L0.2": Params("L0.2", **_ORIGIN),
-    "L0.2-Informed": Params("L0.2-Informed", informed=True, **_ORIGIN),
-    "L1.0": Params("L1.0", **_TEMPORAL),
-    "L1.1": Params("L1.1", gradient_dropout=0.5, **_TEMPORAL),
-}
-"""The levels: ``tropism/Chemotaxis-<level>-v0``."""
-
-
-def make_params(level: str, **overrides: Any) -> Params:
-    """Parameters of ``level`` with some fields replaced.
-
-    Raises:
-        UnknownNameError: if the level or a field does not exist; near names are suggested.
-        OptionError: if a value is out of range.
-    """
-    if level not in LEVELS:
-        raise UnknownNameError("Chemotaxis level", level, LEVELS)
-    known = {f.name for f in fields(Params)} - {"level", "kinds"}
-    for name in overrides:
-        if name not in known:
-            raise UnknownNameError("Chemotaxis option", name, known)
-    _check_depletion(LEVELS[level].deplete, overrides)
-    limit = overrides.pop("max_episode_steps", None)
-    params = replace(LEVELS[level], **overrides)
-    limits = [None if limit == -1 else limit, params.steps if "steps" in overrides else None]
-    if limits[0] is not None:
-        within("max_episode_steps", limits[0], 1, 2**30, integer=True)
-    return replace(params, max_episode_steps=min((n for n in limits if n), default=None))
-
-
-def _check_depletion(deplete: bool, overrides: dict[str, Any]) -> None:
-    """Parameters of reappearance mean something only where sources disappear."""
-    if overrides.get("deplete", deplete):
-        return
-    for name in ("respawn_delay", "harmful_deplete_p", "harmful_respawn_delay"):
-        if name in overrides:
-            raise OptionError(
-                f"{name}={overrides[name]!r} needs deplete=True: no source disappears"
-            )

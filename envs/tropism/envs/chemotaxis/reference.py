@@ -17,7 +17,7 @@ from tropism.envs.chemotaxis.observation import MOVES
 from tropism.envs.chemotaxis.params import UNIT, Params, points, units
 from tropism.envs.chemotaxis.senses import Senses
 from tropism.envs.chemotaxis.streams import DEPLETE, HARMFUL, POSITION, RESPAWN, chance
-from tropism.envs.chemotaxis.tables import harmful_sets
+from tropism.envs.chemotaxis.tables import harmful_choices
 from tropism.envs.core.random import Key, below, bits, episode_key
 
 
@@ -40,6 +40,9 @@ class Reference:
         ended: the organism died or reached its goal.
     """
 
+    family: tuple[int, ...] = (0, 0, 0, 0)
+    """Which of the choices of :data:`~tropism.envs.chemotaxis.params.FAMILY` this world has; here there is none."""
+
     def __init__(self, params: Params) -> None:
         self.params = params
         self.num_sources = params.total_sources
@@ -58,7 +61,10 @@ class Reference:
         )
         self._gain_numerator, self._gain_denominator = params.gain_points
         self._targets = _targets(params.width, params.height)
-        self.senses = Senses(params)
+        self.senses = self._make_senses()
+
+    def _make_senses(self) -> Senses:
+        return Senses(self.params)
 
     # -- an episode -----------------------------------------------------------------------------------------
 
@@ -73,13 +79,18 @@ class Reference:
         self.good_arrivals = self.bad_arrivals = self.energy_gained = self.integrity_lost = 0
         self.gained = self.lost = self.event = self.score = 0
         self.reached = self.ended = False
+        self._lay_out(key, episode, options)
         self._place_sources(options)
+
+    def _lay_out(self, key: Key, episode: int, options: Mapping[str, Any]) -> None:
+        """Draw what the world has besides sources: nothing here."""
 
     def _place_sources(self, options: Mapping[str, Any]) -> None:
         each = range(self.num_sources)
         self.cells = [self._draw_cell(bits(self.key, k, POSITION)) for k in each]
-        chosen = harmful_sets(self.num_sources, self.params.num_harmful)
-        mask = chosen[below(bits(self.key, 0, HARMFUL), len(chosen))]
+        masks, first, sizes = (column.tolist() for column in harmful_choices(self.params))
+        world = self.family[0]
+        mask = masks[first[world] + below(bits(self.key, 0, HARMFUL), sizes[world])]
         self.harmful = [bool(mask >> k & 1) for k in each]
         self.active, self.timers = [True] * self.num_sources, [0] * self.num_sources
         if "sources" in options:
@@ -124,28 +135,36 @@ class Reference:
 
     def _meet(self, met: list[int], arrived: bool) -> int:
         """Be on the sources ``met``; only who came from another cell arrives at them.  Return the points of it."""
-        good = [k for k in met if not self.harmful[k]]
+        good = [k for k in met if not self.harms(k)]
         points = self._reach_points if good and not self.reached else 0
         if good:
             self.reached, self.ended = True, self.params.terminate_on_reach
         if arrived:
-            points += self._arrive(len(good), len(met) - len(good))
+            points += self._arrive(good, [k for k in met if self.harms(k)])
         if self.params.deplete:
             self._reappear([k for k in met if self._disappears(k)] if arrived else ())
         return points
 
-    def _arrive(self, good: int, bad: int) -> int:
+    def harms(self, k: int) -> bool:
+        """Whether source ``k`` does harm now."""
+        return self.harmful[k]
+
+    def _arrive(self, good: list[int], bad: list[int]) -> int:
         """Feed on ``good`` sources and suffer from ``bad`` ones; return the points of the gain."""
-        self.good_arrivals += good
-        self.bad_arrivals += bad
-        self.gained, self.lost = good * self._gain, bad * self._harm
+        self.good_arrivals += len(good)
+        self.bad_arrivals += len(bad)
+        self.gained, self.lost = len(good) * self._gain, len(bad) * self._harm
         self.event = self.gained - self.lost
-        self.integrity = max(self.integrity - self.lost, 0)
-        self.integrity_min = min(self.integrity_min, self.integrity)
-        self.integrity_lost += self.lost
+        self._suffer()
         before = self._gain_points(self.energy_gained)
         self.energy_gained += self.gained
         return self._gain_points(self.energy_gained) - before
+
+    def _suffer(self) -> None:
+        """Take what was lost from integrity."""
+        self.integrity = max(self.integrity - self.lost, 0)
+        self.integrity_min = min(self.integrity_min, self.integrity)
+        self.integrity_lost += self.lost
 
     def _gain_points(self, gained: int) -> int:
         """Points of a total gain; taken of totals, so that what is rounded off is not lost."""
@@ -153,7 +172,7 @@ class Reference:
 
     def _disappears(self, k: int) -> bool:
         """Whether source ``k``, just visited, goes away: a good one always."""
-        if not self.harmful[k]:
+        if not self.harms(k):
             return True
         return bits(self.key, self._counter(k), DEPLETE) >> 1 < self._deplete_chance
 
@@ -163,7 +182,7 @@ class Reference:
         for k in range(self.num_sources):
             if k in depleted:
                 self.active[k] = False
-                self.timers[k] = self._harmful_delay if self.harmful[k] else self._delay
+                self.timers[k] = self._harmful_delay if self.harms(k) else self._delay
             elif not self.active[k]:
                 self.timers[k] = max(self.timers[k] - 1, 0)
             if not self.active[k] and not self.timers[k]:
@@ -179,16 +198,21 @@ class Reference:
     # -- what is true ---------------------------------------------------------------------------------------
 
     def sources(self) -> npt.NDArray[np.int64]:
-        """``x, y, harmful, active`` of each source, a fresh ``int64[K, 4]``."""
+        """``x, y``, does it harm now, is it there: of each source, a fresh ``int64[K, 4]``."""
         if self._table is None:
             y, x = np.divmod(self.cells, self.params.width)
-            self._table = np.stack([x, y, self.harmful, self.active], -1).astype(np.int64)
+            harms = [self.harms(k) for k in range(self.num_sources)]
+            self._table = np.stack([x, y, harms, self.active], -1).astype(np.int64)
         return self._table.copy()
 
     def drive(self) -> int:
         """Sum of the squared distances of energy and integrity from 1, in units squared."""
         hunger, wounds = UNIT - self.energy, UNIT - self.integrity
         return hunger * hunger + wounds * wounds
+
+    def more_labels(self) -> dict[str, Any]:
+        """Labels of mechanisms that this world does not have."""
+        return {}
 
 
 def _targets(width: int, height: int) -> list[list[int]]:

@@ -35,8 +35,9 @@ class Senses:
         self._x, self._y = (
             gradient_table(n, params.development, params.steps)[0].tolist() for n in params.size
         )
+        self._kind_of = params.kind_of
         self._range2 = params.sensing_range**2 or 2**30
-        self._dropout = chance(params.gradient_dropout)
+        self.dropout = chance(params.gradient_dropout)
         self._noise = noise_table(params.obs_noise) if params.obs_noise else None
         self._channels = len(channels(params))
         self._blank = np.zeros(self._channels, np.float32)
@@ -51,7 +52,7 @@ class Senses:
 
     def observe(self, world: Reference) -> Row:
         """A fresh observation, ``float32[channels]``."""
-        if self._dropout and self._is_dark(world):
+        if self.dropout and self._is_dark(world):
             row = self._blank.copy()
         else:
             view = self._views.get(world.cell)
@@ -68,7 +69,7 @@ class Senses:
             self._dark_key, self._dark_from = world.key, world.t
             steps = np.arange(world.t, world.t + _AHEAD)
             words = _HASH.bits(np.array(world.key, np.uint32), steps, DROPOUT)
-            self._dark = (words >> np.uint32(1) < self._dropout).tolist()
+            self._dark = (words >> np.uint32(1) < self.dropout).tolist()
         return self._dark[world.t - self._dark_from]
 
     def _view(self, world: Reference) -> Row:
@@ -78,14 +79,16 @@ class Senses:
         row[0], row[1] = self._x[dx + self.params.width - 1], self._y[dy + self.params.height - 1]
         return row
 
-    def _nearest(self, world: Reference) -> tuple[int, int]:
+    def _nearest(self, world: Reference, kind: int = 0) -> tuple[int, int]:
         """Cells along x and y to the nearest source that is sensed, the first of equally near ones; else 0."""
         found, least = (0, 0), self._range2 + 1
         y, x = divmod(world.cell, self.params.width)
         for k, cell in enumerate(world.cells):
             dy, dx = cell // self.params.width - y, cell % self.params.width - x
-            hidden = not world.active[k] or (self.params.informed and world.harmful[k])
-            if not hidden and dx * dx + dy * dy < least:
+            hidden = not world.active[k] or (self.params.informed and world.harms(k))
+            if hidden or self._kind_of[k] != kind:
+                continue
+            if dx * dx + dy * dy < least:
                 found, least = (dx, dy), dx * dx + dy * dy
         return found
 

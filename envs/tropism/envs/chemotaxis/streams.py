@@ -20,6 +20,32 @@ NOISE = 6
 """Noise of each channel."""
 MOTOR = 7
 """Whether a young organism carries out its move."""
+WALL = 8
+"""In which column wall ``i`` stands."""
+GAP = 9
+"""In which row its gap is."""
+ZONE = 10
+"""Where zone ``i`` is."""
+SHELTER = 11
+"""Where the shelter is."""
+STORM_GAP = 12
+"""Steps until cue ``n``."""
+STORM_KIND = 13
+"""Whether storm ``n`` comes, and whether it is announced."""
+SWITCH_SIDE = 14
+"""Which season or goal comes first."""
+SWITCH_TIME = 15
+"""Steps until change ``n``."""
+QUADRANT = 16
+"""Where all sources are for some episodes."""
+FAMILY_DRAW = 17
+"""Which world of the family an episode is, property ``i``."""
+BIRTHPLACE = 18
+"""Where organism ``i`` of several begins."""
+TURN = 19
+"""Whose turn comes first among several, ``t * n + i``."""
+OTHER_NOISE = 20
+"""Noise of what is sensed of another organism."""
 
 
 def chance(p: float) -> int:

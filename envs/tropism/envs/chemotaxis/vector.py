@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 
-from tropism.envs.chemotaxis.kernel import make_kernel
+from tropism.envs.chemotaxis.kernel_worlds import make_kernel
+from tropism.envs.chemotaxis.levels import make_params
 from tropism.envs.chemotaxis.observation import (
     LABELS,
     MOVES,
@@ -18,7 +19,7 @@ from tropism.envs.chemotaxis.observation import (
     observation_space,
 )
 from tropism.envs.chemotaxis.options import read_options
-from tropism.envs.chemotaxis.params import Params, make_params
+from tropism.envs.chemotaxis.params import Params
 from tropism.envs.core.kernel_vector import KernelVectorEnv
 from tropism.envs.core.vector import discrete_actions
 from tropism.errors import OptionError

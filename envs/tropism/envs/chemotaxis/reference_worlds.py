@@ -1,0 +1,230 @@
+"""The pressures beyond the origin's world, levels L1.2 to L5.0, and development, for one environment.
+
+Each mechanism is a method or two; a level uses those that its parameters ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tropism.envs.chemotaxis.observation import STAY
+from tropism.envs.chemotaxis.params import FAMILY, UNIT, Params, units
+from tropism.envs.chemotaxis.reference import Reference
+from tropism.envs.chemotaxis.reference_clocks import Storms, Switch
+from tropism.envs.chemotaxis.reference_layout import (
+    draw_family,
+    draw_quadrant,
+    draw_shelter,
+    draw_walls,
+    draw_zones,
+)
+from tropism.envs.chemotaxis.senses import Senses
+from tropism.envs.chemotaxis.senses_worlds import WorldSenses
+from tropism.envs.chemotaxis.streams import MOTOR, chance
+from tropism.envs.chemotaxis.tables import family_values, growth
+from tropism.envs.core.random import Key, below, bits
+
+
+class WorldReference(Reference):
+    """A world with any of the mechanisms.
+
+    Attributes besides those of :class:`~tropism.envs.chemotaxis.reference.Reference`:
+        hydration: in [0, 6400]; stays full where it is no need.
+        walls: ``(column, row of the gap)`` of each.
+        blocked: cells inside walls.
+        zones: upper left corner of each zone.
+        shelter: upper left corner of the shelter.
+        quadrant: where all sources are, 0 to 3.
+        family: which of the choices of ``FAMILY`` this episode drew.
+        storms, switch: clocks of what comes and goes.
+        paid: units gained so far that were paid for; ``payoff``: points of gain of the last step.
+    """
+
+    def __init__(self, params: Params) -> None:
+        super().__init__(params)
+        self._growth = [table.tolist() for table in growth(params)]
+        self._last_row = len(self._growth[0]) - 1
+        self._brine = units(params.brine_cost)
+        self._thirst = units(params.hydration_decay) if params.thirsty else 0
+        self._kinds = [params.kinds[n] for n in params.kind_of]
+        self._gated = bool(params.development and params.development.motor)
+        self.storms, self.switch = Storms(params), Switch(params)
+
+    def _make_senses(self) -> Senses:
+        return WorldSenses(self.params)
+
+    # -- an episode -----------------------------------------------------------------------------------------
+
+    def _lay_out(self, key: Key, episode: int, options: Mapping[str, Any]) -> None:
+        params = self.params
+        self.hydration = options.get("hydration", UNIT)
+        self.paid = self.payoff = 0
+        self.walls = draw_walls(self.key, params)
+        self.blocked = {
+            y * params.width + x for x, gap in self.walls for y in range(params.height) if y != gap
+        }
+        self.zones = draw_zones(self.key, params)
+        self.shelter = draw_shelter(self.key, params) if params.storms else (0, 0)
+        self.quadrant = draw_quadrant(key, episode, params) if params.layout_period else 0
+        if params.family:
+            self._choose(draw_family(self.key))
+        self.storms.reset(self.key)
+        self.switch.reset(self.key)
+
+    def _choose(self, family: tuple[int, ...]) -> None:
+        """Live in this world of the family."""
+        self.family = family
+        self._delay = self._harmful_delay = int(FAMILY["respawn_delay"][family[2]])
+        self.senses.dropout = chance(FAMILY["gradient_dropout"][family[1]])
+
+    def _draw_cell(self, word: int) -> int:
+        """A uniform cell of the quadrant in use; from a wall it moves to the next column."""
+        params = self.params
+        if params.layout_period:
+            wide, high = params.width // 2, params.height // 2
+            y, x = divmod(below(word, wide * high), wide)
+            x += (params.width - wide) * (self.quadrant & 1)
+            y += (params.height - high) * (self.quadrant >> 1)
+            return y * params.width + x
+        cell = super()._draw_cell(word)
+        return cell + (cell in self.blocked)
+
+    # -- a step ---------------------------------------------------------------------------------------------
+
+    def step(self, action: int) -> int:
+        """Move, meet sources, digest, suffer; return the points (1/128 of reward) of the step."""
+        self.row = min(self.t, self._last_row)
+        before = self.cell
+        self.cell = cell = self._move(action)
+        self.t += 1
+        self.lost = self._energy_offered = self._water_offered = self._energy_spent = 0
+        points = self._alive_points
+        if cell in self.here:
+            points += self._meet(self.here[cell], arrived=cell != before)
+        elif self._missing:
+            self._reappear(())
+        self.lost += self._drained()
+        self._suffer()
+        self.payoff = self._digest()
+        self.event = self.gained - self.lost
+        if not (self.energy and self.hydration and self.integrity):
+            self.ended = True
+        if self.switch.advance(self.t):
+            self._sources_changed()
+        self.storms.advance(self.t)
+        self.score += points + self.payoff
+        return points + self.payoff
+
+    def _move(self, action: int) -> int:
+        """The cell that ``action`` leads to; a young organism may fail to move, and walls stop it."""
+        if self._gated and bits(self.key, self.t, MOTOR) >> 1 >= self._growth[5][self.row]:
+            action = STAY
+        return self.target(action)
+
+    def target(self, action: int) -> int:
+        """Where a move leads that is carried out; border and walls stop it."""
+        target = self._targets[action][self.cell]
+        return self.cell if target in self.blocked else target
+
+    def harms(self, k: int) -> bool:
+        """Whether source ``k`` does harm now: by nature, or out of season."""
+        if self.params.switch != "season":
+            return self.harmful[k]
+        return self.harmful[k] or self.params.kind_of[k] != self.switch.side
+
+    def _arrive(self, good: list[int], bad: list[int]) -> int:
+        """Note what ``good`` sources offer, and suffer from ``bad`` ones; digestion comes later."""
+        energy_gain, water_gain, harm = (table for table in self._growth[:3])
+        self.good_arrivals += len(good)
+        self.bad_arrivals += len(bad)
+        self.lost = len(bad) * harm[self.family[3]][self.row]
+        for kind in [self._kinds[k] for k in good]:
+            if kind in ("water", "brine"):
+                self._water_offered += water_gain[self.row]
+                self._energy_spent += self._brine * (kind == "brine")
+            else:
+                self._energy_offered += energy_gain[self.row]
+        return 0
+
+    def _drained(self) -> int:
+        """Integrity that zones and storms take on this cell."""
+        lost = 0
+        if self.zones and self.in_zone(self.cell):
+            lost += self._growth[3][self.row]
+        if self.params.storms and self.storms.raging(self.t) and not self._sheltered():
+            lost += self._growth[4][self.row]
+        return lost
+
+    def in_zone(self, cell: int) -> bool:
+        """Whether a cell lies in a zone."""
+        y, x = divmod(cell, self.params.width)
+        wide, high = self.params.zone_size
+        return any(0 <= x - left < wide and 0 <= y - top < high for left, top in self.zones)
+
+    def _sheltered(self) -> bool:
+        y, x = divmod(self.cell, self.params.width)
+        (left, top), (wide, high) = self.shelter, self.params.shelter_size
+        return 0 <= x - left < wide and 0 <= y - top < high
+
+    def _digest(self) -> int:
+        """Metabolism; return the points of what was gained."""
+        self.energy, energy = self._absorb(
+            self.energy - self._decay - self._energy_spent, self._energy_offered
+        )
+        self.hydration, water = self._absorb(self.hydration - self._thirst, self._water_offered)
+        self.gained = energy + water
+        self.energy_gained += self.gained
+        paid = self.gained
+        if self.params.switch == "goal":
+            paid = water if self.switch.side else energy
+        before = self._gain_points(self.paid)
+        self.paid += paid
+        return self._gain_points(self.paid) - before
+
+    def _absorb(self, level: int, offered: int) -> tuple[int, int]:
+        """A need after a meal, and what was gained: where there are two needs, only what the body could hold."""
+        full = min(max(level + offered, 0), UNIT)
+        wasted = max(level + offered - UNIT, 0) if self.params.thirsty else 0
+        return full, offered - wasted
+
+    # -- what is true ---------------------------------------------------------------------------------------
+
+    def drive(self) -> int:
+        """Sum of the squared distances of the needs from 1; with a hidden goal, of the need that pays and integrity."""
+        hunger, thirst = UNIT - self.energy, UNIT - self.hydration
+        wounds = UNIT - self.integrity
+        if self.params.switch == "goal":
+            hunger, thirst = (0, thirst) if self.switch.side else (hunger, 0)
+        return hunger * hunger + thirst * thirst + wounds * wounds
+
+    def more_labels(self) -> dict[str, Any]:
+        """Labels of the mechanisms, for ``info``."""
+        params, found = self.params, {}
+        if params.thirsty:
+            found["hydration_units"] = self.hydration
+        if params.walls:
+            found["walls"] = np.array(self.walls, np.int64)
+        if params.zones:
+            found["zones"] = np.array([(*zone, *params.zone_size) for zone in self.zones])
+        if params.storms:
+            found["shelter"] = np.array([*self.shelter, *params.shelter_size])
+            found |= {
+                "storm_in": self.storms.starts_in(self.t),
+                "storm_left": self.storms.left(self.t),
+            }
+        if params.switch:
+            found |= {params.switch: self.switch.side, "switch_in": self.switch.at - self.t}
+        if params.layout_period:
+            found["quadrant"] = self.quadrant
+        if params.family:
+            values = zip(family_values(), self.family, strict=True)
+            found["family"] = np.array([row[n] for row, n in values], np.int64)
+        return found
+
+
+def make_reference(params: Params) -> Reference:
+    """The reference dynamics of ``params``."""
+    return Reference(params) if params.plain else WorldReference(params)
