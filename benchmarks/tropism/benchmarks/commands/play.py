@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 import click
-
-_OWN = {"tropism/PatternWorld-": "tropism.envs.patternworld.play"}
-"""Modules with a player of their own, ``play(env_id, mode, seed)``, by the beginning of the id."""
 
 
 @click.command()
@@ -23,14 +22,25 @@ def play(env_id: str, window: bool, seed: int) -> None:
     from tropism.benchmarks.commands.options import known_env
 
     known_env(env_id)
-    for beginning, module in _OWN.items():
-        if env_id.startswith(beginning):
-            import_module(module).play(env_id, mode="window" if window else "terminal", seed=seed)
-            return
-    if window:
+    own = _own_player(env_id)
+    if own is not None:
+        own.play(env_id, mode="window" if window else "terminal", seed=seed)
+    elif window:
         _play_window(env_id, seed)
     else:
         _play_terminal(env_id, seed)
+
+
+def _own_player(env_id: str) -> ModuleType | None:
+    """The module ``play`` beside the environment's own, if there is one: it has ``play(env_id, mode, seed)``."""
+    import gymnasium
+
+    entry_point = gymnasium.spec(env_id).entry_point
+    package = (
+        entry_point.partition(":")[0].rpartition(".")[0] if isinstance(entry_point, str) else ""
+    )
+    name = f"{package}.play"
+    return import_module(name) if package and find_spec(name) else None
 
 
 def _play_window(env_id: str, seed: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
@@ -10,6 +11,9 @@ from typing import TextIO
 from tropism.envs.core.canvas import Colour
 
 ESCAPE = "\x1b"
+CLEAR = "\x1b[2J\x1b[H"
+"""Empties the screen and begins at its top."""
+_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _PATIENCE = 0.05
 """Seconds to wait for the rest of an escape sequence; who presses Escape itself sends no rest."""
 
@@ -20,9 +24,8 @@ def paint(text: str, colour: Colour) -> str:
 
 
 def plain(text: str) -> str:
-    """``text`` without its colours."""
-    head, *rest = text.split("\x1b[")
-    return head + "".join(part.partition("m")[2] for part in rest)
+    """``text`` without its colours and other control sequences."""
+    return _CONTROL.sub("", text)
 
 
 def writer(screen: TextIO) -> Callable[[str], None]:
