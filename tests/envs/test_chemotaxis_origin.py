@@ -148,6 +148,21 @@ def test_lives_under_other_rules_are_those_of_the_origin(options, player):
         live(env, player, rng, seed=seed)
 
 
+@pytest.mark.parametrize(
+    "ramps",
+    [
+        {"gradient_gain": (0.2, 1.5, 0.1, 0.6)},
+        {"gradient_bins": (2, 16, 0.0, 0.5)},
+        {"gradient_gain": (0.0, 2.0, 0.5, 0.5), "gradient_bins": (3, 3, 0.0, 0.0)},
+    ],
+    ids=str,
+)
+def test_senses_grow_as_those_of_the_origin(ramps):
+    env, rng = ChemotaxisEnv(level="L0.2", development=ramps), np.random.default_rng(0)
+    for seed in range(4):
+        live(env, greedy, rng, seed=seed)
+
+
 @pytest.mark.parametrize("player", [random_player, greedy])
 @pytest.mark.parametrize("level", ["L0.1", "L0.2", "L1.0"])
 def test_lives_begun_anywhere_are_those_of_the_origin(level, player):
