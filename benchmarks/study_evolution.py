@@ -130,7 +130,8 @@ def reference(env_id: str, players: Iterable[str], episodes: int) -> dict[str, A
 def interval(values: Sequence[float]) -> dict[str, float]:
     """Mean over seeds with its 95 % interval of Student's t."""
     mean, n = statistics.fmean(values), len(values)
-    spread = statistics.stdev(values) / math.sqrt(n) * stats.t.ppf(0.975, n - 1) if n > 1 else 0.0
+    width = float(stats.t.ppf(0.975, n - 1)) if n > 1 else 0.0
+    spread = statistics.stdev(values) / math.sqrt(n) * width if n > 1 else 0.0
     return {"mean": mean, "low": mean - spread, "high": mean + spread, "seeds": n}
 
 
@@ -203,7 +204,7 @@ def show(record: Mapping[str, Any]) -> None:
 
 def main() -> None:
     """Run one study, or list them."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="Run a pre-registered study.")
     parser.add_argument("study", nargs="?", choices=sorted(STUDIES))
     parser.add_argument("--seeds", type=int, default=len(SEEDS), help="how many, from 0 on")
     parser.add_argument("--generations", type=int, help="fewer, for a trial")
