@@ -33,7 +33,7 @@ RESULTS = Path(__file__).parent / "results"
 SCRATCH = Path("runs/studies")
 HELD_OUT = 424_242
 """First reset seed of the held-out episodes."""
-TRAIN = [1_000_000, 2_000_000]
+TRAIN = (1_000_000, 2_000_000)
 """Reset seeds that evolution draws its episodes from."""
 FACTS = ("steps", "energy_gained", "reached", "good_arrivals", "bad_arrivals", "integrity_lost", "entropy")  # fmt: skip
 
@@ -116,7 +116,7 @@ def reference(env_id: str, players: Iterable[str], episodes: int) -> dict[str, A
     from tropism.agents.contract import Task
     from tropism.agents.evaluate import evaluate
 
-    task, found = Task(env_id, train_seeds=tuple(TRAIN), test_seeds=(0, 1_000_000)), {}
+    task, found = Task(env_id, train_seeds=TRAIN, test_seeds=(0, 1_000_000)), {}
     for name in players:
         seeds = range(HELD_OUT, HELD_OUT + episodes)
         policy = BaselinePolicy(task, name)
