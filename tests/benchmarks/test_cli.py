@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -185,6 +186,19 @@ def test_metrics_of_an_agent_on_a_task(capsys):
         "gate-gain",
     ):
         assert f"  {name} " in text
+
+
+@pytest.mark.parametrize(
+    ("env_id", "said"),
+    [
+        ("tropism/PatternWorld-Switch-v0", "0 of 0 answers right"),
+        ("tropism/Chemotaxis-L0.2-v0", "stopped after 0 steps"),
+    ],
+)
+def test_play_finds_the_player_that_an_environment_brings(monkeypatch, capsys, env_id, said):
+    monkeypatch.setattr("sys.stdin", io.StringIO("q\n"))
+    assert run(["play", env_id]) == 0
+    assert said in capsys.readouterr().out
 
 
 def test_play_in_the_terminal(monkeypatch, capsys):

@@ -7,9 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
+from tests.envs.terminals import Terminal, environment
 
 from tropism.envs.patternworld.game import Game
 from tropism.envs.patternworld.observer import not_computable
@@ -124,10 +124,6 @@ def test_other_environments_are_refused():
         play("CartPole-v1")
 
 
-def environment():
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": "error"}
-
-
 def command(env_id, steps=None, feedback=None):
     return [sys.executable, "-c", COMMAND.format(env=env_id, steps=steps, feedback=feedback)]
 
@@ -144,47 +140,6 @@ def test_piped_answers_need_no_terminal():
     assert done.returncode == 0
     assert done.stderr == ""
     assert "0 of 2 answers right" in done.stdout
-
-
-class Terminal:
-    """A process on a pseudo-terminal."""
-
-    def __init__(self, arguments):
-        pty = pytest.importorskip("pty")
-        self.master, self.slave = pty.openpty()
-        self.before = self._settings()
-        self.process = subprocess.Popen(
-            arguments,
-            stdin=self.slave,
-            stdout=self.slave,
-            stderr=self.slave,
-            env={k: v for k, v in environment().items() if k != "NO_COLOR"},
-            start_new_session=True,
-        )
-        self.seen = ""
-
-    def _settings(self):
-        import termios
-
-        return termios.tcgetattr(self.slave)
-
-    def expect(self, text, seconds=30.0):
-        """Read until ``text`` has appeared, and forget what was before it."""
-        import select
-
-        end = time.monotonic() + seconds
-        while text not in self.seen:
-            assert time.monotonic() < end, f"{text!r} did not appear in {self.seen!r}"
-            if select.select([self.master], [], [], 0.2)[0]:
-                self.seen += os.read(self.master, 4096).decode()
-        self.seen = self.seen.partition(text)[2]
-
-    def close(self):
-        """Wait for the end; the terminal must be as it was."""
-        assert self.process.wait(30) == 0
-        assert self._settings() == self.before
-        os.close(self.master)
-        os.close(self.slave)
 
 
 def test_in_a_terminal_numbers_are_typed_and_colours_shown():
