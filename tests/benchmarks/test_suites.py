@@ -12,7 +12,7 @@ from tropism.benchmarks.engine import shard
 from tropism.benchmarks.suites import FIRST_TEST_SEED, QUICK, SUITES, find_suite
 from tropism.errors import ArtifactError, OptionError, UnknownNameError
 
-PLUGIN_AGENTS = {"ppo", "recurrent-ppo"}
+PLUGIN_AGENTS = {"ppo", "recurrent-ppo", "evosax"}
 
 
 @pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
@@ -40,6 +40,21 @@ def test_the_protocol_of_patternworld():
     assert len(suite.entries) == 10
     assert suite.train_seeds == 5
     assert suite.episodes == 20
+
+
+def test_the_ladder_is_whole_and_compares_learners_at_equal_experience():
+    suite = find_suite("chemotaxis")
+    registered = {name for name in gymnasium.registry if name.startswith("tropism/Chemotaxis-")}
+    assert {entry.task.env_id for entry in suite.entries} == registered
+    for entry in suite.entries:
+        steps = {player.name: player.env_steps for player in entry.players}
+        assert {"random", "stay", "heuristic", "oracle", "evosax"} <= set(steps)
+        assert steps.get("ppo") == steps.get("evosax-1M")
+        offered = gymnasium.make(entry.task.env_id).unwrapped.baselines
+        assert ("probe" in steps) == ("probe" in offered)
+    compared = {e.task.env_id.split("-")[1] for e in suite.entries if "ppo" in str(e.players)}
+    assert {"L0.2", "L1.0", "L1.1"} <= compared
+    assert set(suite.entries) <= set(find_suite("full").entries)
 
 
 def test_the_demo_shows_what_it_must():

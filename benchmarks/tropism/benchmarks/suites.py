@@ -132,6 +132,26 @@ def _sanity(capability: str, players: tuple[Player, ...]) -> Entry:
     return Entry(task, players, ("sanity", capability.lower()), block=16)
 
 
+def _chemotaxis(level: str) -> Entry:
+    """A rung of the ladder: who needs no training, evolution on every level, all learners where memory begins."""
+    task = Task(f"tropism/Chemotaxis-{level}-v0")
+    players = (*map(Player, _WANDERERS), Player("evosax", 10_000_000))
+    if level in _HARMFUL:
+        players = (*players, Player("probe"))
+    if level in _COMPARED:
+        players = (*players, Player("ppo", _EQUAL), Player("evosax", _EQUAL, label="evosax-1M"))
+    return Entry(task, players, ("chemotaxis",), block=16)
+
+
+_WANDERERS = ("random", "stay", "heuristic", "oracle")
+_HARMFUL = ("L0.2", "L0.2-Informed", "L1.0", "L1.1")
+_COMPARED = ("L0.2", "L1.0", "L1.1")
+_EQUAL = 1_000_000
+"""Environment steps of learners that are compared at equal experience."""
+_LEVELS = (
+    "L0.0", "L0.1", "L0.2", "L0.2-Informed", "L1.0", "L1.1", "L1.2", "L2.0", "L2.1", "L2.2",
+    "L3.0", "L3.1", "L3.2", "L4.0", "L4.1", "L4.2", "L5.0",
+)  # fmt: skip
 _DEMO = (*map(Player, ("random", "table", "cusum", "two-mode", "ideal")), Player("ppo", 100_000))
 _LEARNERS = (Player("ppo", 100_000), Player("recurrent-ppo", 60_000))
 _MASKED = (*map(Player, ("random", "table", "map", "ideal")), Player("ppo", 60_000))
@@ -156,11 +176,20 @@ PATTERNWORLD = Suite(
     episodes=20,
 )
 
+CHEMOTAXIS = Suite(
+    "chemotaxis",
+    "the whole ladder: baselines and evolution on every level, PPO beside it on three",
+    tuple(map(_chemotaxis, _LEVELS)),
+    train_seeds=5,
+    episodes=20,
+)
+
 FULL = Suite(
     "full",
-    "every tier, the other feedback modes on three of them, and every sanity check",
+    "every tier, the other feedback modes on three of them, the whole ladder, and every sanity check",
     (
         *PATTERNWORLD.entries,
+        *CHEMOTAXIS.entries,
         *(
             _pattern_world(tier, _MASKED, feedback=feedback)
             for tier in ("Switch", "Affine", "Noisy")
@@ -183,7 +212,7 @@ FULL = Suite(
     episodes=20,
 )
 
-SUITES: dict[str, Suite] = {suite.name: suite for suite in (QUICK, PATTERNWORLD, FULL)}
+SUITES: dict[str, Suite] = {suite.name: suite for suite in (QUICK, PATTERNWORLD, CHEMOTAXIS, FULL)}
 """Every suite by name."""
 
 
