@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from tropism_evosax.face import Face, signals
+from tropism_evosax.face import Face
+from tropism_evosax.senses import Senses
 from tropism_evosax.tally import Lives, Tally, blank, count, report
 
 LIVES = ("genomes", "episodes")
@@ -26,12 +27,11 @@ CHUNK = 16
 
 
 class Life(NamedTuple):
-    """What one life carries from step to step; ``before`` holds the labels that signals compare with."""
+    """What one life carries from step to step."""
 
     memory: Any
     observation: jax.Array
     state: Any
-    before: dict[str, jax.Array]
     tally: Tally
 
 
@@ -64,16 +64,16 @@ def make_evaluator(
 
 def _life(face: Face, controller: Any, horizon: int, chunk: int) -> Callable[..., Lives]:
     """One network in one episode, to be mapped over the axes :data:`LIVES`."""
+    senses = Senses.of(face.params)
 
     def live(weights: Any, key: jax.Array) -> Lives:
         def step(life: Life, _: None) -> tuple[Life, None]:
             memory, action, _ = controller.act(weights, life.memory, life.observation)
             outcome = face.step(life.state, action)
-            told = signals(life.before, outcome)
+            told = senses.feel(life.observation, outcome.reward, outcome.observation)
             memory, learned = controller.learn(weights, memory, told)
-            before = {name: outcome.labels[name] for name in life.before}
             tally = count(life.tally, action, outcome, told, learned, horizon)
-            return Life(memory, outcome.observation, outcome.state, before, tally), None
+            return Life(memory, outcome.observation, outcome.state, tally), None
 
         def somebody(progress: tuple[jax.Array, Life]) -> jax.Array:
             time, life = progress
@@ -85,10 +85,8 @@ def _life(face: Face, controller: Any, horizon: int, chunk: int) -> Callable[...
             return time + chunk, jax.lax.scan(step, life, length=chunk)[0]
 
         observation, state, labels = face.reset(key)
-        before = {name: labels[name] for name in ("drive",) if name in labels}
-        newborn = Life(
-            controller.initial(weights, key), observation, state, before, blank(face, labels)
-        )
+        memory = controller.initial(weights, key)
+        newborn = Life(memory, observation, state, blank(face, labels))
         time, life = jax.lax.while_loop(somebody, advance, (jnp.int32(0), newborn))
         return report(life.tally, time, (weights, life.memory))
 
