@@ -10,6 +10,7 @@ from gymnasium import logger
 from gymnasium.error import ResetNeeded
 
 from tropism.envs.chemotaxis.baselines import baseline_names, make_baseline
+from tropism.envs.chemotaxis.facts import facts
 from tropism.envs.chemotaxis.levels import make_params
 from tropism.envs.chemotaxis.observation import (
     LABELS,
@@ -176,7 +177,6 @@ class ChemotaxisEnv(ReferenceEnv):
         self.observation_space = observation_space(self.params)
         self.action_space = action_space(self.params)
         self.reference = make_reference(self.params)
-        self._width = self.params.width
         self._renderer = self._make_renderer()
         self._observe = self._watch if self._renderer else self.reference.senses.observe
         self._limit = self.params.max_episode_steps or 2**30
@@ -188,7 +188,7 @@ class ChemotaxisEnv(ReferenceEnv):
         checked = read_options(self.params, options)
         self.reference.reset(key, episode, {n: value.tolist() for n, value in checked.items()})
         self._running = True
-        return self._observe(self.reference), self._labels()
+        return self._observe(self.reference), facts(self.reference)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Stay (0) or move one cell: up (1), down (2), left (3), right (4).
@@ -210,7 +210,7 @@ class ChemotaxisEnv(ReferenceEnv):
         truncated = world.t >= self._limit
         if world.ended or truncated:
             self._running = False
-        return self._observe(world), reward, world.ended, truncated, self._labels()
+        return self._observe(world), reward, world.ended, truncated, facts(world)
 
     def make_baseline(self, name: str, num_lanes: int) -> Baseline:
         """The baseline ``name`` for ``num_lanes`` lanes (:mod:`tropism.envs.chemotaxis.baselines`)."""
@@ -249,27 +249,5 @@ class ChemotaxisEnv(ReferenceEnv):
     def _watch(self, world: Reference) -> Any:
         """Observe for somebody who watches."""
         sensed = world.senses.observe(world)
-        self._renderer.note(sensed, self._labels(), world.timers)
+        self._renderer.note(sensed, facts(world), world.timers)
         return sensed
-
-    def _labels(self) -> dict[str, Any]:
-        world = self.reference
-        y, x = divmod(world.cell, self._width)
-        return {
-            "x": x,
-            "y": y,
-            "energy_units": world.energy,
-            "integrity_units": world.integrity,
-            "t_alive": world.t,
-            "energy_gained": world.energy_gained,
-            "good_arrivals": world.good_arrivals,
-            "bad_arrivals": world.bad_arrivals,
-            "reached": world.reached,
-            "integrity_lost": world.integrity_lost,
-            "integrity_min": world.integrity_min,
-            "drive": world.drive(),
-            "event": world.event,
-            "fitness": world.score / POINT,
-            "sources": world.sources(),
-            **world.more_labels(),
-        }
