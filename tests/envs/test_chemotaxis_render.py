@@ -58,7 +58,7 @@ def has(pixels, colour):
 
 def column(cell):
     """Pixel columns of a cell of a 64 x 1 world."""
-    return slice(46 + 11 * cell, 46 + 11 * cell + 11)
+    return slice(48 + int(10.75 * cell), 48 + int(10.75 * cell) + 11)
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -163,7 +163,7 @@ def test_the_past_of_a_line_runs_down_to_the_present():
     rows = np.flatnonzero(lit.any(1))
     first, last = (np.flatnonzero(lit[row]).mean() for row in (rows[0], rows[-1]))
     assert first < last
-    assert abs(last - (46 + 11 * 52.5)) < 16
+    assert abs(last - (48 + 10.75 * 52.5)) < 16
     assert not lit[:150].any(), "the time that is to come is empty"
 
 

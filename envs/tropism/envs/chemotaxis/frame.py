@@ -103,4 +103,4 @@ def _draw_header(canvas: Canvas, view: View) -> None:
 
 def _draw_notes(canvas: Canvas, rect: Rect, notes: Sequence[str]) -> None:
     for n, line in enumerate(notes):
-        canvas.text(rect.x + 12, rect.y + 8 + n * 18, line, INK["text" if n else "muted"], 14)
+        canvas.text(rect.x + 12, rect.y + 8 + n * 18, line, INK["text"], 14)

@@ -12,11 +12,11 @@ from tropism.envs.chemotaxis.recording import View
 from tropism.envs.chemotaxis.style import TRAIL, dim, look
 from tropism.envs.core.canvas import INK, Canvas
 
-_AXIS = 36
+_AXIS = 38
 """Pixels for the numbers at the left."""
 _ROW = 54
-_ACROSS = 704
-"""Pixels of the line, 11 for each of 64 cells."""
+_ACROSS = 688
+"""Pixels of the line: what stands on its last cell needs room too."""
 
 
 class LinePlot:
@@ -28,25 +28,26 @@ class LinePlot:
     """
 
     def __init__(self, params: Params, rect: tuple[int, int, int, int]) -> None:
-        x, y, _, height = rect
+        self._rect, height = rect, rect[3]
         self._axis = 0 if params.height == 1 else 1
         self._cells = params.size[self._axis]
         self._pitch = _ACROSS / self._cells
-        self._left, self._top = x + _AXIS - 6, y + 8
+        self._left, self._top = _AXIS - 6, 8
         self._past = height - _ROW - 20
         self._row = self._top + self._past + 4
         self.radius = max(4.0, min(12.0, 0.9 * self._pitch))
 
     def prepare(self, canvas: Canvas) -> None:
         """Draw what never changes: the cells."""
-        pitch = self._pitch
+        canvas = canvas.part(*self._rect)
         for cell in range(self._cells):
-            x = self._left + cell * pitch
-            canvas.box(x, self._row, max(pitch - 1, 1), _ROW, dim(INK["grid"], 0.8))
+            x, _, width, _ = self._area(cell, cell, 1, 1)
+            canvas.box(x, self._row, max(width, 1), _ROW, dim(INK["grid"], 0.8))
         canvas.box(self._left, self._top, _ACROSS, self._past, dim(INK["night"], 0.35))
 
     def draw(self, canvas: Canvas, view: View, *, truth: bool, whole: bool) -> None:
         """Draw the past, and below it the present."""
+        canvas = canvas.part(*self._rect)
         del whole  # the strip shows the whole life anyway
         self._scale = self._past / max(view.horizon, 1)
         self._now = view.t

@@ -25,16 +25,17 @@ class MapPlot:
     """
 
     def __init__(self, params: Params, rect: tuple[int, int, int, int]) -> None:
-        x, y, width, height = rect
-        self._size = params.size
+        self._rect, self._size = rect, params.size
+        _, _, width, height = rect
         self._pitch = min((width - 16) // params.width, (height - 16) // params.height)
-        self._left = x + (width - self._pitch * params.width) // 2
-        self._top = y + (height - self._pitch * params.height) // 2
+        self._left = (width - self._pitch * params.width) // 2
+        self._top = (height - self._pitch * params.height) // 2
         self._range = params.sensing_range
         self.radius = max(4.5, min(12.0, 0.46 * self._pitch))
 
     def prepare(self, canvas: Canvas) -> None:
         """Draw what never changes: the cells."""
+        canvas = canvas.part(*self._rect)
         pitch, gap = self._pitch, 1 if self._pitch >= 4 else 0
         for row in range(self._size[1]):
             for column in range(self._size[0]):
@@ -43,6 +44,7 @@ class MapPlot:
 
     def draw(self, canvas: Canvas, view: View, *, truth: bool, whole: bool) -> None:
         """Draw the trail, what is sensed, sources and the organism."""
+        canvas = canvas.part(*self._rect)
         land.draw_land(canvas, view, self._area, truth)
         self._draw_trail(canvas, view, whole)
         here = self._middle(*view.places[-1])
@@ -50,7 +52,7 @@ class MapPlot:
             canvas.mark("ring", *self._middle(*view.places[0]), INK["text"], 0.6 * self.radius)
         for visit in view.visits:
             glyphs.draw_visit(
-                canvas, view, visit, self._middle(visit.x, visit.y), 0.3 * self.radius
+                canvas, view, visit, self._middle(visit.x, visit.y), max(2.2, 0.3 * self.radius)
             )
         for kind, (dx, dy) in glyphs.sensed(view):
             there = self._middle(view.places[-1, 0] + dx, view.places[-1, 1] + dy)

@@ -64,7 +64,10 @@ def _draw_curve(
     depth = np.arange(height)[:, None] - top
     area = canvas.image[y : y + height, x : x + known]
     area[depth >= 0] = dim(NEEDS[name], 0.3)
-    area[(depth >= 0) & (depth < 2)] = NEEDS[name]
+    before = np.concatenate([top[:1], top[:-1]])  # a jump becomes an upright stroke
+    rows = np.arange(height)[:, None]
+    line = (rows >= np.minimum(top, before)) & (rows < np.maximum(top, before) + 2)
+    area[line] = NEEDS[name]
 
 
 def _tracks(view: View, truth: bool) -> list[tuple[str, Numbers]]:

@@ -26,11 +26,12 @@ def draw_senses(canvas: Canvas, rect: Box, view: View, truth: bool) -> None:
     canvas.text(x + 12, y + 8, "senses", INK["muted"])
     names = channels(view.params)
     others = [name for name in names if not name.endswith(("_x", "_y")) and name not in NEEDS]
-    room = height - 64 - (74 if others else 0)
-    _draw_dials(canvas, (x + 6, y + 32, width - 12, room), view)
     sides = [name for name in others if name.rpartition("_")[2] in _SIDES]
+    room = height - 60 - (74 if sides else 24 * len(others))
+    _draw_dials(canvas, (x + 6, y + 30, width - 12, max(room, 28)), view)
     if sides:
-        _draw_touch(canvas, x + width // 2, y + height - 42, view, sides)
+        _draw_touch(canvas, x + width - 46, y + height - 42, view, sides)
+        canvas.text(x + 12, y + height - 50, sides[0].partition("_")[0], INK["text"], 14)
     lamps = [name for name in others if name not in sides]
     for n, name in enumerate(lamps):
         _draw_lamp(canvas, x + 20, y + height - 20 - 22 * (len(lamps) - 1 - n), view, name)
@@ -84,10 +85,9 @@ def _draw_touch(canvas: Canvas, x: int, y: int, view: View, names: list[str]) ->
         sense, _, side = name.rpartition("_")
         dx, dy = _SIDES[side]
         on = INK["muted"] if sense == "blocked" else INK["miss"]
-        colour = on if view.sense(name) > 0.5 else _DARK
+        colour = on if view.sense(name) > 0.5 else dim(INK["grid"], 0.8)
         canvas.panel(x + 22 * dx - 9, y + 22 * dy - 9, 19, 19, colour, 4)
     canvas.mark("dot", x, y, INK["text"], 4.0)
-    canvas.text(x - 66, y - 8, names[0].partition("_")[0], INK["muted"])
 
 
 def _draw_lamp(canvas: Canvas, x: int, y: int, view: View, name: str) -> None:

@@ -80,6 +80,12 @@ class Canvas:
         twin.image = self.image.copy()
         return twin
 
+    def part(self, x: int, y: int, width: int, height: int) -> Canvas:
+        """A canvas on a rectangle of this one, with coordinates of its own: what leaves it is cut off."""
+        part = object.__new__(Canvas)
+        part.image = self.image[y : y + height, x : x + width]
+        return part
+
     def box(self, x: float, y: float, width: float, height: float, colour: Colour) -> None:
         """Fill a rectangle."""
         left, top = int(x), int(y)
