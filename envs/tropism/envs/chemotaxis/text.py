@@ -47,8 +47,8 @@ def _plane(view: View, truth: bool) -> list[str]:
     """Spaces between the letters make cells look square."""
     cells, (x, y) = _cells(view, truth), view.places[-1].tolist()
     columns, rows = (
-        _around(x, view.params.width, COLUMNS // 2),
-        _around(y, view.params.height, ROWS),
+        around(x, view.params.width, COLUMNS // 2),
+        around(y, view.params.height, ROWS),
     )
     return [" ".join(cells.get((i, j), _EMPTY) for i in columns) for j in rows]
 
@@ -57,11 +57,11 @@ def _line(view: View, truth: bool) -> str:
     axis = 0 if view.params.height == 1 else 1
     cells = {place[axis]: letter for place, letter in _cells(view, truth, trail=0).items()}
     middle = int(view.places[-1, axis])
-    columns = _around(middle, view.params.size[axis], COLUMNS)
+    columns = around(middle, view.params.size[axis], COLUMNS)
     return "".join(cells.get(i, _EMPTY) for i in columns)
 
 
-def _around(middle: int, extent: int, most: int) -> range:
+def around(middle: int, extent: int, most: int) -> range:
     """At most ``most`` cells around ``middle``."""
     first = min(max(middle - most // 2, 0), max(extent - most, 0))
     return range(first, min(first + most, extent))
@@ -69,20 +69,20 @@ def _around(middle: int, extent: int, most: int) -> range:
 
 def _cells(view: View, truth: bool, trail: int = 16) -> Cells:
     """Letters of all cells that are not empty; later ones lie on top."""
-    cells = _land(view) if truth else {}
+    cells = land_cells(view) if truth else {}
     places = [tuple(place) for place in view.places[-trail - 1 : -1].tolist()]
     cells |= {place: paint("•", dim(TRAIL, 0.7)) for place in places}
     for visit in view.visits:
         letter, colour = ("×", INK["miss"]) if visit.harmful else ("o", INK["hit"])
         cells[visit.x, visit.y] = paint(letter, colour)
     if truth:
-        cells |= _sources(view)
+        cells |= source_cells(view)
     dead = view.fate.startswith(("died", "starved"))
     cells[tuple(view.places[-1].tolist())] = paint("✝" if dead else "@", INK["text"])
     return cells
 
 
-def _sources(view: View) -> Cells:
+def source_cells(view: View) -> Cells:
     """Sources that are there; the others are rings."""
     cells: Cells = {}
     for k, (x, y, harmful, active) in enumerate(view.sources[-1].tolist()):
@@ -94,7 +94,8 @@ def _sources(view: View) -> Cells:
     return cells
 
 
-def _land(view: View) -> Cells:
+def land_cells(view: View) -> Cells:
+    """What lies on the ground besides sources."""
     facts, cells = view.now.facts, Cells()
     for zone in facts.get("zones", ()):
         cells |= _rectangle(zone, "░", INK["miss"])
