@@ -1,13 +1,13 @@
 """An environment as evolution sees it: pure functions, flat observations, and a few facts about a life.
 
 Any id with a functional face will do whose actions are ``Discrete`` and whose observations are a flat ``Box``.
-Facts that an environment does not label take neutral values: then the return is the fitness, the signal of an
-event is the reward of the step, and the drive never changes.
+Facts that an environment does not label take neutral values; the return is then the fitness.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -19,7 +19,6 @@ from gymnasium.spaces import Box, Discrete
 from tropism.envs import make_functional
 from tropism.envs.core.random import GOLDEN, MASK, Hash, mix
 from tropism.errors import UnknownNameError, UnsupportedTaskError
-from tropism_evosax.networks.contract import Signals
 
 UNIT = 6400
 """Units of a full level of energy, hydration or integrity in the chemotaxis ladder."""
@@ -63,11 +62,12 @@ class Face:
             self.env, self.params = make_functional(env_id, **kwargs)
         except UnknownNameError as error:
             raise UnsupportedTaskError(f"{env_id} has no functional face: {error}") from error
-        if adult and hasattr(self.params, "adult"):
-            self.params = self.params.adult()
+        development = getattr(self.params, "development", None)
+        if adult and development is not None:
+            self.params = replace(self.params, development=development.adult)
         self.env_id = env_id
         self.num_inputs, self.num_actions = self._sizes()
-        self.steps: int = getattr(self.params, "steps", None) or self._registered_steps()
+        self.steps = self._steps()
 
     def reset(self, key: jax.Array) -> tuple[jax.Array, Any, dict[str, jax.Array]]:
         """Observation, state and labels at the beginning of the episode of ``key``, uint32[2]."""
@@ -97,28 +97,17 @@ class Face:
             )
         return seen.shape[0], int(done.n)
 
-    def _registered_steps(self) -> int:
+    def _steps(self) -> int:
+        """Steps of a life: the environment's own limit, else the registered one."""
+        for name in ("max_episode_steps", "steps"):
+            if (getattr(self.params, name, None) or 0) > 0:
+                return int(getattr(self.params, name))
         steps = gymnasium.spec(self.env_id).max_episode_steps
         if steps is None:
             raise UnsupportedTaskError(
                 f"{self.env_id} has no end (max_episode_steps); a life needs one"
             )
         return steps
-
-
-def signals(before: Mapping[str, jax.Array], outcome: Outcome) -> Signals:
-    """What a plastic network is told about a step.
-
-    Args:
-        before: labels of the state before it.
-        outcome: of the step.
-    """
-    after = outcome.labels
-    if "drive" in after:
-        drive = (before["drive"] - after["drive"]).astype(jnp.float32) / np.float32(UNIT**2)
-        return Signals(drive, after["event"].astype(jnp.float32) / np.float32(UNIT))
-    reward = outcome.reward.astype(jnp.float32)
-    return Signals(jnp.zeros_like(reward), reward)
 
 
 def keys_of_seeds(seeds: jax.Array) -> jax.Array:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import jax.numpy as jnp
 import optax
 
 from tropism.errors import UnknownNameError
@@ -33,8 +36,8 @@ def make_optimizer(name: str, lr: optax.Schedule) -> optax.GradientTransformatio
     """An optimiser of the mean.
 
     Args:
-        name: ``sgd`` (plain), ``momentum`` (.9), ``adam`` or ``clipup`` (Toklu et al. 2020, arXiv:2008.02387:
-            normalised, momentum .9, no step longer than twice the first learning rate).
+        name: ``sgd`` (plain), ``momentum`` (.9), ``adam``, or ``clipup``: normalised, momentum .9, no step longer
+            than twice the learning rate (N. Toklu et al. 2020, arXiv:2008.02387).
         lr: learning rate by generation.
 
     Raises:
@@ -47,11 +50,19 @@ def make_optimizer(name: str, lr: optax.Schedule) -> optax.GradientTransformatio
     if name == "adam":
         return optax.adam(lr)
     if name == "clipup":
-        from evosax.core.optimizer import scale_by_clipup
-
         return optax.chain(
-            optax.normalize_by_update_norm(),
-            scale_by_clipup(max_velocity_ratio=2.0, momentum=0.9),
-            optax.scale_by_learning_rate(lr),
+            optax.normalize_by_update_norm(), _clip_up(2.0, 0.9), optax.scale_by_learning_rate(lr)
         )
     raise UnknownNameError("optimizer", name, OPTIMIZERS)
+
+
+def _clip_up(longest: float, momentum: float) -> optax.GradientTransformation:
+    """ClipUp's velocity: what evosax 0.3 has too, by functions that optax has deprecated."""
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        del params
+        velocity = momentum * state + updates
+        velocity *= jnp.minimum(1.0, longest / jnp.maximum(jnp.linalg.norm(velocity), 1e-12))
+        return velocity, velocity
+
+    return optax.GradientTransformation(lambda params: jnp.zeros_like(params), update)

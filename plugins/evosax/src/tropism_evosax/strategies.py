@@ -155,6 +155,9 @@ class Strategy:
             state: what :meth:`ask` gave.
         """
         loss = self._loss(fitness, failed)
+        # zero weight times infinity is no number: a broken genome must not reach a weighted sum
+        sound = jnp.isfinite(genomes).all(axis=1, keepdims=True)
+        genomes = jnp.where(sound, genomes, self.centre(state))
         new, _ = self._algorithm.tell(key, genomes, loss, state, self._parameters)
         return jax.tree.map(lambda old, new: jnp.asarray(new, old.dtype), state, new)
 
