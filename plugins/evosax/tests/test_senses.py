@@ -53,4 +53,4 @@ def test_two_needs_are_felt_too():
 
 def test_who_has_no_body_feels_the_reward():
     felt = Senses.of(None).feel(jnp.zeros(3), jnp.float32(0.25), jnp.zeros(3))
-    assert (float(felt.drive), float(felt.event)) == (0.0, 0.25)
+    assert (felt.drive, felt.event) == (0.0, 0.25)

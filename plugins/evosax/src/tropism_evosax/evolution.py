@@ -18,13 +18,13 @@ import numpy.typing as npt
 from tropism_evosax.assessment import Assessor
 from tropism_evosax.cache import use_cache
 from tropism_evosax.config import EvoConfig
+from tropism_evosax.cost import most_steps
 from tropism_evosax.devices import choose_devices, on_devices
 from tropism_evosax.evaluation import make_evaluator
 from tropism_evosax.face import Face, keys_of_seeds
 from tropism_evosax.generation import Generation, State
 from tropism_evosax.genomes.registry import make_encoding
 from tropism_evosax.networks.registry import make_controller
-from tropism_evosax.registry import find
 from tropism_evosax.strategies import make_strategy
 from tropism_evosax.tally import Lives
 
@@ -105,16 +105,8 @@ class Evolution:
         return jax.tree.map(np.asarray, lives)
 
     def most_steps(self) -> int:
-        """Environment steps a run can take at most, crowning included."""
-        config, steps = self.config, min(self.config.steps or self.face.steps, self.face.steps)
-        each = config.population * config.episodes * steps
-        for stage in (*([config.viability] if config.viability else ()), *config.rungs):
-            each += config.population * stage.episodes * min(stage.steps, steps)
-        total = each * (config.generations + find(config.strategy).by_population)
-        if config.finalists:
-            crownings = -(-config.generations // config.crown_every)
-            total += crownings * (config.finalists + 2) * config.finalist_episodes * steps
-        return total
+        """Environment steps that a run can compute at most; see :mod:`tropism_evosax.cost`."""
+        return most_steps(self.config, self.face.steps, self.devices)
 
     @cached_property
     def _start(self) -> Any:

@@ -1,4 +1,4 @@
-"""The hook module of the plugin: names its agent, imports nothing heavy."""
+"""The hook module of the plugin: names its agents and its command, imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from tropism.agents.hookspecs import hookimpl
 
 @hookimpl
 def tropism_register_agents(register: Callable[..., None]) -> None:
-    """Register ``evosax``."""
+    """Register ``evosax`` and ``evosax-plastic``."""
     register(
         "evosax",
         "tropism_evosax.agent:EvosaxAgent",
         "neuroevolution of spiking, plastic and recurrent networks by evosax",
+    )
+    register(
+        "evosax-plastic",
+        "tropism_evosax.agent:EvosaxPlasticAgent",
+        "the same, with spiking networks that learn while they play",
     )
