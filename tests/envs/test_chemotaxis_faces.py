@@ -31,6 +31,10 @@ VARIANTS = {
     "seasoned": ("L4.1", {"informed": True, "num_harmful": 1, "layout_period": 3}),
 }
 CASES = {level: (level, {}) for level in LEVELS} | VARIANTS
+JITTED = [  # a second and a half of compilation each
+    pytest.param(*case, id=name, marks=[pytest.mark.slow] * (name in ("short", "growing-L0.2")))
+    for name, case in CASES.items()
+]
 
 
 def env_id(level):
@@ -94,7 +98,7 @@ def test_the_other_reset_modes_too(level, mode):
             same(*(e.reset(options={"reset_mask": mask.copy()}) for e in (one, other)), f"{t}")
 
 
-@pytest.mark.parametrize(("level", "kwargs"), CASES.values(), ids=CASES)
+@pytest.mark.parametrize(("level", "kwargs"), JITTED)
 def test_jitted_scan_equals_the_vector(level, kwargs):
     jax = pytest.importorskip("jax")
     lanes = vector(level, AutoresetMode.SAME_STEP, **kwargs)

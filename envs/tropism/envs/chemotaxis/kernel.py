@@ -114,6 +114,8 @@ class Kernel(SensesKernel):
     def _deplete(self, state: State, arrived: Any, harms: Any) -> State:
         """Take away the sources visited, let the time of the others run, and put back those whose time has come."""
         xp, params = self.xp, self.params
+        if xp is np and not (arrived | ~state.active).any():
+            return state
         counter = state.t[..., None] * len(self._each) + self._each
         depleted = arrived
         if params.harmful_deplete_p < 1:
@@ -146,7 +148,7 @@ class Kernel(SensesKernel):
         where = np.nonzero(back)
         if not where[0].size:
             return state.source_x, state.source_y
-        x, y = state.source_x.copy(), state.source_y.copy()
+        x, y = state.source_x.copy("K"), state.source_y.copy("K")
         some = [part[where[:-1]] for part in place]
         x[where], y[where] = self._cells(some, counter[where], RESPAWN)
         return x, y
@@ -193,13 +195,22 @@ class Kernel(SensesKernel):
         return terminated, state.t >= (self.params.max_episode_steps or 2**30)
 
     def labels(self, state: State) -> dict[str, Any]:
-        """The hidden truth about ``state``, for ``info``."""
-        found = {name: value.astype(self.integer) for name, value in self._numbers(state).items()}
-        return found | {"reached": state.reached, "fitness": self._value(state.score)}
+        """The hidden truth about ``state``, for ``info``; fresh arrays in NumPy."""
+        found = self._whole(self._numbers(state)) | self._layouts(state)
+        return found | {"reached": state.reached | False, "fitness": self._value(state.score)}
+
+    def _whole(self, numbers: dict[str, Any]) -> dict[str, Any]:
+        """Integers as ``info`` has them; in NumPy rows of one array, which is faster than many."""
+        if self.xp is not np:
+            return numbers
+        shape = numbers["x"].shape
+        rows = np.empty((len(numbers), *shape), np.int64)
+        for n, value in enumerate(numbers.values()):
+            rows[n] = value
+        return dict(zip(numbers, rows, strict=True))
 
     def _numbers(self, state: State) -> dict[str, Any]:
-        """Labels that are integers."""
-        columns = (state.source_x, state.source_y, self._harms(state), state.active)
+        """Labels that are one integer a lane."""
         return {
             "x": state.x,
             "y": state.y,
@@ -213,8 +224,16 @@ class Kernel(SensesKernel):
             "integrity_min": state.integrity_min,
             "drive": self._drive(state),
             "event": state.event,
-            "sources": self.xp.stack([column.astype(self.integer) for column in columns], -1),
         }
+
+    def _layouts(self, state: State) -> dict[str, Any]:
+        """Labels that are several integers a lane."""
+        columns = [state.source_x, state.source_y, self._harms(state), state.active]
+        return {"sources": self._table(columns)}
+
+    def _table(self, columns: list[Any]) -> Any:
+        """Integers side by side along a new last axis."""
+        return self._side_by_side([columns[0].astype(self.integer), *columns[1:]])
 
     def _drive(self, state: State) -> Any:
         """Sum of the squared distances of the needs from 1, in units squared."""

@@ -35,7 +35,7 @@ class SensesKernel:
     def observe(self, state: State) -> Any:
         """The observation of ``state``, float32[..., channels]."""
         needs = [self._look_up(self._levels, need) for need in self._needs(state)]
-        felt = self.xp.stack([*self._gradients(state), *self._seen(state), *needs], -1)
+        felt = self._side_by_side([*self._gradients(state), *self._seen(state), *needs])
         if not self.params.obs_noise:
             return felt
         counter = state.t[..., None] * self._channels + np.arange(self._channels, dtype=np.int32)
@@ -114,7 +114,16 @@ class SensesKernel:
         return value if high is None else self.xp.minimum(value, high)
 
     def _look_up(self, table: Any, index: Any) -> Any:
-        return self.xp.take(self.xp.asarray(table), index, mode="clip")
+        return self.xp.asarray(table).take(index, mode="clip")
+
+    def _side_by_side(self, columns: list[Any]) -> Any:
+        """``stack`` along a new last axis; in NumPy by assignment, which is several times faster."""
+        if self.xp is not np:
+            return self.xp.stack(columns, -1)
+        joined = np.empty((*columns[0].shape, len(columns)), columns[0].dtype)
+        for n, column in enumerate(columns):
+            joined[..., n] = column
+        return joined
 
     def _outermost(self, array: Any) -> Any:
         """The same array; in NumPy with its last axis outermost in memory, which sums over it faster."""

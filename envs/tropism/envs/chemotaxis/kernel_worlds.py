@@ -148,21 +148,23 @@ class WorldKernel(ClockKernel):
 
     def _seen(self, state: State) -> list[Any]:
         """Walls and the border on the four sides, zones here and there, cue and storm, the pay of the last step."""
-        seen: list[Any] = []
-        around = [self._target(state, state.t * 0 + move) for move in range(1, len(MOVES))]
-        stopped = [(x == state.x) & (y == state.y) for x, y in around]
-        if self.params.walls:
-            seen += stopped
-        if self.params.zones:
-            seen.append(self._in_zone(state, state.x, state.y))
-            sides = zip(around, stopped, strict=True)
-            seen += [self._in_zone(state, *cell) & ~stop for cell, stop in sides]
+        seen = self._touched(state) if self.params.walls or self.params.zones else []
         if self.params.storms:
             seen += [self._cue(state), self._raging(state)]
         seen = [flag.astype(self.xp.float32) for flag in seen]
         if self.params.switch == "goal":
             seen.append(state.payoff.astype(self.xp.float32) * self.xp.float32(1 / POINT))
         return seen
+
+    def _touched(self, state: State) -> list[Any]:
+        around = [self._target(state, state.t * 0 + move) for move in range(1, len(MOVES))]
+        stopped = [(x == state.x) & (y == state.y) for x, y in around]
+        touched = list(stopped) if self.params.walls else []
+        if self.params.zones:
+            touched.append(self._in_zone(state, state.x, state.y))
+            sides = zip(around, stopped, strict=True)
+            touched += [self._in_zone(state, *cell) & ~stop for cell, stop in sides]
+        return touched
 
     def _needs(self, state: State) -> list[Any]:
         middle = [state.hydration] if self.params.thirsty else []
@@ -189,32 +191,33 @@ class WorldKernel(ClockKernel):
         params, found = self.params, super()._numbers(state)
         if params.thirsty:
             found["hydration_units"] = state.hydration
-        if params.walls:
-            found["walls"] = self.xp.stack([state.wall_x, state.wall_gap], -1)
-        if params.zones:
-            found["zones"] = self._rectangles(state.zone_x, state.zone_y, params.zone_size)
         if params.storms:
-            left, top = state.shelter[..., 0], state.shelter[..., 1]
-            found["shelter"] = self._rectangles(left, top, params.shelter_size)
             found |= self._storm_labels(state)
         if params.switch:
             found |= {params.switch: state.side, "switch_in": state.switch_at - state.t}
         if params.layout_period:
             found["quadrant"] = state.quadrant[..., 0]
+        return found
+
+    def _layouts(self, state: State) -> dict[str, Any]:
+        params, found = self.params, super()._layouts(state)
+        if params.walls:
+            found["walls"] = self._table([state.wall_x, state.wall_gap])
+        if params.zones:
+            found["zones"] = self._rectangles(state.zone_x, state.zone_y, params.zone_size)
+        if params.storms:
+            corner = state.shelter[..., 0], state.shelter[..., 1]
+            found["shelter"] = self._rectangles(*corner, params.shelter_size)
         if params.family:
-            found["family"] = self._family(state)
+            values = enumerate(family_values())
+            found["family"] = self._table(
+                [self._look_up(row, state.family[..., n]) for n, row in values]
+            )
         return found
 
     def _rectangles(self, left: Any, top: Any, size: tuple[int, int]) -> Any:
         """``x, y, width, height`` of each."""
-        return self.xp.stack([left, top, left * 0 + size[0], top * 0 + size[1]], -1)
-
-    def _family(self, state: State) -> Any:
-        """The values this world has, in the units of :func:`~tropism.envs.chemotaxis.tables.family_values`."""
-        values = family_values()
-        return self.xp.stack(
-            [self._look_up(row, state.family[..., n]) for n, row in enumerate(values)], -1
-        )
+        return self._table([left, top, left * 0 + size[0], top * 0 + size[1]])
 
 
 def make_kernel(xp: Any, params: Params) -> Kernel:

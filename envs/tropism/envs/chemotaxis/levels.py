@@ -13,8 +13,10 @@ _VALENCE: dict[str, Any] = {"num_sources": (4,), "num_harmful": 2}
 _TEMPORAL: dict[str, Any] = _VALENCE | {"deplete": True}
 _MEADOW: dict[str, Any] = {"width": 16, "height": 16, "num_sources": (2,), "deplete": True}
 """What one pressure at a time is put on from L1.2 on: two harmless sources that move when they were visited."""
-_NEEDS: dict[str, Any] = _MEADOW | {"energy_decay": 0.015, "energy_gain": 0.25}
-_STORMS: dict[str, Any] = _MEADOW | {"storms": True}
+_NEEDS: dict[str, Any] = _MEADOW | {"energy_decay": 0.02, "hydration_decay": 0.02, "steps": 256}
+"""So scarce that who takes what is next does not see the end, and who plans the round does."""
+_STORMS: dict[str, Any] = _MEADOW | {"storms": True, "storm_drain": 0.1}
+"""Two storms in the open are survived, the third is not."""
 
 
 def _level(name: str, **chosen: Any) -> Params:
@@ -31,9 +33,19 @@ LEVELS: dict[str, Params] = {
         _level("L1.0", **_TEMPORAL),
         _level("L1.1", gradient_dropout=0.5, **_TEMPORAL),
         _level("L1.2", walls=3, **_MEADOW),
-        _level("L2.0", **_NEEDS | {"kinds": ("food", "water"), "num_sources": (2, 2)}),
-        _level("L2.1", **_NEEDS | {"kinds": ("food", "water", "brine"), "num_sources": (2, 1, 3)}),
-        _level("L2.2", layout_period=8, sensing_range=3, **_MEADOW | {"num_sources": (4,)}),
+        _level(
+            "L2.0",
+            energy_gain=0.18,
+            hydration_gain=0.18,
+            **_NEEDS | {"kinds": ("food", "water"), "num_sources": (3, 3)},
+        ),
+        _level(
+            "L2.1",
+            energy_gain=0.25,
+            brine_cost=0.15,
+            **_NEEDS | {"kinds": ("food", "water", "brine"), "num_sources": (3, 1, 3)},
+        ),
+        _level("L2.2", layout_period=8, sensing_range=2, **_MEADOW | {"num_sources": (4,)}),
         _level("L3.0", zones=4, **_MEADOW),
         _level("L3.1", **_STORMS),
         _level("L3.2", cue_probability=0.8, false_cue_probability=0.3, **_STORMS),
@@ -50,11 +62,16 @@ LEVELS: dict[str, Params] = {
         _level(
             "L4.1",
             switch="season",
-            harm=0.1,
+            harm=0.15,
             **_MEADOW | {"kinds": ("red", "blue"), "num_sources": (2, 2)},
         ),
         _level(
-            "L4.2", switch="goal", **_NEEDS | {"kinds": ("food", "water"), "num_sources": (2, 2)}
+            "L4.2",
+            switch="goal",
+            energy_decay=0.015,
+            energy_gain=0.25,
+            gain_weight=50.0,
+            **_MEADOW | {"kinds": ("food", "water"), "num_sources": (2, 2)},
         ),
         _level("L5.0", family=True, **_MEADOW | {"num_sources": (4,)}),
     )

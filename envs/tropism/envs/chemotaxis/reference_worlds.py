@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tropism.envs.chemotaxis.observation import STAY
 from tropism.envs.chemotaxis.params import FAMILY, UNIT, Params, units
@@ -48,7 +49,7 @@ class WorldReference(Reference):
         self._growth = [table.tolist() for table in growth(params)]
         self._last_row = len(self._growth[0]) - 1
         self._brine = units(params.brine_cost)
-        self._thirst = units(params.hydration_decay) if params.thirsty else 0
+        self._thirst = units(params.hydration_decay)
         self._kinds = [params.kinds[n] for n in params.kind_of]
         self._gated = bool(params.development and params.development.motor)
         self.storms, self.switch = Storms(params), Switch(params)
@@ -73,6 +74,7 @@ class WorldReference(Reference):
             self._choose(draw_family(self.key))
         self.storms.reset(self.key)
         self.switch.reset(self.key)
+        self._still = self._still_labels()
 
     def _choose(self, family: tuple[int, ...]) -> None:
         """Live in this world of the family."""
@@ -107,7 +109,8 @@ class WorldReference(Reference):
         elif self._missing:
             self._reappear(())
         self.lost += self._drained()
-        self._suffer()
+        if self.lost:
+            self._suffer()
         self.payoff = self._digest()
         self.event = self.gained - self.lost
         if not (self.energy and self.hydration and self.integrity):
@@ -171,11 +174,14 @@ class WorldReference(Reference):
 
     def _digest(self) -> int:
         """Metabolism; return the points of what was gained."""
-        self.energy, energy = self._absorb(
-            self.energy - self._decay - self._energy_spent, self._energy_offered
-        )
-        self.hydration, water = self._absorb(self.hydration - self._thirst, self._water_offered)
+        level = self.energy - self._decay - self._energy_spent
+        self.energy, energy = self._absorb(level, self._energy_offered)
+        water = 0
+        if self.params.thirsty:
+            self.hydration, water = self._absorb(self.hydration - self._thirst, self._water_offered)
         self.gained = energy + water
+        if not self.gained:
+            return 0
         self.energy_gained += self.gained
         paid = self.gained
         if self.params.switch == "goal":
@@ -186,9 +192,10 @@ class WorldReference(Reference):
 
     def _absorb(self, level: int, offered: int) -> tuple[int, int]:
         """A need after a meal, and what was gained: where there are two needs, only what the body could hold."""
-        full = min(max(level + offered, 0), UNIT)
-        wasted = max(level + offered - UNIT, 0) if self.params.thirsty else 0
-        return full, offered - wasted
+        full = level + offered
+        if full <= UNIT:
+            return full if full > 0 else 0, offered
+        return UNIT, offered - (full - UNIT) if self.params.thirsty else offered
 
     # -- what is true ---------------------------------------------------------------------------------------
 
@@ -202,27 +209,33 @@ class WorldReference(Reference):
 
     def more_labels(self) -> dict[str, Any]:
         """Labels of the mechanisms, for ``info``."""
-        params, found = self.params, {}
+        params = self.params
+        found: dict[str, Any] = {name: array.copy() for name, array in self._still.items()}
         if params.thirsty:
             found["hydration_units"] = self.hydration
-        if params.walls:
-            found["walls"] = np.array(self.walls, np.int64)
-        if params.zones:
-            found["zones"] = np.array([(*zone, *params.zone_size) for zone in self.zones])
         if params.storms:
-            found["shelter"] = np.array([*self.shelter, *params.shelter_size])
-            found |= {
-                "storm_in": self.storms.starts_in(self.t),
-                "storm_left": self.storms.left(self.t),
-            }
+            found["storm_in"] = self.storms.starts_in(self.t)
+            found["storm_left"] = self.storms.left(self.t)
         if params.switch:
-            found |= {params.switch: self.switch.side, "switch_in": self.switch.at - self.t}
+            found[params.switch] = self.switch.side
+            found["switch_in"] = self.switch.at - self.t
         if params.layout_period:
             found["quadrant"] = self.quadrant
+        return found
+
+    def _still_labels(self) -> dict[str, npt.NDArray[np.int64]]:
+        """Labels that hold for the whole episode."""
+        params, found = self.params, {}
+        if params.walls:
+            found["walls"] = self.walls
+        if params.zones:
+            found["zones"] = [(*zone, *params.zone_size) for zone in self.zones]
+        if params.storms:
+            found["shelter"] = (*self.shelter, *params.shelter_size)
         if params.family:
             values = zip(family_values(), self.family, strict=True)
-            found["family"] = np.array([row[n] for row, n in values], np.int64)
-        return found
+            found["family"] = [row[n] for row, n in values]
+        return {name: np.array(rows, np.int64) for name, rows in found.items()}
 
 
 def make_reference(params: Params) -> Reference:

@@ -133,6 +133,7 @@ def storm_thresholds(params: Params) -> tuple[int, int]:
     return chance(false), chance(false + (1 - false) * (1 - params.cue_probability))
 
 
+@lru_cache(maxsize=1)
 def family_values() -> list[Units]:
     """The choices of the family of worlds as integers: number, probability in 1/1000, steps, units of integrity."""
     scales = {"gradient_dropout": 1000, "harm": UNIT}

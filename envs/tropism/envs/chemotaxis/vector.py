@@ -21,7 +21,7 @@ from tropism.envs.chemotaxis.observation import (
 from tropism.envs.chemotaxis.options import read_options
 from tropism.envs.chemotaxis.params import Params
 from tropism.envs.core.kernel_vector import KernelVectorEnv
-from tropism.envs.core.vector import discrete_actions
+from tropism.envs.core.vector import BoolArray, discrete_actions
 from tropism.errors import OptionError
 
 
@@ -37,6 +37,8 @@ class ChemotaxisVectorEnv(KernelVectorEnv):
 
     metadata = {"render_modes": [], "labels": LABELS}  # noqa: RUF012  as Gymnasium types it
 
+    _ahead: Any = None
+
     def __init__(
         self, num_envs: int, params: Params, autoreset_mode: AutoresetMode | str, backend: str
     ) -> None:
@@ -51,9 +53,43 @@ class ChemotaxisVectorEnv(KernelVectorEnv):
     def _overrides(self, options: Mapping[str, Any]) -> dict[str, npt.NDArray[np.int32]]:
         return read_options(self.params, options, self.num_envs)
 
+    def _restart(self, lanes: BoolArray, options: Mapping[str, Any]) -> None:
+        """Restart ``lanes``.  In NumPy the next episodes of all lanes are drawn together, some steps ahead."""
+        if self._jax:
+            super()._restart(lanes, options)
+            return
+        where = np.flatnonzero(lanes)
+        if options or lanes.all():
+            forced = {name: array[where] for name, array in self._overrides(options).items()}
+            fresh = self._kernel.reset(self._keys[where], self._episodes[where], forced)
+        else:
+            fresh = self._drawn_ahead(where)
+        if (
+            self._state is None or lanes.all()
+        ):  # copies, because fields of a fresh state share arrays
+            self._state = type(fresh)(*(part.copy("K") for part in fresh))
+            return
+        for old, new in zip(self._state, fresh, strict=True):
+            if new.size:
+                old[where] = new
+
+    def _drawn_ahead(self, where: npt.NDArray[np.intp]) -> Any:
+        """Fresh states of the lanes ``where``, out of a batch that is drawn anew once a lane has used up its own."""
+        if self._ahead is None or not self._is_drawn(where):
+            following = self._episodes + 1
+            following[where] -= 1
+            self._ahead = self._kernel.reset(self._keys.copy(), following)
+        return type(self._ahead)(*(part[where] if part.size else part for part in self._ahead))
+
+    def _is_drawn(self, where: npt.NDArray[np.intp]) -> bool:
+        same = self._ahead.episode[where] == self._episodes[where]
+        return bool(same.all() and (self._ahead.key[where] == self._keys[where]).all())
+
     def _labels(self) -> dict[str, npt.NDArray[Any]]:
+        if not self._jax:
+            return self._kernel.labels(self._state)
         found = super()._labels()
-        return found | {"fitness": found["fitness"].astype(np.float64, copy=False)}
+        return found | {"fitness": found["fitness"].astype(np.float64)}
 
 
 def make_vector(
