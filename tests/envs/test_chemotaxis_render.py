@@ -298,6 +298,15 @@ def test_dropout_shows_as_nothing_sensed():
     assert channels(life.params)[0] == "food_x"
 
 
+def test_noise_is_no_storm():
+    life = live("L3.1", [STAY], obs_noise=0.05)
+    assert life.at().sense("storm") != 0
+    assert "storm" not in draw_text(life.at())
+    calm = live("L3.1", [STAY])
+    pixels = [(draw_life(one)[57:457, 26:426] == INK["miss"]).all(-1).sum() for one in (life, calm)]
+    assert pixels[0] == pixels[1]
+
+
 def test_a_life_is_saved_as_picture_and_film(tmp_path):
     images = pytest.importorskip("PIL.Image")
     life = live("L1.0", wander(10))

@@ -34,14 +34,14 @@ def draw_land(canvas: Canvas, view: View, area: Area, truth: bool) -> None:
 def _draw_weather(canvas: Canvas, view: View, area: Area, truth: bool) -> None:
     """A storm everywhere but in the shelter; a frame for its cue."""
     whole, shelter = area(0, 0, *view.params.size), area(*map(int, view.fact("shelter")))
-    if view.sense("storm"):
+    if view.sense("storm") > 0.5:
         inside = canvas.image[_slices(shelter)].copy()
         _hatch(canvas, whole, 0.32)
         if truth:
             canvas.image[_slices(shelter)] = inside
     if truth:
         _outline(canvas, shelter, KINDS["shelter"].colour, 2)
-    if view.sense("cue"):
+    if view.sense("cue") > 0.5:
         _outline(canvas, whole, CUE, _FRAME)
 
 

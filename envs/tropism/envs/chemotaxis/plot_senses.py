@@ -92,11 +92,12 @@ def _draw_touch(canvas: Canvas, x: int, y: int, view: View, names: list[str]) ->
 
 def _draw_lamp(canvas: Canvas, x: int, y: int, view: View, name: str) -> None:
     """A lamp that is lit or not; what is not just on or off is a number as well."""
-    value = view.sense(name)
-    canvas.mark("dot", x, y, _LAMPS.get(name, INK["hit"]) if value > 0.01 else _DARK, 6.0)
+    value, flag = view.sense(name), name in _LAMPS
+    lit = value > (0.5 if flag else 0.0)
+    canvas.mark("dot", x, y, _LAMPS.get(name, INK["hit"]) if lit else _DARK, 6.0)
     canvas.mark("ring", x, y, dim(INK["muted"], 0.5), 6.5)
-    text = name if name in _LAMPS else f"{name} {value:.1f}"
-    canvas.text(x + 14, y - 9, text, INK["text" if value > 0.01 else "muted"], 14)
+    text = name if flag else f"{name} {value:.1f}"
+    canvas.text(x + 14, y - 9, text, INK["text" if lit else "muted"], 14)
 
 
 def draw_legend(canvas: Canvas, rect: Box, view: View) -> None:

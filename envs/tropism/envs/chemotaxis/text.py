@@ -121,12 +121,12 @@ def _senses(view: View) -> str:
         kind = name.removesuffix("_x")
         if kind != name:
             parts.append(f"{kind} {_arrow(felt[kind], look(kind).colour) if kind in felt else '-'}")
-        elif not name.endswith("_y") and name not in NEEDS:
-            value = view.sense(name)
+        elif name == "payoff":
+            parts.append(f"payoff {view.sense(name):.1f}")
+        elif not name.endswith("_y") and name not in NEEDS and view.sense(name) > 0.5:
             colour = {"cue": CUE, "storm": STORM}.get(name, INK["text"])
-            number = f" {value:.1f}" if name == "payoff" else ""
-            parts.append(paint(name.replace("_", " ") + number, colour) if value > 0.01 else "")
-    return "senses   " + "   ".join(filter(None, parts))
+            parts.append(paint(name.replace("_", " "), colour))
+    return "senses   " + "   ".join(parts)
 
 
 def _arrow(way: tuple[float, float], colour: Colour) -> str:
