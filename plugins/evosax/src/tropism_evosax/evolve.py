@@ -65,6 +65,7 @@ def evolve(
     seeds: Sequence[int] | None = None,
     run_dirs: Sequence[Path | str | Run] | None = None,
     progress: Progress | None = None,
+    evolution: Evolution | None = None,
 ) -> list[Evolved]:
     """Evolve, one seed after the other, in one compiled program.
 
@@ -73,6 +74,7 @@ def evolve(
         seeds: the config's own by default.
         run_dirs: one for each seed, to be created or resumed; ``None`` leaves nothing on disk.
         progress: hears of every chunk.
+        evolution: of ``config``, if there is one; what it has compiled is used again.
 
     Raises:
         ArtifactError: if a run directory is damaged or holds another configuration.
@@ -83,7 +85,7 @@ def evolve(
         raise OptionError(
             f"run_dirs must name one directory a seed, got {len(run_dirs)} for {len(seeds)}"
         )
-    evolution = Evolution(config)
+    evolution = evolution or Evolution(config)
     places = [None] * len(seeds) if run_dirs is None else run_dirs
     return [
         _evolve_one(evolution, replace(config, seed=seed), place, progress)
