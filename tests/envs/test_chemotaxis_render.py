@@ -45,7 +45,7 @@ def live(level, actions, seed=3, options=None, **overrides):
         _, _, terminated, truncated, _ = env.step(action)
         if terminated or truncated:
             break
-    return env.unwrapped._renderer.recording
+    return env.unwrapped.life
 
 
 def wander(count, seed=0):
@@ -118,7 +118,7 @@ def test_visits_are_those_that_the_labels_count(level):
 def test_nothing_is_recorded_without_a_render_mode():
     env = make().unwrapped
     env.reset(seed=1)
-    assert env._renderer is None
+    assert env.life is None
     assert env._observe.__func__ is type(env.reference.senses).observe
     with pytest.warns(UserWarning, match="render_mode"):
         assert env.render() is None
@@ -349,7 +349,7 @@ def test_another_life_begins_another_record():
     env.reset(seed=1)
     env.step(4)
     env.reset()
-    assert len(env._renderer.recording.moments) == 1
+    assert len(env.life.moments) == 1
 
 
 def test_lists_of_frames_come_through_gymnasium():
@@ -366,7 +366,7 @@ def test_human_mode_shows_every_step_and_leaves_the_sound_off():
     env.step(4)
     assert env.render() is None
     shown = pygame.surfarray.array3d(pygame.display.get_surface()).swapaxes(0, 1)
-    record = env.unwrapped._renderer.recording
+    record = env.unwrapped.life
     np.testing.assert_array_equal(shown, Frames(record.params).draw(record.at()))
     assert pygame.mixer.get_init() is None
     env.close()

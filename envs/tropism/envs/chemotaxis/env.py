@@ -158,7 +158,8 @@ class ChemotaxisEnv(ReferenceEnv):
     life, what it senses and what it visited.  A world on a line shows its whole past: time goes down to the present.
     Where integrity drains the ground is hatched.  Frames show the truth, also what is not sensed.
 
-    `tropism.envs.chemotaxis.render` has `draw_life` and `film_life`, for one picture of a whole life and for films;
+    `tropism.envs.chemotaxis.render` has `draw_life` and `film_life`, for one picture of a whole life and for films of
+    `env.unwrapped.life`, or of what `Recording.from_columns` makes of a rollout of the functional face;
     `tropism.envs.chemotaxis.play.play(env_id)` lets a person play.
 
     ## Version History
@@ -226,6 +227,11 @@ class ChemotaxisEnv(ReferenceEnv):
         if self._running is None:
             raise ResetNeeded("render() was called before the first reset(): call reset() first")
         return self._renderer.render()
+
+    @property
+    def life(self) -> Any:
+        """The record of the present life (:class:`~tropism.envs.chemotaxis.recording.Recording`), if it is watched."""
+        return self._renderer and self._renderer.recording
 
     def get_keys_to_action(self) -> dict[tuple[int, ...], int]:
         """Keys for ``gymnasium.utils.play``: the arrows, and the space bar to stay."""
