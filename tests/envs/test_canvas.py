@@ -10,6 +10,7 @@ from gymnasium.error import DependencyNotInstalled
 
 from tropism.envs.core.canvas import INK, Canvas
 from tropism.envs.core.font import lettering
+from tropism.envs.core.shapes import SHAPES
 from tropism.envs.core.window import Window
 
 
@@ -46,3 +47,27 @@ def test_a_window_without_pygame_names_the_remedy(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(DependencyNotInstalled, match=r'pip install "tropism\[render\]"'):
         Window("title", 8)
+
+
+def test_a_part_has_coordinates_of_its_own_and_cuts_what_leaves_it():
+    canvas = Canvas(40, 30, INK["night"])
+    canvas.part(10, 5, 20, 10).mark("dot", 0, 0, INK["hit"], 6.0)
+    changed = (canvas.image != INK["night"]).any(-1)
+    assert changed[5, 10]
+    assert not changed[:5].any()
+    assert not changed[:, :10].any()
+
+
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape not in ("ring", "diamond")])
+def test_an_open_shape_is_the_rim_of_the_filled_one(shape):
+    areas = []
+    for kind in (shape, f"open {shape}"):
+        canvas = Canvas(41, 41, INK["night"])
+        canvas.mark(kind, 20, 20, INK["text"], 14.0)
+        areas.append((canvas.image != INK["night"]).any(-1))
+    filled, rim = areas
+    assert (filled | ~rim).all(), "the rim lies on the shape"
+    if shape != "cross":
+        assert rim.sum() < filled.sum()
+        assert filled[20, 20]
+        assert not rim[20, 20]
