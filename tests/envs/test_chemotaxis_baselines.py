@@ -12,9 +12,9 @@ import pytest
 import tropism.envs  # noqa: F401  registers the ids
 from tropism.agents.recording import merge_info
 from tropism.envs.chemotaxis.baselines import BASELINES, baseline_names, make_baseline
+from tropism.envs.chemotaxis.levels import LEVELS, make_params
 from tropism.envs.chemotaxis.oracle import is_exact
 from tropism.envs.chemotaxis.oracle_fields import FAR, cost_of_moves, distances
-from tropism.envs.chemotaxis.params import LEVELS, make_params
 from tropism.envs.core.wrappers import HideVectorLabels
 from tropism.errors import OptionError, UnknownNameError
 

@@ -4,7 +4,7 @@
 ``random``    uniform over the five actions
 ``stay``      never moves
 ``greedy``    memoryless: follows what it senses; also called ``heuristic``
-``probe``     remembers what did harm and camps at what did good; where sources may do harm
+``probe``     remembers what did harm and camps at what did good; where food may do harm
 ``oracle``    is told the layout and the hidden state (privileged): exact where sources stand still (L0), elsewhere
               a planner, whose score is a lower bound of the best
 ============= ================================================================================================
@@ -40,8 +40,9 @@ BASELINES: Mapping[str, Callable[[Params, int], Baseline]] = {
 
 
 def baseline_names(params: Params) -> tuple[str, ...]:
-    """Baselines that can play ``params``: all, but ``probe`` only where sources may do harm."""
-    return tuple(name for name in BASELINES if name != "probe" or params.num_harmful)
+    """Baselines that can play ``params``: all, but ``probe`` only where food may do harm."""
+    harm = params.kinds == ("food",) and (params.num_harmful or params.family)
+    return tuple(name for name in BASELINES if name != "probe" or harm)
 
 
 def make_baseline(name: str, params: Params, num_lanes: int) -> Baseline:
@@ -49,12 +50,13 @@ def make_baseline(name: str, params: Params, num_lanes: int) -> Baseline:
 
     Raises:
         UnknownNameError: if there is no such baseline; the nearest names are suggested.
-        OptionError: for ``probe`` where no source does harm.
+        OptionError: for ``probe`` where no food does harm.
     """
     if name not in BASELINES:
         raise UnknownNameError("Chemotaxis baseline", name, BASELINES)
     if name not in baseline_names(params):
         raise OptionError(
-            f"baseline {name!r} needs num_harmful >= 1, got {params.num_harmful} on {params.level}"
+            f"baseline {name!r} needs food that may do harm (num_harmful >= 1, one kind of sources), "
+            f"got num_harmful={params.num_harmful} and kinds={params.kinds} on {params.level}"
         )
     return BASELINES[name](params, num_lanes)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tropism.envs.chemotaxis.baselines_reactive import step_towards
 from tropism.envs.chemotaxis.observation import DOWN, LEFT, MOVES, RIGHT, STAY, UP, channels
-from tropism.envs.chemotaxis.params import Params
+from tropism.envs.chemotaxis.params import FAMILY, Params
 from tropism.envs.core.baselines import Baseline
 
 Bools = npt.NDArray[np.bool_]
@@ -48,7 +48,8 @@ class Probe(Baseline):
         self._lanes = np.arange(num_lanes)
         self._x, self._y = np.zeros((2, num_lanes), np.intp)
         self._heading = np.full(num_lanes, self._first_heading)
-        self._integrity = np.ones(num_lanes)
+        self._integrity, self._worst = np.ones(num_lanes), np.zeros(num_lanes)
+        self._least = min(FAMILY["harm"]) if params.family else params.harm
         self._bad = np.zeros((num_lanes, params.height, params.width), bool)
         self._camp = np.zeros((num_lanes, 2), np.intp)
         self._camping, self._moved = np.zeros((2, num_lanes), bool)
@@ -78,14 +79,16 @@ class Probe(Baseline):
         new = self._fresh
         self._x[new], self._y[new] = self.params.start
         self._heading[new] = self._first_heading
-        self._integrity[new] = integrity[new]
+        self._integrity[new], self._worst[new] = integrity[new], 0.0
         self._bad[new] = self._camping[new] = self._moved[new] = False
         self._fresh = np.zeros(self.num_lanes, bool)
 
     def _feel(self, integrity: npt.NDArray[np.floating]) -> Bools:
-        """Remember where it hurt."""
-        hurt = integrity < self._integrity - self.params.harm / 2
+        """Remember where it hurt, and how much."""
+        lost = self._integrity - integrity
+        hurt = lost > self._least / 2
         self._bad[self._lanes[hurt], self._y[hurt], self._x[hurt]] = True
+        self._worst = np.maximum(self._worst, np.where(hurt, lost, 0.0))
         self._integrity = np.array(integrity, np.float64)
         return hurt
 
@@ -116,8 +119,8 @@ class Probe(Baseline):
             self._heading = np.where(turn, self._turn[self._heading], self._heading)
 
     def _beware(self, action: Ints) -> Ints:
-        """Avoid what would be the last harm."""
-        last = self._integrity < 1.5 * self.params.harm
+        """Avoid what would be the last harm, if it is as bad as the worst so far."""
+        last = self._integrity < 1.5 * self._worst
         avoid = self._ahead(action)[1] | self.params.deplete
         return np.where(last & avoid, STAY, action)
 

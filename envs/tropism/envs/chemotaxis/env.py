@@ -28,6 +28,7 @@ from tropism.envs.core.random import Key
 from tropism.envs.core.single import ReferenceEnv, discrete_action, need_reset
 
 _NUM_ACTIONS = len(MOVES)
+_INT64 = np.int64
 
 
 class ChemotaxisEnv(ReferenceEnv):
@@ -47,15 +48,15 @@ class ChemotaxisEnv(ReferenceEnv):
     | L1.0 | L0.2, a visited source disappears and another appears after 4 steps | places lose their meaning |
     | L1.1 | L1.0, the gradient is missing half of the time | bridge gaps |
     | L1.2 | 16 × 16, two good sources that move when visited; three walls with one gap each | detour: the gradient points through walls |
-    | L2.0 | food and water | two needs, both of which decay |
-    | L2.1 | food, little water, and brine, which costs energy | trade one need for another |
-    | L2.2 | all sources in one quadrant for 8 episodes, smelt within 3 cells | carry a place over from life to life |
+    | L2.0 | food and water, scarce; 256 steps | two needs, both of which decay |
+    | L2.1 | food, little water, and brine, which costs energy; 256 steps | trade one need for another |
+    | L2.2 | all sources in one quadrant for 8 episodes, smelt within 2 cells | carry a place over from life to life |
     | L3.0 | four zones that drain integrity | weigh a way against its danger |
     | L3.1 | storms, and a shelter; a cue is shown 10 steps ahead, and nothing after it | anticipate |
     | L3.2 | a fifth of the storms come without a cue, three cues in ten are false | doubt a cue |
     | L4.0 | 64 × 64, six sources, smelt within 8 cells; 512 steps | search |
     | L4.1 | red and blue sources: one kind feeds, the other harms, and they change places at hidden times | infer the season |
-    | L4.2 | L2.0, but only one need is paid for, and which one changes at hidden times | infer the goal from the pay |
+    | L4.2 | plenty of food and water; only one need is paid for, and which one changes at hidden times | infer the goal from the pay |
     | L5.0 | each episode draws the number of harmful sources, dropout, delay and harm | infer the world |
 
     From L1.2 on each level puts one pressure on the meadow of L1.2; those of L2 and L4.2 need more food.
@@ -88,7 +89,7 @@ class ChemotaxisEnv(ReferenceEnv):
     | `blocked_up`, `_down`, `_left`, `_right` | L1.2 | a wall or the border would stop the move | 0 | 1 | flag |
     | `zone_here`, `zone_up`, `_down`, `_left`, `_right` | L3.0 | the cell lies in a zone | 0 | 1 | flag |
     | `cue`, `storm` | L3.1, L3.2 | a cue is shown; a storm rages | 0 | 1 | flag |
-    | `payoff` | L4.2 | what the last step's gain was paid | 0 | 10 × gain × sources | reward |
+    | `payoff` | L4.2 | what the last step's gain was paid | 0 | 50 × gain × sources | reward |
     | `energy` | all | energy | 0 | 1 | 1 |
     | `hydration` | L2.0, L2.1, L4.2 | hydration | 0 | 1 | 1 |
     | `integrity` | all | integrity | 0 | 1 | 1 |
@@ -98,17 +99,18 @@ class ChemotaxisEnv(ReferenceEnv):
     ## Rewards
     1 for each step (the last one included), 10 × what was gained, and 50 once, on first standing on a good source:
     the return is the origin's fitness.  Where there are two needs, only what the body could hold counts as gained; on
-    L4.2 only the gain of the need that is paid for counts.  Multiples of 1/128, so that every face returns the same
-    bits, and that the return is the label `fitness` exactly.
+    L4.2 only the gain of the need that is paid for counts, 50 × instead of 10 ×.  Multiples of 1/128, so that every
+    face returns the same bits, and that the return is the label `fitness` exactly.
 
     ## Starting State
     The organism in the middle of the grid, every need at 1; sources on independent uniform cells (next to a wall they
     would be in); which of them do harm, walls, zones, shelter and clocks are drawn.
 
     ## Episode End
-    Terminates when a need is 0.  Truncated after 128 steps (L4.0: 512) by Gymnasium's ``TimeLimit``: who never eats on
-    L0 and L1 dies in that very step, and both flags are true.  Given `steps`, the environment truncates a life at that
-    number by itself; for a life longer than the registered one pass the same number as `max_episode_steps` too.
+    Terminates when a need is 0.  Truncated after 128 steps (L2.0 and L2.1: 256, L4.0: 512) by Gymnasium's
+    ``TimeLimit``: who never eats on L0 and L1 dies in that very step, and both flags are true.  Given `steps`, the
+    environment truncates a life at that number by itself; for a life longer than the registered one pass the same
+    number as `max_episode_steps` too.
 
     ## Arguments
     | Name | Default | Meaning |
@@ -123,7 +125,7 @@ class ChemotaxisEnv(ReferenceEnv):
     | `harmful_deplete_p`, `harmful_respawn_delay` | 1, -1 | the same for harmful ones: with what probability, and after how many steps (-1: as above) |
     | `gradient_dropout` | by level | probability that the gradient reads 0 in a step |
     | `obs_noise` | 0 | standard deviation of normal noise on every channel |
-    | `hydration_decay`, `hydration_gain`, `brine_cost` | 0.015, 0.25, 0.1 | thirst a step; what water and brine give; what brine takes |
+    | `hydration_decay`, `hydration_gain`, `brine_cost` | by level, 0.25, 0.1 | thirst a step; what water and brine give; what brine takes |
     | `walls` | by level | number of walls |
     | `zones`, `zone_size`, `zone_drain` | by level, (4, 4), 0.05 | number of zones, their cells, integrity lost a step inside |
     | `storms`, `storm_gap`, `cue_steps`, `storm_delay`, `storm_steps`, `storm_drain`, `shelter_size` | by level, (12, 24), 2, 8, 6, 0.06, (3, 3) | storms: steps from one to the next cue, of the cue, of the pause after it, of the storm; integrity lost a step outside the shelter; its cells |
@@ -133,7 +135,7 @@ class ChemotaxisEnv(ReferenceEnv):
     | `sensing_range` | by level | cells beyond which a source is not sensed; 0 is everywhere |
     | `terminate_on_reach` | `False` | the life ends on reaching a good source |
     | `development` | `None` | ramps of a growing organism: `{"gradient_gain": (low, high, start, end), ...}`, see `Development` |
-    | `alive_weight`, `gain_weight`, `reach_weight` | 1, 10, 50 | the rewards above |
+    | `alive_weight`, `gain_weight`, `reach_weight` | 1, 10 (L4.2: 50), 50 | the rewards above |
 
     ## Reset Options
     `reset(options={"position": (x, y), "sources": [(x, y), ...], "harmful": [...], "active": [...], "energy": e,
@@ -202,16 +204,16 @@ class ChemotaxisEnv(ReferenceEnv):
             raise need_reset(
                 "before the first reset()" if self._running is None else "after the end of the life"
             )
-        if action.__class__ is np.int64:
+        if action.__class__ is _INT64:
             action = int(action)
         if action.__class__ is not int or not 0 <= action < _NUM_ACTIONS:
             action = discrete_action(action, _NUM_ACTIONS)
         world = self.reference
         reward = world.step(action) / POINT
-        truncated = world.t >= self._limit
-        if world.ended or truncated:
+        ended, truncated = world.ended, world.t >= self._limit
+        if ended or truncated:
             self._running = False
-        return self._observe(world), reward, world.ended, truncated, facts(world)
+        return self._observe(world), reward, ended, truncated, facts(world)
 
     def make_baseline(self, name: str, num_lanes: int) -> Baseline:
         """The baseline ``name`` for ``num_lanes`` lanes (:mod:`tropism.envs.chemotaxis.baselines`)."""

@@ -16,7 +16,7 @@ _MEADOW: dict[str, Any] = {"width": 16, "height": 16, "num_sources": (2,), "depl
 _NEEDS: dict[str, Any] = _MEADOW | {"energy_decay": 0.02, "hydration_decay": 0.02, "steps": 256}
 """So scarce that who takes what is next does not see the end, and who plans the round does."""
 _STORMS: dict[str, Any] = _MEADOW | {"storms": True, "storm_drain": 0.1}
-"""Two storms in the open are survived, the third is not."""
+"""One storm in the open is survived, two are not."""
 
 
 def _level(name: str, **chosen: Any) -> Params:

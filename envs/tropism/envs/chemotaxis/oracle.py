@@ -1,21 +1,29 @@
 """The oracle of a level: exact where sources stand still, elsewhere a planner.
 
-Both read the labels in ``info``, and so know what the organism has to find out.
+All of them read the labels in ``info``, and so know what the organism has to find out.
 """
 
 from __future__ import annotations
 
 from tropism.envs.chemotaxis.oracle_exact import ExactOracle
-from tropism.envs.chemotaxis.oracle_planner import Planner
+from tropism.envs.chemotaxis.oracle_needs import NeedsPlanner
+from tropism.envs.chemotaxis.oracle_planner import Planner, SeasonPlanner
+from tropism.envs.chemotaxis.oracle_storms import StormPlanner
 from tropism.envs.chemotaxis.params import Params
 from tropism.envs.core.baselines import Baseline
 
 
 def is_exact(params: Params) -> bool:
-    """Whether the oracle of ``params`` plays the best life there is (see :class:`ExactOracle` for the small print)."""
-    return not params.deplete
+    """Whether the oracle plays the best life there is; :class:`ExactOracle` has the small print."""
+    return params.plain and not params.deplete
 
 
 def make_oracle(params: Params, num_lanes: int) -> Baseline:
     """The oracle of ``params`` for ``num_lanes`` lanes."""
-    return (ExactOracle if is_exact(params) else Planner)(params, num_lanes)
+    if is_exact(params):
+        return ExactOracle(params, num_lanes)
+    if params.thirsty:
+        return NeedsPlanner(params, num_lanes)
+    if params.storms:
+        return StormPlanner(params, num_lanes)
+    return (SeasonPlanner if params.switch else Planner)(params, num_lanes)
