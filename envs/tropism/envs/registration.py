@@ -61,6 +61,10 @@ CHEMOTAXIS: tuple[tuple[str, int, float], ...] = (
 """``(level, max_episode_steps, reward_threshold)`` of ``tropism/Chemotaxis-<level>-v0``: a little below the oracle."""
 
 
+PARALLEL: dict[str, str] = {"tropism/Chemotaxis-Shared-v0": f"{_CHEMOTAXIS}.parallel"}
+"""Module of each environment for several agents, by id: it has ``parallel_env`` and PettingZoo's conversion ``env``."""
+
+
 TRAINING: dict[str, dict[str, Any]] = {"tropism/PatternWorld-Heldout-v0": {"split": "train"}}
 """Arguments laid over an id's own while an agent trains, so that it is judged on what it never met."""
 
@@ -97,6 +101,23 @@ def register_all() -> None:
                 vector_entry_point=f"{_CHEMOTAXIS}.vector:make_vector",
                 kwargs={"level": level},
             )
+
+
+def make_parallel(env_id: str, **kwargs: Any) -> Any:
+    """Make an environment for several agents, a PettingZoo ``ParallelEnv``.
+
+    ``import tropism.envs.parallel`` registers the same ids with PettingZoo, for ``pettingzoo.make``.
+
+    Args:
+        env_id: an id of :data:`PARALLEL`; they are not registered with Gymnasium, which knows single agents only.
+        kwargs: of the environment.
+
+    Raises:
+        UnknownNameError: if the id is no environment for several agents; near names are suggested.
+    """
+    if env_id not in PARALLEL:
+        raise UnknownNameError("environment for several agents", env_id, PARALLEL)
+    return import_module(PARALLEL[env_id]).parallel_env(**kwargs)
 
 
 def make_functional(env_id: str, **kwargs: Any) -> Any:
