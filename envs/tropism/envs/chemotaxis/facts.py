@@ -10,8 +10,8 @@ from tropism.envs.chemotaxis.reference import Reference
 
 def facts(world: Reference) -> dict[str, Any]:
     """The labels of :func:`~tropism.envs.chemotaxis.observation.labels` by name, fresh."""
-    y, x = divmod(world.cell, world.params.width)
-    return {
+    x, y = world.place[world.cell]
+    found = {
         "x": x,
         "y": y,
         "energy_units": world.energy,
@@ -27,5 +27,5 @@ def facts(world: Reference) -> dict[str, Any]:
         "event": world.event,
         "fitness": world.score / POINT,
         "sources": world.sources(),
-        **world.more_labels(),
     }
+    return found | world.more_labels() if world.mechanisms else found

@@ -54,6 +54,8 @@ def read_options(
         UnknownNameError: for an option the level does not have.
         OptionError: for a value of the wrong type, shape or range.
     """
+    if not given:
+        return {}
     known = options(params)
     for name in given:
         if name not in known:

@@ -25,6 +25,7 @@ class Reference:
     """A world with one need and one kind of source, which may do harm and may disappear for a while.
 
     Attributes after :meth:`reset` and each :meth:`step`; energies are in units of 1/6400:
+        place: ``(x, y)`` of each cell.
         key, t: key of the episode; steps lived.
         cell: of the organism, ``y * width + x``.
         energy, integrity: in [0, 6400].
@@ -43,6 +44,18 @@ class Reference:
     family: tuple[int, ...] = (0, 0, 0, 0)
     """Which of the choices of :data:`~tropism.envs.chemotaxis.params.FAMILY` this world has; here there is none."""
 
+    mechanisms = False
+    """There are labels besides those of every level: :meth:`more_labels`."""
+
+    # Slots, because a step is mostly reading them: a tenth faster.
+    __slots__ = (
+        "_alive_points", "_choices", "_decay", "_delay", "_deplete_chance", "_gain", "_gain_denominator", "_gain_numerator",
+        "_harm", "_harmful_delay", "_missing", "_reach_points", "_table", "_targets", "active", "bad_arrivals",
+        "cell", "cells", "ended", "energy", "energy_gained", "event", "gained", "good_arrivals", "harmful", "here",
+        "integrity", "integrity_lost", "integrity_min", "key", "lost", "num_sources", "params", "place", "reached", "score",
+        "senses", "t", "timers",
+    )  # fmt: skip
+
     def __init__(self, params: Params) -> None:
         self.params = params
         self.num_sources = params.total_sources
@@ -60,6 +73,10 @@ class Reference:
             points(params.reach_weight),
         )
         self._gain_numerator, self._gain_denominator = params.gain_points
+        self._choices = [column.tolist() for column in harmful_choices(params)]
+        self.place = [
+            (c % params.width, c // params.width) for c in range(params.width * params.height)
+        ]
         self._targets = _targets(params.width, params.height)
         self.senses = self._make_senses()
 
@@ -88,7 +105,7 @@ class Reference:
     def _place_sources(self, options: Mapping[str, Any]) -> None:
         each = range(self.num_sources)
         self.cells = [self._draw_cell(bits(self.key, k, POSITION)) for k in each]
-        masks, first, sizes = (column.tolist() for column in harmful_choices(self.params))
+        masks, first, sizes = self._choices
         world = self.family[0]
         mask = masks[first[world] + below(bits(self.key, 0, HARMFUL), sizes[world])]
         self.harmful = [bool(mask >> k & 1) for k in each]
@@ -200,9 +217,11 @@ class Reference:
     def sources(self) -> npt.NDArray[np.int64]:
         """``x, y``, does it harm now, is it there: of each source, a fresh ``int64[K, 4]``."""
         if self._table is None:
-            y, x = np.divmod(self.cells, self.params.width)
-            harms = [self.harms(k) for k in range(self.num_sources)]
-            self._table = np.stack([x, y, harms, self.active], -1).astype(np.int64)
+            rows = [
+                (*self.place[cell], self.harms(k), self.active[k])
+                for k, cell in enumerate(self.cells)
+            ]
+            self._table = np.array(rows, np.int64)
         return self._table.copy()
 
     def drive(self) -> int:

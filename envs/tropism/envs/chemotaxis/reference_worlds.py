@@ -44,6 +44,8 @@ class WorldReference(Reference):
         paid: units gained so far that were paid for; ``payoff``: points of gain of the last step.
     """
 
+    mechanisms = True
+
     def __init__(self, params: Params) -> None:
         super().__init__(params)
         self._growth = [table.tolist() for table in growth(params)]
@@ -53,6 +55,10 @@ class WorldReference(Reference):
         self._kinds = [params.kinds[n] for n in params.kind_of]
         self._gated = bool(params.development and params.development.motor)
         self.storms, self.switch = Storms(params), Switch(params)
+        self._drains, self._ticks = (
+            bool(params.zones) or params.storms,
+            bool(params.switch) or params.storms,
+        )
 
     def _make_senses(self) -> Senses:
         return WorldSenses(self.params)
@@ -108,18 +114,24 @@ class WorldReference(Reference):
             points += self._meet(self.here[cell], arrived=cell != before)
         elif self._missing:
             self._reappear(())
-        self.lost += self._drained()
+        if self._drains:
+            self.lost += self._drained()
         if self.lost:
             self._suffer()
         self.payoff = self._digest()
         self.event = self.gained - self.lost
         if not (self.energy and self.hydration and self.integrity):
             self.ended = True
+        if self._ticks:
+            self._tick()
+        self.score += points + self.payoff
+        return points + self.payoff
+
+    def _tick(self) -> None:
+        """Let the clocks run."""
         if self.switch.advance(self.t):
             self._sources_changed()
         self.storms.advance(self.t)
-        self.score += points + self.payoff
-        return points + self.payoff
 
     def _move(self, action: int) -> int:
         """The cell that ``action`` leads to; a young organism may fail to move, and walls stop it."""
