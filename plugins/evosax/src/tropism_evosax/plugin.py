@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from tropism.agents.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    import click
 
 
 @hookimpl
@@ -20,3 +24,11 @@ def tropism_register_agents(register: Callable[..., None]) -> None:
         "tropism_evosax.agent:EvosaxPlasticAgent",
         "the same, with spiking networks that learn while they play",
     )
+
+
+@hookimpl
+def tropism_register_commands(cli: click.Group) -> None:
+    """Add ``tropism evo``."""
+    from tropism_evosax.commands import evo
+
+    cli.add_command(evo)
