@@ -21,7 +21,9 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks/results/environments.json"
 SCORES = ROOT / "benchmarks/results/patternworld_scores.json"
+SHARED = ROOT / "benchmarks/results/chemotaxis_shared.json"
 GOLDEN = ROOT / "tests/conformance/golden.json"
+GOLDEN_PARALLEL = ROOT / "tests/conformance/golden_parallel.json"
 PICTURES = "docs/_static/envs"
 BEGIN, END = "<!-- table:begin -->", "<!-- table:end -->"
 
@@ -112,8 +114,19 @@ def table() -> str:
         f"Scores are mean returns over {stop - first} episodes. Speeds: `gym.make` and `gym.make_vec` with random actions, default "
         f"wrappers and auto-reset, {machines}. Both by `{record['command']}`."
     )
-    return "\n".join(
-        [head, "|---" * 9 + "|", *(row(env_id, measured[env_id]) for env_id in ids), "", note]
+    rows = [row(env_id, measured[env_id]) for env_id in ids]
+    return "\n".join([head, "|---" * 9 + "|", *rows, "", note, "", shared()])
+
+
+def shared() -> str:
+    """The line on the environment for several agents, from ``benchmarks/shared_scores.py``."""
+    record = json.loads(SHARED.read_bytes())
+    found = {(row["organisms"], row["player"]): f"{row['fitness']:.0f}" for row in record["scores"]}
+    four = ", ".join(f"{player} {found[4, player]}" for player in ("random", "greedy", "oracle"))
+    return (
+        f"For several agents: `{record['id']}`, organisms that share the food of one world, is a PettingZoo "
+        f"`ParallelEnv`, made by `tropism.envs.make_parallel`. Mean fitness of one of four: {four}; "
+        f"an oracle that is alone reaches {found[1, 'oracle']}."
     )
 
 
@@ -123,10 +136,12 @@ def outdated() -> list[str]:
     rows = json.loads(RESULTS.read_bytes())["environments"]
     tiers = json.loads(SCORES.read_bytes())["tiers"]
     ids = {f"tropism/PatternWorld-{tier}-v0": about for tier, about in tiers.items()}
+    parallel, about = json.loads(GOLDEN_PARALLEL.read_bytes()), json.loads(SHARED.read_bytes())
     scored = {name for name in golden if "PatternWorld" in name}
     return [
         *(f"{n} ({RESULTS.name})" for n in golden if rows.get(n, {}).get("golden") != golden[n]),
         *(f"{n} ({SCORES.name})" for n in scored if ids.get(n, {}).get("golden") != golden[n]),
+        *([SHARED.name] if about["golden"] != parallel[about["id"]] else []),
     ]
 
 

@@ -27,6 +27,13 @@ def environment_ids() -> list[str]:
     return [name for name in gym.registry if name.startswith("tropism/")]
 
 
+def parallel_ids() -> list[str]:
+    """Every id of an environment for several agents."""
+    from tropism.envs import PARALLEL
+
+    return list(PARALLEL)
+
+
 def slug(env_id: str) -> str:
     """File name of an environment's page: ``tropism/Toy-v0`` -> ``Toy-v0``."""
     return env_id.split("/", 1)[1]
@@ -56,6 +63,29 @@ def environment_page(env_id: str) -> str:
         "Render modes": ", ".join(f"`{mode}`" for mode in metadata["render_modes"]),
         "Baselines": ", ".join(f"`{name}`" for name in baselines) or "none",
     }
+    return (
+        f"# {slug(env_id)}\n\n{picture(env_id)}{table(('', ''), *facts.items())}\n{text}\n{params}"
+    )
+
+
+def parallel_page(env_id: str) -> str:
+    """The data sheet of an environment for several agents."""
+    from tropism.envs import make_parallel
+
+    env = make_parallel(env_id)
+    agent = env.possible_agents[0]
+    facts = {
+        "Make": f'`tropism.envs.make_parallel("{env_id}")`',
+        "In PettingZoo": f'`import tropism.envs.parallel`, `pettingzoo.make("parallel", "{env_id}")`',
+        "Agents": ", ".join(f"`{name}`" for name in env.possible_agents),
+        "Action space": code(env.action_space(agent)),
+        "Observation space": code(env.observation_space(agent)),
+        "State space": code(env.state_space),
+        "Labels in `infos`": ", ".join(f"`{name}`" for name in env.metadata["labels"]),
+        "Render modes": ", ".join(f"`{mode}`" for mode in env.metadata["render_modes"]),
+        "Baselines": ", ".join(f"`{name}`" for name in env.baselines),
+    }
+    text, params = markdown(inspect.getdoc(type(env)) or ""), parameters(env.params)
     return (
         f"# {slug(env_id)}\n\n{picture(env_id)}{table(('', ''), *facts.items())}\n{text}\n{params}"
     )
@@ -170,6 +200,10 @@ def pages() -> dict[Path, str]:
     found = {
         Path("environments") / f"{slug(env_id)}.md": environment_page(env_id)
         for env_id in environment_ids()
+    }
+    found |= {
+        Path("environments") / f"{slug(env_id)}.md": parallel_page(env_id)
+        for env_id in parallel_ids()
     }
     tables = {Path("metrics.inc"): metric_table(), Path("suites.inc"): suite_table()}
     return found | tables | {Path("command.md"): command_page()}

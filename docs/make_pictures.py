@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 from PIL import Image
 
-import tropism.envs  # noqa: F401  registers the ids
+import tropism.envs
 from tropism.envs.core.film import save_film, save_picture
 from tropism.envs.patternworld.observer_replay import IdealBelief
 from tropism.envs.patternworld.params import TIERS
@@ -40,6 +40,7 @@ LIVES: dict[str, tuple[str, int, int]] = {
 A_LIFE = ("greedy", 5, 80)
 LIFE_FILM = {"env_id": "tropism/Chemotaxis-L3.1-v0", "agent": "oracle", "seed": 1}
 LIFE_LAST, LIFE_STEP_MS = 75, 140
+CROWD = {"env_id": "tropism/Chemotaxis-Shared-v0", "agent": "greedy", "seed": 24, "steps": 30}
 
 
 def frames(env_id: str, agent: str, seed: int, steps: int, belief: bool) -> list[np.ndarray]:
@@ -60,6 +61,18 @@ def frames(env_id: str, agent: str, seed: int, steps: int, belief: bool) -> list
             break
     env.close()
     return pictures  # pyright: ignore[reportReturnType]
+
+
+def crowd(env_id: str, agent: str, seed: int, steps: int) -> np.ndarray:
+    """The frame ``uint8[H, W, 3]`` of a world of several organisms after ``steps`` steps."""
+    env = tropism.envs.make_parallel(env_id, render_mode="rgb_array")
+    players = env.make_players(agent)
+    players.reset(seed)
+    observations, infos = env.reset(seed=seed)
+    for _ in range(steps):
+        actions = players.act(observations, infos)
+        observations, _, _, _, infos = env.step({name: actions[name] for name in env.agents})
+    return env.render()
 
 
 def _batch(observation: Any) -> Any:
@@ -108,6 +121,7 @@ def main() -> None:
         env_id = f"tropism/Chemotaxis-{level}-v0"
         agent, seed, step = LIVES.get(level, A_LIFE)
         save_still(env_id, frames(env_id, agent, seed, step, belief=False)[-1])
+    save_still(CROWD["env_id"], crowd(**CROWD))
     for env_id in sorted(i for i in gymnasium.registry if i.startswith("tropism/Sanity")):
         save_still(env_id, frames(env_id, "random", 5, 6, belief=False)[-2])
     save_patternworld_film()

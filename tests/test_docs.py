@@ -89,6 +89,13 @@ def test_every_environment_has_a_complete_data_sheet(env_id):
     assert [section for section in SECTIONS if f"\n## {section}\n" not in page] == []
 
 
+@pytest.mark.parametrize("env_id", generate.parallel_ids())
+def test_every_environment_for_several_agents_has_one_too(env_id):
+    page = generate.parallel_page(env_id)
+    wanted = {*SECTIONS, "Agents", "State"}
+    assert {section for section in wanted if f"\n## {section}\n" not in page} == set()
+
+
 def test_every_command_has_a_help_text():
     for path, text in generate.commands(command, "tropism"):
         assert len(text.splitlines()) > 3, f"{path} explains nothing"

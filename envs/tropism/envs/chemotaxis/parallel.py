@@ -129,7 +129,8 @@ class SharedChemotaxis(ParallelEnv[str, Any, Any]):
 
     ## Scores
     Mean fitness of an organism over 100 episodes where all are played by the same player of the single world, which
-    heeds nobody: what one gains is another's loss, and four oracles that chase the same source starve each other.
+    heeds nobody.  Such players end up in a crowd that chases one source, where all but the first go hungry; keeping
+    away from each other would feed more of them.
 
     | `organisms` | `random` | `stay` | `greedy` | `oracle` |
     |---|---|---|---|---|

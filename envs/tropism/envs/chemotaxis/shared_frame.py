@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tropism.envs.chemotaxis import glyphs, land
 from tropism.envs.chemotaxis.frame import HEIGHT, IN_THE_PLANE, WIDTH, Rect
@@ -13,6 +14,8 @@ from tropism.envs.chemotaxis.style import NEEDS, dim
 from tropism.envs.core.canvas import INK, SERIES, Canvas, Colour, Image
 
 _ROWS = Rect(442, 48, 310, 420)
+_TRAIL = 24
+"""Steps of a trail."""
 _MOST = 52
 """Pixels of a row, at most."""
 
@@ -34,14 +37,21 @@ class CrowdPlot(MapPlot):
         """Draw the ground, trails of the living, sources and bodies."""
         canvas, now = canvas.part(*self._rect), latest(views)
         land.draw_land(canvas, now, self._area, truth=True)
-        for view in views:
+        for index, view in enumerate(views):
             if not view.fate:
-                self._draw_trail(canvas, view, whole=False)
+                self._draw_path(canvas, view, colour_of(index))
         glyphs.draw_sources(canvas, now, self._middle, self.radius)
         for index, view in sorted(enumerate(views), key=lambda item: not item[1].fate):
             here = self._middle(*view.places[-1])
             glyphs.draw_organism(canvas, view, *here, self.radius)
             canvas.mark("ring", *here, colour_of(index), self.radius)
+
+    def _draw_path(self, canvas: Canvas, view: View, colour: Colour) -> None:
+        """The way somebody came, paler with age."""
+        points = [self._middle(x, y) for x, y in view.places[-_TRAIL:].tolist()]
+        for n, (a, b) in enumerate(pairwise(points)):
+            if a != b:
+                canvas.line(a, b, dim(colour, round(0.1 + 0.6 * (n + 1) / len(points), 2)), 2.0)
 
 
 class SharedFrames:
