@@ -97,6 +97,7 @@ def test_exact_oracle_scores_what_is_published(level, expected, error):
 def test_oracle_says_where_it_is_exact():
     exact = {level for level in LEVELS if is_exact(make_params(level))}
     assert exact == {"L0.0", "L0.1", "L0.2", "L0.2-Informed"}
+    assert not is_exact(make_params("L0.2", steps=90))  # 72 units a step: starves in the 89th
 
 
 # -- the others ---------------------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ def _chemotaxis(level: str) -> Entry:
 
 
 _WANDERERS = ("random", "stay", "heuristic", "oracle")
-_HARMFUL = ("L0.2", "L0.2-Informed", "L1.0", "L1.1")
+_HARMFUL = ("L0.2", "L0.2-Informed", "L1.0", "L1.1", "L5.0")
 _COMPARED = ("L0.2", "L1.0", "L1.1")
 _EQUAL = 1_000_000
 """Environment steps of learners that are compared at equal experience."""

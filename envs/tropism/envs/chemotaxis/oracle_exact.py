@@ -19,8 +19,8 @@ BLOCK = 128
 class ExactOracle(Baseline):
     """Plays the best life that the layout allows: levels without depletion, L0.0 to L0.2-Informed.
 
-    Exact for an adult whose energy lasts by itself, ``decay * steps <= energy`` at birth, as it does by default (see
-    :mod:`~tropism.envs.chemotaxis.oracle_values` for the proof), else a lower bound.  A layout is solved when its
+    Exact for an adult whose energy lasts by itself, ``decay * (steps - 1) < energy`` at birth, as it does by default
+    (:mod:`~tropism.envs.chemotaxis.oracle_values` has the proof), else a lower bound.  A layout is solved when its
     episode begins (a thousand lanes of L0.2 in a second); one byte a state and step is kept: 64 kB a lane of L0.2,
     256 kB of a 16 x 16 world with harm.
     """

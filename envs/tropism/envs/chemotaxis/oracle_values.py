@@ -6,8 +6,8 @@ more: standing is no arrival, and whoever *moves* onto a cell was not on its sou
 border is standing).
 
 Energy needs no place in the state either.  Clipping at 1 only takes what a full organism cannot use, so after ``t``
-steps it has at least ``energy_0 - decay * t``: where ``decay * steps <= energy_0`` it runs out at the last step or
-never.
+steps it has at least ``energy_0 - decay * t``: where ``decay * (steps - 1) < energy_0`` it runs out at the last step
+or never.
 """
 
 from __future__ import annotations
