@@ -17,11 +17,11 @@ from tests.envs.test_chemotaxis_shared import ID, forage, make, same
 import tropism.envs.parallel
 from tropism.envs.chemotaxis import parallel
 from tropism.envs.chemotaxis.frame import HEIGHT, WIDTH
-from tropism.envs.chemotaxis.levels import LEVELS
 from tropism.envs.chemotaxis.observation import STAY
 from tropism.envs.chemotaxis.params import UNIT
 from tropism.envs.chemotaxis.shared_baselines import play, score
 from tropism.envs.chemotaxis.shared_frame import colour_of
+from tropism.envs.chemotaxis.shared_params import WORLDS
 from tropism.envs.core.terminal import plain
 from tropism.errors import UnknownNameError
 
@@ -155,7 +155,7 @@ def test_what_was_handed_out_stays_as_it_was():
 # -- the state --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("level", [None, *LEVELS])
+@pytest.mark.parametrize("level", WORLDS)
 def test_the_state_of_every_level_is_in_its_space(level):
     env = make(level=level, organisms=3)
     for *_, told in rollout(env, 150, seed=2):

@@ -115,6 +115,17 @@ def test_actions_are_for_the_living_one_each(names):
         env.step(dict.fromkeys(names, STAY))
 
 
+def test_actions_come_by_name():
+    env = make(organisms=2)
+    env.reset(seed=0)
+    with pytest.raises(InvalidAction, match="organism_1"):
+        env.step([STAY, STAY])
+
+
+def test_a_default_world_can_be_changed():
+    assert make(deplete=False).params.level == "Shared"
+
+
 def test_calls_before_the_first_reset_are_refused():
     env = make(render_mode="ansi")
     for call in (lambda: env.step({}), env.state, env.render):

@@ -88,12 +88,22 @@ def make_params(level: str, **overrides: Any) -> Params:
     """
     if level not in LEVELS:
         raise UnknownNameError("Chemotaxis level", level, LEVELS)
+    return change(LEVELS[level], **overrides)
+
+
+def change(base: Params, **overrides: Any) -> Params:
+    """``base`` with some fields replaced.
+
+    Raises:
+        UnknownNameError: if a field does not exist; near names are suggested.
+        OptionError: if a value is out of range, or means nothing in that world.
+    """
     known = {f.name for f in fields(Params)} - {"level", "kinds", "switch", "family"}
     for name in overrides:
         if name not in known:
             raise UnknownNameError("Chemotaxis option", name, known)
     limit = overrides.pop("max_episode_steps", None)
-    params = replace(LEVELS[level], **overrides)
+    params = replace(base, **overrides)
     _check_meaning(params, overrides)
     limits = [None if limit == -1 else limit, params.steps if "steps" in overrides else None]
     if limits[0] is not None:

@@ -22,7 +22,7 @@ from tropism.envs.chemotaxis.params import POINT
 from tropism.envs.chemotaxis.senses import Row
 from tropism.envs.chemotaxis.shared_baselines import Players, shared_baseline_names
 from tropism.envs.chemotaxis.shared_options import read_shared_options
-from tropism.envs.chemotaxis.shared_params import make_shared_params
+from tropism.envs.chemotaxis.shared_params import SHARED, make_shared_params
 from tropism.envs.chemotaxis.shared_senses import shared_space
 from tropism.envs.chemotaxis.shared_state import Overview, State
 from tropism.envs.chemotaxis.shared_world import SharedWorld
@@ -115,7 +115,7 @@ class SharedChemotaxis(ParallelEnv[str, Any, Any]):
     | Name | Default | Meaning |
     |---|---|---|
     | `organisms` | 4 | how many are born, 1 to 32 |
-    | `level` | `None` | the level whose world they share; `None` is the world above |
+    | `level` | `Shared` | the level whose world they share; `Shared` is the world above |
     | `max_cycles` | `steps` | steps until truncation |
     | `render_mode` | `None` | `rgb_array`, `ansi` or `human` |
     | all others | by level | as for the [single world](Chemotaxis-L1.0-v0.md) |
@@ -155,7 +155,7 @@ class SharedChemotaxis(ParallelEnv[str, Any, Any]):
         self,
         render_mode: str | None = None,
         organisms: int = 4,
-        level: str | None = None,
+        level: str = SHARED.level,
         max_cycles: int | None = None,
         **overrides: Any,
     ) -> None:
@@ -262,10 +262,9 @@ class SharedChemotaxis(ParallelEnv[str, Any, Any]):
                 if self._episode_key is None
                 else "after the end of all lives"
             )
-        if set(actions) != set(self.agents):
-            raise InvalidAction(
-                f"actions must hold one for each of {self.agents}, got some for {list(actions)}"
-            )
+        if not isinstance(actions, Mapping) or set(actions) != set(self.agents):
+            given = list(actions) if isinstance(actions, Mapping) else actions
+            raise InvalidAction(f"actions must hold one for each of {self.agents}, got {given!r}")
         moves = {}
         for name in self.agents:
             try:
