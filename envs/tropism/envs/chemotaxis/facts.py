@@ -28,4 +28,6 @@ def facts(world: Reference) -> dict[str, Any]:
         "fitness": world.score / POINT,
         "sources": world.sources(),
     }
-    return found | world.more_labels() if world.mechanisms else found
+    if world.mechanisms:
+        found.update(world.more_labels())
+    return found

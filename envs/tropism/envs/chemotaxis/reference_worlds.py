@@ -51,6 +51,7 @@ class WorldReference(Reference):
         self._growth = [table.tolist() for table in growth(params)]
         self._last_row = len(self._growth[0]) - 1
         self._brine = units(params.brine_cost)
+        self.thirsty = params.thirsty
         self._thirst = units(params.hydration_decay)
         self._kinds = [params.kinds[n] for n in params.kind_of]
         self._gated = bool(params.development and params.development.motor)
@@ -81,6 +82,7 @@ class WorldReference(Reference):
         self.storms.reset(self.key)
         self.switch.reset(self.key)
         self._still = self._still_labels()
+        self.senses.forget()
 
     def _choose(self, family: tuple[int, ...]) -> None:
         """Live in this world of the family."""
@@ -189,7 +191,7 @@ class WorldReference(Reference):
         level = self.energy - self._decay - self._energy_spent
         self.energy, energy = self._absorb(level, self._energy_offered)
         water = 0
-        if self.params.thirsty:
+        if self.thirsty:
             self.hydration, water = self._absorb(self.hydration - self._thirst, self._water_offered)
         self.gained = energy + water
         if not self.gained:
@@ -207,7 +209,7 @@ class WorldReference(Reference):
         full = level + offered
         if full <= UNIT:
             return full if full > 0 else 0, offered
-        return UNIT, offered - (full - UNIT) if self.params.thirsty else offered
+        return UNIT, offered - (full - UNIT) if self.thirsty else offered
 
     # -- what is true ---------------------------------------------------------------------------------------
 
@@ -222,8 +224,10 @@ class WorldReference(Reference):
     def more_labels(self) -> dict[str, Any]:
         """Labels of the mechanisms, for ``info``."""
         params = self.params
-        found: dict[str, Any] = {name: array.copy() for name, array in self._still.items()}
-        if params.thirsty:
+        found: dict[str, Any] = {}
+        for name, array in self._still.items():
+            found[name] = array.copy()
+        if self.thirsty:
             found["hydration_units"] = self.hydration
         if params.storms:
             found["storm_in"] = self.storms.starts_in(self.t)

@@ -35,7 +35,11 @@ class Senses:
         self._x, self._y = (
             gradient_table(n, params.development, params.steps)[0].tolist() for n in params.size
         )
-        self._kind_of = params.kind_of
+        self._informed = params.informed
+        self._members = [
+            [k for k, kind in enumerate(params.kind_of) if kind == n]
+            for n in range(len(params.kinds))
+        ]
         self._range2 = params.sensing_range**2 or 2**30
         self.dropout = chance(params.gradient_dropout)
         self._noise = noise_table(params.obs_noise) if params.obs_noise else None
@@ -49,6 +53,9 @@ class Senses:
     def sources_changed(self) -> None:
         """Forget what was to be sensed where."""
         self._views: dict[int, Row] = {}
+
+    def forget(self) -> None:
+        """Begin an episode."""
 
     def observe(self, world: Reference) -> Row:
         """A fresh observation, ``float32[channels]``."""
@@ -82,14 +89,16 @@ class Senses:
     def _nearest(self, world: Reference, kind: int = 0) -> tuple[int, int]:
         """Cells along x and y to the nearest source that is sensed, the first of equally near ones; else 0."""
         found, least = (0, 0), self._range2 + 1
-        y, x = divmod(world.cell, self.params.width)
-        for k, cell in enumerate(world.cells):
-            dy, dx = cell // self.params.width - y, cell % self.params.width - x
-            hidden = not world.active[k] or (self.params.informed and world.harms(k))
-            if hidden or self._kind_of[k] != kind:
+        place, cells, active = world.place, world.cells, world.active
+        x, y = place[world.cell]
+        for k in self._members[kind]:
+            if not active[k] or (self._informed and world.harms(k)):
                 continue
-            if dx * dx + dy * dy < least:
-                found, least = (dx, dy), dx * dx + dy * dy
+            there = place[cells[k]]
+            dx, dy = there[0] - x, there[1] - y
+            distance = dx * dx + dy * dy
+            if distance < least:
+                found, least = (dx, dy), distance
         return found
 
     def _noise_of(self, world: Reference) -> Row:

@@ -22,6 +22,9 @@ class WorldSenses(Senses):
         super().__init__(params)
         self._tables = [gradient_table(n, params.development, params.steps) for n in params.size]
         self._last_row = len(self._tables[0]) - 1
+        self._thirsty = params.thirsty
+        self._touches = bool(params.walls or params.zones)
+        self._touched: dict[int, list[float]] = {}
         self._smelt = len(gradients(params))
         names = channels(params)
         self._seen = {
@@ -36,7 +39,7 @@ class WorldSenses(Senses):
         if self._seen:
             self._notice(world, row)
         row[-1] = self._levels[world.integrity]
-        if self.params.thirsty:
+        if self._thirsty:
             row[-2] = self._levels[world.hydration]
             row[-3] = self._levels[world.energy]
         else:
@@ -54,7 +57,9 @@ class WorldSenses(Senses):
 
     def _view(self, world: Any) -> Row:
         row = self._blank.copy()
-        felt = self._smell(world) + self._touch(world)
+        felt = self._smell(world)
+        if self._touches:
+            felt += self._touched_at(world)
         row[: len(felt)] = felt
         return row
 
@@ -74,6 +79,16 @@ class WorldSenses(Senses):
         y, x = divmod(world.cell, self.params.width)
         (left, top), (wide, high) = world.shelter, self.params.shelter_size
         return min(max(x, left), left + wide - 1) - x, min(max(y, top), top + high - 1) - y
+
+    def forget(self) -> None:
+        """Forget the walls and zones of the last episode."""
+        self._touched = {}
+
+    def _touched_at(self, world: WorldReference) -> list[float]:
+        """What this cell feels like, kept for the episode."""
+        if world.cell not in self._touched:
+            self._touched[world.cell] = self._touch(world)
+        return self._touched[world.cell]
 
     def _touch(self, world: WorldReference) -> list[float]:
         """Walls and the border on the four sides; zones here and there."""
