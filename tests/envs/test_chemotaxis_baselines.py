@@ -141,6 +141,60 @@ def test_probe_rests_where_one_more_harm_would_kill():
     assert (returns > 120).mean() > 0.95
 
 
+# -- planners -----------------------------------------------------------------------------------------------
+
+
+def last(level, name, **options):
+    """Labels at the end of the first life of each of 40 lanes."""
+    params = make_params(level, **options)
+    envs, player = vector(level, 40, **options), make_baseline(name, params, 40)
+    seen, info = envs.reset(seed=0)
+    player.reset(np.ones(40, bool), np.arange(40, dtype=np.uint64))
+    found, alive = {}, np.ones(40, bool)
+    while alive.any():
+        seen, _, terminated, truncated, info = envs.step(player.act(seen, info)[0])
+        over = alive & (terminated | truncated)
+        for key in ("reached", "bad_arrivals", "integrity_lost", "t_alive"):
+            found.setdefault(key, np.array(info[key]))[over] = info[key][over]
+        alive &= ~over
+    return found
+
+
+@pytest.mark.parametrize("level", ["L1.2", "L2.2", "L3.0", "L3.1", "L3.2", "L4.0", "L4.1", "L5.0"])
+def test_the_planner_lives_to_the_end_and_reaches_something(level):
+    found = last(level, "oracle")
+    assert found["reached"].all()
+    assert (found["t_alive"] == make_params(level).steps).all()
+
+
+def test_the_planner_waits_for_the_season_and_is_in_the_shelter_in_time():
+    assert last("L4.1", "oracle")["bad_arrivals"].mean() < 0.3
+    assert last("L3.1", "oracle")["integrity_lost"].mean() < 0.1 * 6400
+    assert last("L3.1", "heuristic")["integrity_lost"].mean() > 0.9 * 6400
+
+
+def test_the_planner_goes_through_the_gap_of_a_wall():
+    envs = vector("L1.2", 1)
+    _, info = envs.reset(seed=0)
+    column, gap = info["walls"][0, 0]
+    layout = {"sources": [(column + 1, gap)] * 2, "position": (column - 1, gap ^ 1)}
+    seen, info = envs.reset(seed=0, options=layout)
+    player = make_baseline("oracle", make_params("L1.2"), 1)
+    for _ in range(3):
+        seen, *_, info = envs.step(player.act(seen, info)[0])
+    assert (info["x"][0], info["y"][0]) == (column + 1, gap)
+    assert info["good_arrivals"][0] == 2
+
+
+def test_the_planner_takes_what_is_needed():
+    layout = {"sources": [(9, 8), (0, 0), (0, 0), (7, 8), (0, 0), (0, 0)]}  # food right, water left
+    for energy, hydration, step in ((0.2, 0.9, 4), (0.9, 0.2, 3)):
+        envs, player = vector("L2.0", 1), make_baseline("oracle", make_params("L2.0"), 1)
+        needs = {"energy": energy, "hydration": hydration}
+        seen, info = envs.reset(seed=0, options=layout | needs)
+        assert player.act(seen, info)[0].tolist() == [step]
+
+
 # -- each lane for itself -----------------------------------------------------------------------------------
 
 
