@@ -44,8 +44,9 @@ class Stay(Baseline):
 class Greedy(Baseline):
     """The best simple rule found that remembers nothing: follow the gradient.
 
-    * L0.0 to L1.1: the origin's rule, which stays where there is no gradient.  Where sources are sensed from nearby
-      only (``sensing_range``) it walks at random instead.
+    * L0.0 to L1.1: the origin's rule, which stays where there is no gradient.  That is its only fault on L0.0 and
+      L0.1, which need no memory: one that steps off there, unless it is hurt, scores 206.0 and 206.4 (and 167.9 on
+      L0.2; 5120 lives).  Where sources are sensed from nearby only (``sensing_range``) it walks at random instead.
     * Of several kinds it follows the nearest; where a need is below :data:`CRITICAL`, what is needed most.  Brine is
       a drink for it only while energy is above :data:`RICH`.
     * What is blocked, or drains, it goes round: along the other component of the gradient, else to a random side.
