@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from tropism.envs.chemotaxis.facts_worlds import passing_facts, still_facts
 from tropism.envs.chemotaxis.observation import STAY
 from tropism.envs.chemotaxis.params import FAMILY, UNIT, Params, units
 from tropism.envs.chemotaxis.reference import Reference
@@ -25,7 +23,7 @@ from tropism.envs.chemotaxis.reference_layout import (
 from tropism.envs.chemotaxis.senses import Senses
 from tropism.envs.chemotaxis.senses_worlds import WorldSenses
 from tropism.envs.chemotaxis.streams import MOTOR, chance
-from tropism.envs.chemotaxis.tables import family_values, growth
+from tropism.envs.chemotaxis.tables import growth
 from tropism.envs.core.random import Key, below, bits
 
 
@@ -81,7 +79,7 @@ class WorldReference(Reference):
             self._choose(draw_family(self.key))
         self.storms.reset(self.key)
         self.switch.reset(self.key)
-        self._still = self._still_labels()
+        self._still = still_facts(self)
         self.senses.forget()
 
     def _choose(self, family: tuple[int, ...]) -> None:
@@ -222,36 +220,11 @@ class WorldReference(Reference):
         return hunger * hunger + thirst * thirst + wounds * wounds
 
     def more_labels(self) -> dict[str, Any]:
-        """Labels of the mechanisms, for ``info``."""
-        params = self.params
-        found: dict[str, Any] = {}
+        """Labels of the mechanisms, for ``info``; fresh."""
+        found = passing_facts(self)
         for name, array in self._still.items():
             found[name] = array.copy()
-        if self.thirsty:
-            found["hydration_units"] = self.hydration
-        if params.storms:
-            found["storm_in"] = self.storms.starts_in(self.t)
-            found["storm_left"] = self.storms.left(self.t)
-        if params.switch:
-            found[params.switch] = self.switch.side
-            found["switch_in"] = self.switch.at - self.t
-        if params.layout_period:
-            found["quadrant"] = self.quadrant
         return found
-
-    def _still_labels(self) -> dict[str, npt.NDArray[np.int64]]:
-        """Labels that hold for the whole episode."""
-        params, found = self.params, {}
-        if params.walls:
-            found["walls"] = self.walls
-        if params.zones:
-            found["zones"] = [(*zone, *params.zone_size) for zone in self.zones]
-        if params.storms:
-            found["shelter"] = (*self.shelter, *params.shelter_size)
-        if params.family:
-            values = zip(family_values(), self.family, strict=True)
-            found["family"] = [row[n] for row, n in values]
-        return {name: np.array(rows, np.int64) for name, rows in found.items()}
 
 
 def make_reference(params: Params) -> Reference:
