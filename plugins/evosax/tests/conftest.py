@@ -44,3 +44,29 @@ def same():
             assert getattr(one, name) == getattr(other, name), name
 
     return check
+
+
+@pytest.fixture
+def by_hand(tiny, tmp_path):
+    """Writes the directory of a finished run without running anything: ``by_hand(**changes)``."""
+
+    def write(**changes):
+        import json
+
+        import jax
+
+        from tropism_evosax.evolution import Evolution
+        from tropism_evosax.genomes.contract import sample
+        from tropism_evosax.genomes.files import write_genome
+
+        config = tiny(**changes)
+        encoding = Evolution(config).encoding
+        directory = tmp_path / "by-hand"
+        directory.mkdir()
+        (directory / "config.json").write_text(json.dumps(config.to_json()))
+        (directory / "manifest.json").write_text('{"starts": [{}]}')
+        genome = 5 * sample(encoding, jax.random.key(3), 1)[0]
+        write_genome(directory / "best_genome.npz", genome, encoding.spec())
+        return directory
+
+    return write

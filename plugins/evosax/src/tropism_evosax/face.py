@@ -61,6 +61,8 @@ class Face:
         try:
             self.env, self.params = make_functional(env_id, **kwargs)
         except UnknownNameError as error:
+            if error.name != env_id:  # a keyword that the environment does not take
+                raise
             raise UnsupportedTaskError(f"{env_id} has no functional face: {error}") from error
         development = getattr(self.params, "development", None)
         if adult and development is not None:

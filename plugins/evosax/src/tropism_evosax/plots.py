@@ -50,7 +50,7 @@ def plot_runs(directories: Sequence[Path], out: Path) -> Path:
         raise OptionError(f"out must end in {', '.join(FORMATS)}, got {str(out)!r}")
     groups = _groups(directories)
     panels = _panels(groups)
-    figure = _new_figure(len(panels))
+    figure, rc_context = _new_figure(len(panels))
     for axes, (title, draw) in zip(
         figure.subplots(-(-len(panels) // 2), 2).flat, panels, strict=False
     ):
@@ -62,18 +62,21 @@ def plot_runs(directories: Sequence[Path], out: Path) -> Path:
         axes.remove()
     figure.axes[0].legend(fontsize="small")
     metadata = {"Date": None} if out.suffix.lower() == ".svg" else None
-    figure.savefig(out, dpi=120, metadata=metadata)
+    with rc_context({"svg.hashsalt": "tropism"}):  # the same picture, the same bytes
+        figure.savefig(out, dpi=120, metadata=metadata)
     return out
 
 
-def _new_figure(panels: int) -> Any:
+def _new_figure(panels: int) -> tuple[Any, Any]:
+    """A figure for so many panels, and matplotlib's context of settings."""
     try:
+        from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError as error:
         raise DependencyNotInstalled(
             'plots need matplotlib, which is not installed: pip install "tropism-evosax[plot]"'
         ) from error
-    return Figure(figsize=(11, 3.2 * -(-panels // 2)), layout="constrained")
+    return Figure(figsize=(11, 3.2 * -(-panels // 2)), layout="constrained"), rc_context
 
 
 def _groups(directories: Sequence[Path]) -> list[Group]:

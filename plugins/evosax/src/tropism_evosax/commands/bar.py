@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-import click
-
 
 class Bar:
     """A bar a seed with generations, their rate, time left, best and mean fitness; only on a terminal.
@@ -47,10 +45,11 @@ class Bar:
             seed: self._progress.add_task(f"seed {seed}", total=generations, news="", start=False)
             for seed in seeds
         }
+        self._progress.update(self._tasks[seeds[0]], news="compiling")
 
     def __call__(self, seed: int, rows: Sequence[Mapping[str, Any]]) -> bool:
         """Show what the generations ``rows`` of ``seed`` came to; true asks to stop."""
-        if self.stopped and seed != self._seed:
+        if self.stopped and self._seed not in (None, seed):
             raise KeyboardInterrupt  # the run before was stopped, this one shall not begin
         done = rows[-1]["generation"] + 1
         if seed != self._seed:  # the first chunk may have compiled: the clock starts after it
@@ -76,7 +75,9 @@ class Bar:
             del number, frame
             self.stopped = True
             signal.signal(signal.SIGINT, before)
-            click.echo("Stopping after the generations under way; Ctrl-C again: at once.", err=True)
+            self._progress.console.print(
+                "Stopping after the generations under way; Ctrl-C again: at once."
+            )
 
         mine = threading.current_thread() is threading.main_thread()
         if mine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -144,13 +145,15 @@ def _numbers(text: str, option: str, least: int, most: int) -> list[float]:
 
 def _filters(given: Mapping[str, Any]) -> dict[str, Any]:
     """Viability, rungs and novelty."""
+    from tropism_evosax.filters import Novelty
+
     changes: dict[str, Any] = {}
     if given["viability"] is not None:
         changes["viability"] = {} if given["viability"] else None
     if given["rungs"] is not None:
         changes["rungs"] = [_rung(text) for text in given["rungs"].split(",")]
     if given["novelty"] is not None:
-        changes["novelty"] = {"weight": given["novelty"]}
+        changes["novelty"] = asdict(Novelty(weight=given["novelty"]))
     return changes
 
 

@@ -65,7 +65,10 @@ def run(
         evolved = evolve(config, seeds, runs, bar, evolution)
     if any(one.generations < config.generations for one in evolved):
         done = ", ".join(str(one.generations) for one in evolved)
-        click.echo(f"Stopped after {done} of {config.generations} generations.", err=True)
+        click.echo(
+            f"Stopped after {done} of {config.generations} generations; the same command with --resume goes on.",
+            err=True,
+        )
         raise click.exceptions.Exit(STOPPED)
     return evolution, evolved
 
