@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tropism_evosax.checks import check_name
-from tropism_evosax.config import EvoConfig
+from tropism_evosax.config import PRESETS, EvoConfig
 from tropism_evosax.cost import affordable
 from tropism_evosax.devices import choose_devices
 from tropism_evosax.filters import Novelty, Rung, Viability
@@ -15,6 +15,8 @@ from tropism_evosax.genomes.registry import ENCODINGS
 from tropism_evosax.networks.registry import NETWORKS
 from tropism_evosax.registry import find
 
+DEFAULT = PRESETS["tropism"]
+"""Whose sigma and learning rate are the agent's too; the rate for its own strategy only."""
 PLAYERS = ("best", "mean")
 SIZES = (
     (128, 8, 4, 128),
@@ -81,7 +83,7 @@ class EvosaxConfig:
     population: int | None = None
     episodes: int | None = None
     steps: int | None = None
-    sigma: float = 0.1
+    sigma: float = DEFAULT.sigma
     sigma_schedule: str = "constant"
     sigma_final: float = 0.1
     lr: float | None = None
@@ -118,6 +120,8 @@ class EvosaxConfig:
         """The config of the evolution, ``settled`` fields laid over."""
         own = {name: value for name, value in vars(self).items() if value is not None}
         del own["play"]
+        if self.strategy == DEFAULT.strategy:
+            own.setdefault("lr", DEFAULT.lr)
         return EvoConfig(**own | settled)
 
 

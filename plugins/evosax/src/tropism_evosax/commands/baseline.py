@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 OPTIONS = (
     click.option("--episodes", default=512, show_default=True, help="Held-out episodes."),
-    click.option("--first-seed", type=int, help="Reset seed of the first one  [2000000]."),
+    click.option("--first-seed", type=int, help="Reset seed of the first one  [424242]."),
     click.option("--player", "players", multiple=True, help="Only this baseline; may be repeated."),
     click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table."),
 )  # fmt: skip

@@ -64,6 +64,8 @@ def make_config(env_id: str, given: Mapping[str, Any], base: EvoConfig | None = 
     from tropism_evosax.config import EvoConfig, preset
 
     start = (base or preset(given["base"] or "tropism")).to_json()
+    if given["strategy"] not in (None, start["strategy"]):
+        start["lr"] = None  # the preset's is for its own strategy
     plain = (
         "generations",
         "population",
