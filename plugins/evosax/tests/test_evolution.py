@@ -178,6 +178,8 @@ def test_mistakes_are_told_before_anything_runs(tiny, tmp_path):
         Evolution(tiny(env_id="tropism/PatternWorld-Switch-v0", env_kwargs={}))
     with pytest.raises(UnknownNameError, match="hidden"):
         Evolution(tiny(controller_kwargs={"hiden": 4}))
+    with pytest.raises(OptionError, match=r"below 2\*\*31"):
+        Evolution(tiny(population=100_000, episodes=1000))
     with pytest.raises(OptionError, match="one directory a seed"):
         evolve(tiny(), [0, 1], [tmp_path])
 

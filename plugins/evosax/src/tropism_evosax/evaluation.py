@@ -23,7 +23,11 @@ from tropism_evosax.tally import Lives, Tally, blank, count, report
 LIVES = ("genomes", "episodes")
 """Names of the mapped axes."""
 CHUNK = 16
-"""Steps between two looks at whether anybody is alive."""
+"""Steps between two looks at whether anybody is alive.
+
+Looking costs nothing that can be measured where lives last (L0.2), and where they end early it saves three quarters
+(unfed lives of L2.0: 17 ms of processor time instead of 68 for 128 genomes x 8 episodes).
+"""
 
 
 class Life(NamedTuple):

@@ -7,6 +7,7 @@ killed and resumed, whatever its chunks, ends with the same numbers as one that 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from tropism.errors import OptionError
 from tropism_evosax.assessment import Assessor
 from tropism_evosax.cache import use_cache
 from tropism_evosax.config import EvoConfig
@@ -56,6 +58,7 @@ class Evolution:
         )
         self.encoding = make_encoding(config.genome, self.controller, **config.genome_kwargs)
         self.devices = choose_devices(config.population, config.devices)
+        self._check_size()
         self._generation = Generation(
             config,
             self._make_strategy(),
@@ -107,6 +110,15 @@ class Evolution:
     def most_steps(self) -> int:
         """Environment steps that a run can compute at most; see :mod:`tropism_evosax.cost`."""
         return most_steps(self.config, self.face.steps, self.devices)
+
+    def _check_size(self) -> None:
+        """Refuse a generation whose steps could not be counted in 32 bits."""
+        steps = most_steps(replace(self.config, generations=1), self.face.steps, self.devices)
+        if steps >= 2**31:
+            raise OptionError(
+                "population x episodes x steps must stay below 2**31 a generation, got "
+                f"{self.config.population} x {self.config.episodes} x {self.face.steps}, with all stages {steps}"
+            )
 
     @cached_property
     def _start(self) -> Any:
