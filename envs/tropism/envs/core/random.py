@@ -15,6 +15,8 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 MASK = 0xFFFFFFFF
 GOLDEN = 0x9E3779B9
 """2**32 / golden ratio: spreads consecutive counters over the word (Knuth, TAOCP vol. 3, 6.4)."""
@@ -22,6 +24,10 @@ STREAM_STEP = 0x85EBCA6B
 """Odd constant that keeps streams apart (a multiplier of MurmurHash3's finaliser)."""
 
 Key = tuple[int, int]
+
+# Words of the array form, made once: in NumPy making one takes as long as using it.
+_FIRST, _SECOND = np.uint32(0x7FEB352D), np.uint32(0x846CA68B)
+_FIFTEEN, _SIXTEEN, _GOLDEN = np.uint32(15), np.uint32(16), np.uint32(GOLDEN)
 
 
 def mix(x: int) -> int:
@@ -85,24 +91,21 @@ class Hash:
 
     def mix(self, x: Any) -> Any:
         """Array form of :func:`mix`."""
-        u = self._u
-        x = x ^ (x >> u(16))
-        x = x * u(0x7FEB352D)
-        x = x ^ (x >> u(15))
-        x = x * u(0x846CA68B)
-        return x ^ (x >> u(16))
+        x = x ^ (x >> _SIXTEEN)
+        x = x * _FIRST
+        x = x ^ (x >> _FIFTEEN)
+        x = x * _SECOND
+        return x ^ (x >> _SIXTEEN)
 
     def episode_key(self, key: Any, episode: Any) -> Any:
         """Array form of :func:`episode_key`: ``key`` uint32[..., 2], ``episode`` integers [...]."""
-        u = self._u
-        k0 = self.mix(key[..., 0] + episode.astype(u) * u(GOLDEN))
+        k0 = self.mix(key[..., 0] + episode.astype(self._u) * _GOLDEN)
         return self.xp.stack([k0, self.mix(key[..., 1] ^ k0)], axis=-1)
 
     def bits(self, key: Any, counter: Any, stream: int) -> Any:
         """Array form of :func:`bits`; ``counter``, integers, broadcasts with ``key[..., 0]``."""
-        u = self._u
-        offset = u((stream * STREAM_STEP) & MASK)
-        word = self.mix(key[..., 0] + (counter.astype(u) * u(GOLDEN) + offset))
+        offset = np.uint32((stream * STREAM_STEP) & MASK)
+        word = self.mix(key[..., 0] + (counter.astype(self._u) * _GOLDEN + offset))
         return self.mix(word ^ key[..., 1])
 
     def below(self, word: Any, n: Any) -> Any:
