@@ -64,7 +64,7 @@ def ink(path):
 
 def test_a_plot_shows_fitness_and_entropy(written, tmp_path):
     out = plot_runs([written("a")], tmp_path / "p.png")
-    assert size(out) == (1320, 384)
+    assert size(out) == (1320, 456)
     assert ink(out) > 0.03
 
 
@@ -72,7 +72,7 @@ def test_filters_and_learning_get_panels_of_their_own(written, tmp_path):
     learning = {"viable": 6, "change": 1e-5, "event_change": 1e-4}
     runs = [written(f"seed{n}", n, row=learning) for n in range(3)]
     out = plot_runs(runs, tmp_path / "p.png")
-    assert size(out) == (1320, 768)
+    assert size(out) == (1320, 816)
     one, other = (plot_runs(runs, tmp_path / name).read_text() for name in ("p.svg", "q.svg"))
     assert one == other
 
@@ -84,9 +84,9 @@ def test_runs_of_several_kinds_are_told_apart_by_what_differs(written, tmp_path,
         "matplotlib.axes.Axes.plot",
         lambda self, *_, label=None, **__: labels.append(label),
     )
-    monkeypatch.setattr("matplotlib.axes.Axes.legend", lambda *_, **__: None)
+    monkeypatch.setattr("matplotlib.figure.Figure.legend", lambda *_, **__: None)
     plot_runs(runs, tmp_path / "p.png")
-    assert {"sigma=0.1 (2 seeds): mean", "sigma=0.5: mean"} <= set(labels)
+    assert {"sigma=0.1 (2 seeds): best", "sigma=0.5: best"} <= set(labels)
 
 
 def test_a_run_without_a_generation_cannot_be_plotted(written, tmp_path):

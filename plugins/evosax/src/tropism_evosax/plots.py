@@ -60,7 +60,11 @@ def plot_runs(directories: Sequence[Path], out: Path) -> Path:
             draw(axes, group, colour)
     for axes in figure.axes[len(panels) :]:
         axes.remove()
-    figure.axes[0].legend(fontsize="small")
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=min(len(groups), 4),
+    )
     metadata = {"Date": None} if out.suffix.lower() == ".svg" else None
     with rc_context({"svg.hashsalt": "tropism"}):  # the same picture, the same bytes
         figure.savefig(out, dpi=120, metadata=metadata)
@@ -76,7 +80,7 @@ def _new_figure(panels: int) -> tuple[Any, Any]:
         raise DependencyNotInstalled(
             'plots need matplotlib, which is not installed: pip install "tropism-evosax[plot]"'
         ) from error
-    return Figure(figsize=(11, 3.2 * -(-panels // 2)), layout="constrained"), rc_context
+    return Figure(figsize=(11, 0.8 + 3 * -(-panels // 2)), layout="constrained"), rc_context
 
 
 def _groups(directories: Sequence[Path]) -> list[Group]:
@@ -121,12 +125,12 @@ def _panels(groups: Sequence[Group]) -> list[tuple[str, Callable[[Axes, Group, s
 
 def _draw_fitness(axes: Axes, group: Group, colour: str) -> None:
     """Mean of the generation, its best, and the champion's score on fresh episodes."""
-    _band(axes, _series(group, "fitness_mean"), colour, label=f"{group.label}: mean")
-    best, crowned = _series(group, "fitness_max"), _series(group, "best_score")
-    axes.plot(_middle(best), color=colour, alpha=0.35, lw=0.8, label="best of the generation")
+    mean, best, crowned = (_series(group, n) for n in ("fitness_mean", "fitness_max", "best_score"))
+    axes.plot(_middle(best), color=colour, alpha=0.3, lw=0.7, label=f"{group.label}: best")
+    _band(axes, mean, colour, label="mean of the generation", width=0.8)
     score = _middle(crowned)
     at = np.flatnonzero(np.isfinite(score))
-    axes.plot(at, score[at], "o-", color=colour, ms=3, lw=0.8, label="champion, lived again")
+    axes.plot(at, score[at], "o-", color=colour, ms=4, lw=1.6, label="champion, lived again")
 
 
 def _draw_viable(axes: Axes, group: Group, colour: str) -> None:
@@ -152,11 +156,12 @@ def _band(
     colour: str,
     label: str | None = None,
     style: str = "-",
+    width: float = 1.2,
 ) -> None:
     """The mean over runs, in a band from lowest to highest."""
-    axes.plot(_middle(series), style, color=colour, lw=1.4, label=label)
+    axes.plot(_middle(series), style, color=colour, lw=width, label=label)
     if len(series) > 1:
-        low, high = np.nanmin(series, axis=0), np.nanmax(series, axis=0)
+        low, high = np.fmin.reduce(series), np.fmax.reduce(series)  # NaN only where all are
         axes.fill_between(np.arange(series.shape[1]), low, high, color=colour, alpha=0.18, lw=0)
 
 

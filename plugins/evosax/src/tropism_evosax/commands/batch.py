@@ -74,7 +74,7 @@ def _rows(evolution: Evolution, evolved: list[Evolved], episodes: range) -> list
     import numpy as np
 
     from tropism_evosax.heldout import METRICS
-    from tropism_evosax.intervals import mean_interval, shown
+    from tropism_evosax.intervals import Interval, mean_interval, shown
 
     lives = evolution.assess(np.stack([one.best for one in evolved]), episodes)
     names = {"t_alive": "steps", "success": "reached"}
@@ -84,4 +84,5 @@ def _rows(evolution: Evolution, evolved: list[Evolved], episodes: range) -> list
         told = [shown(mean_interval(values[m][n]), digits) for m, digits in METRICS.items()]
         rows.append([str(one.seed), *told])
     over_seeds = {m: mean_interval(v.mean(axis=1, dtype=np.float64)) for m, v in values.items()}
+    over_seeds["success"] = Interval(*np.clip(over_seeds["success"], 0, 1).tolist())  # a share
     return [*rows, ["mean", *(shown(over_seeds[m], digits) for m, digits in METRICS.items())]]
