@@ -58,28 +58,42 @@ def _plastic(modulator: str, **options: Any) -> dict[str, Any]:
     return _network("spiking", plasticity={"modulator": modulator, **options})
 
 
-_GRU = _network("gru", hidden=11)
+_MLP, _GRU = _network("mlp", hidden=58), _network("gru", hidden=11)
+_WITHIN = {"generations": 184}
+"""With its crownings this many are 26.1 million steps: what the origin's 200 generations take."""
+
+
+def _by(strategy: str, network: Mapping[str, Any]) -> dict[str, Any]:
+    """A strategy with its own learning rate and the origin's first deviation, within the origin's steps."""
+    return {"strategy": strategy, "lr": None, "sigma": 0.1, **network, **_WITHIN}
+
+
 _BUDGET = Study(
     (
         Arm("origin", {}, "origin"),
-        Arm("spiking openes"),
-        Arm("spiking openes adam", {"optimizer": "adam", "lr": 0.02}),
-        Arm("spiking cr-fm-nes", {"strategy": "cr-fm-nes"}),
-        Arm("spiking sep-cma-es", {"strategy": "sep-cma-es"}),
-        Arm("spiking event openes", _plastic("event")),
-        Arm("mlp openes", _network("mlp", hidden=58)),
-        Arm("gru openes", _GRU),
-        Arm("gru openes adam", _GRU | {"optimizer": "adam", "lr": 0.02}),
-        Arm("gru pgpe", _GRU | {"strategy": "pgpe"}),
-        Arm("gru snes", _GRU | {"strategy": "snes"}),
-        Arm("gru cr-fm-nes", _GRU | {"strategy": "cr-fm-nes"}),
-        Arm("gru sep-cma-es", _GRU | {"strategy": "sep-cma-es"}),
-        Arm("gru differential-evolution", _GRU | {"strategy": "differential-evolution"}),
+        Arm("spiking openes", _WITHIN),
+        Arm("spiking openes, small steps", _by("openes", {})),
+        Arm("spiking openes, event plastic", _plastic("event") | _WITHIN),
+        Arm("spiking snes", _by("snes", {})),
+        Arm("spiking cr-fm-nes", _by("cr-fm-nes", {})),
+        Arm("spiking sep-cma-es", _by("sep-cma-es", {})),
+        Arm("mlp openes", _MLP | _WITHIN),
+        Arm("mlp openes, small steps", _by("openes", _MLP)),
+        Arm("mlp snes", _by("snes", _MLP)),
+        Arm("mlp cr-fm-nes", _by("cr-fm-nes", _MLP)),
+        Arm("mlp sep-cma-es", _by("sep-cma-es", _MLP)),
+        Arm("gru openes, small steps", _by("openes", _GRU)),
+        Arm("gru snes", _by("snes", _GRU)),
+        Arm("gru cr-fm-nes", _by("cr-fm-nes", _GRU)),
+        Arm("gru sep-cma-es", _by("sep-cma-es", _GRU)),
+        Arm("gru differential-evolution", _by("differential-evolution", _GRU)),
     ),
     comparisons=(
         ("spiking openes", "origin"),
-        ("gru openes", "mlp openes"),
-        ("gru openes", "spiking openes"),
+        ("spiking openes", "spiking openes, small steps"),
+        ("gru snes", "mlp snes"),
+        ("gru openes, small steps", "mlp openes, small steps"),
+        ("gru openes, small steps", "spiking openes, small steps"),
     ),
     players=("random", "greedy", "probe", "oracle"),
     episodes=5120,
