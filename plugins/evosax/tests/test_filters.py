@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +19,7 @@ from tropism_evosax.novelty import empty
 from tropism_evosax.rungs import promote
 
 NAN = float("nan")
+quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 POPULATION, STEPS = 24, 32
 
 
@@ -34,7 +37,7 @@ def assess(world, genomes=None, **settings):
     genomes = fresh if genomes is None else genomes
     assessor = Assessor(config, face, encoding, devices=1)
     archive = empty(config.novelty.capacity if config.novelty else 0)
-    return jax.jit(assessor)(jax.random.key(9), genomes, archive)
+    return quick_jit(assessor)(jax.random.key(9), genomes, archive)
 
 
 @pytest.mark.parametrize("own", [False, True])
@@ -45,8 +48,8 @@ def test_only_the_wanted_live_and_live_as_ever(world, own):
         jnp.arange(2 * POPULATION).reshape(POPULATION, 2) if own else jnp.arange(2)
     )
     wanted = jnp.arange(POPULATION) % 4 == 1
-    all_lives = jax.jit(evaluate)(genomes, keys)
-    some = jax.jit(lambda w: evaluate_some(evaluate, genomes, keys, w))(wanted)
+    all_lives = quick_jit(evaluate)(genomes, keys)
+    some = quick_jit(lambda w: evaluate_some(evaluate, genomes, keys, w))(wanted)
     np.testing.assert_array_equal(some.fitness[wanted], all_lives.fitness[wanted])
     assert int((some.simulated > 0).all(axis=1).sum()) == 6  # two blocks of three
     assert not some.finite[some.simulated == 0].any()
@@ -58,7 +61,7 @@ def test_any_number_of_wanted_genomes_will_do(world, count):
     evaluate = make_evaluator(face, encoding)
     keys = keys_of_seeds(jnp.arange(2))
     wanted = jnp.arange(POPULATION) >= POPULATION - count
-    some = jax.jit(lambda w: evaluate_some(evaluate, genomes, keys, w))(wanted)
+    some = quick_jit(lambda w: evaluate_some(evaluate, genomes, keys, w))(wanted)
     assert (some.steps[wanted] > 0).all()
     assert int((some.steps > 0).all(axis=1).sum()) == -(-count // 3) * 3
 
