@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tropism.envs.chemotaxis.copies import Copies
 from tropism.envs.chemotaxis.observation import MOVES
 from tropism.envs.chemotaxis.params import UNIT, Params, points, units
 from tropism.envs.chemotaxis.senses import Senses
@@ -39,21 +40,22 @@ class Reference:
         event: energy gained minus integrity lost in the last step.
         score: points (1/128 of reward) so far.
         ended: the organism died or reached its goal.
+        told: what :func:`~tropism.envs.chemotaxis.facts.facts` keeps until an arrival or harm makes it out of date.
     """
 
     family: tuple[int, ...] = (0, 0, 0, 0)
     """Which of the choices of :data:`~tropism.envs.chemotaxis.params.FAMILY` this world has; here there is none."""
 
     mechanisms = False
-    """There are labels besides those of every level: :meth:`more_labels`."""
+    """There are labels besides those of every level: :meth:`tell_more`."""
 
     # Slots, because a step is mostly reading them: a tenth faster.
     __slots__ = (
         "_alive_points", "_choices", "_decay", "_delay", "_deplete_chance", "_gain", "_gain_denominator", "_gain_numerator",
-        "_harm", "_harmful_delay", "_missing", "_reach_points", "_table", "_targets", "active", "bad_arrivals",
+        "_harm", "_harmful_delay", "_missing", "_reach_points", "_tables", "_targets", "active", "bad_arrivals",
         "cell", "cells", "ended", "energy", "energy_gained", "event", "gained", "good_arrivals", "harmful", "here",
         "integrity", "integrity_lost", "integrity_min", "key", "lost", "num_sources", "params", "place", "reached", "score",
-        "senses", "t", "timers",
+        "senses", "t", "timers", "told",
     )  # fmt: skip
 
     def __init__(self, params: Params) -> None:
@@ -96,6 +98,8 @@ class Reference:
         self.good_arrivals = self.bad_arrivals = self.energy_gained = self.integrity_lost = 0
         self.gained = self.lost = self.event = self.score = 0
         self.reached = self.ended = False
+        self.told: dict[str, Any] | None = None
+        self.senses.forget()
         self._lay_out(key, episode, options)
         self._place_sources(options)
 
@@ -127,7 +131,7 @@ class Reference:
             if self.active[k]:
                 self.here.setdefault(cell, []).append(k)
         self._missing = self.params.deplete and not all(self.active)
-        self._table: npt.NDArray[np.int64] | None = None
+        self._tables: Copies | None = None
         self.senses.sources_changed()
 
     # -- a step ---------------------------------------------------------------------------------------------
@@ -152,6 +156,7 @@ class Reference:
 
     def _meet(self, met: list[int], arrived: bool) -> int:
         """Be on the sources ``met``; only who came from another cell arrives at them.  Return the points of it."""
+        self.told = None
         good = [k for k in met if not self.harms(k)]
         points = self._reach_points if good and not self.reached else 0
         if good:
@@ -179,6 +184,7 @@ class Reference:
 
     def _suffer(self) -> None:
         """Take what was lost from integrity."""
+        self.told = None
         self.integrity = max(self.integrity - self.lost, 0)
         self.integrity_min = min(self.integrity_min, self.integrity)
         self.integrity_lost += self.lost
@@ -216,22 +222,20 @@ class Reference:
 
     def sources(self) -> npt.NDArray[np.int64]:
         """``x, y``, does it harm now, is it there: of each source, a fresh ``int64[K, 4]``."""
-        if self._table is None:
-            rows = [
-                (*self.place[cell], self.harms(k), self.active[k])
-                for k, cell in enumerate(self.cells)
-            ]
-            self._table = np.array(rows, np.int64)
-        return self._table.copy()
+        if self._tables is None:
+            numbers: list[int] = []
+            for k, cell in enumerate(self.cells):
+                numbers += (*self.place[cell], self.harms(k), self.active[k])
+            self._tables = Copies.of(np.array(numbers, np.int64).reshape(-1, 4))
+        return next(self._tables)
 
     def drive(self) -> int:
         """Sum of the squared distances of energy and integrity from 1, in units squared."""
         hunger, wounds = UNIT - self.energy, UNIT - self.integrity
         return hunger * hunger + wounds * wounds
 
-    def more_labels(self) -> dict[str, Any]:
-        """Labels of mechanisms that this world does not have."""
-        return {}
+    def tell_more(self, found: dict[str, Any]) -> None:
+        """Add labels of mechanisms, which this world does not have."""
 
 
 def _targets(width: int, height: int) -> list[list[int]]:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from tropism.envs.chemotaxis.params import FAMILY, Params
 from tropism.envs.chemotaxis.streams import FAMILY_DRAW, GAP, QUADRANT, SHELTER, WALL, ZONE
-from tropism.envs.chemotaxis.tables import wall_columns
 from tropism.envs.core.random import Key, below, bits, episode_key
 
 Corner = tuple[int, int]
 
 
-def draw_walls(key: Key, params: Params) -> list[tuple[int, int]]:
-    """``(column, row of the gap)`` of each wall."""
-    if not params.walls:
-        return []
+def draw_walls(key: Key, params: Params, choices: list[list[int]]) -> list[tuple[int, int]]:
+    """``(column, row of the gap)`` of each wall; ``choices`` are the columns where each may stand."""
     return [
         (
             columns[below(bits(key, i, WALL), len(columns))],
             below(bits(key, i, GAP), params.height),
         )
-        for i, columns in enumerate(wall_columns(params).tolist())
+        for i, columns in enumerate(choices)
     ]
+
+
+def walled(walls: list[tuple[int, int]], params: Params) -> set[int]:
+    """Cells inside walls."""
+    width = params.width
+    columns = [range(x, width * params.height, width) for x, _ in walls]
+    return set().union(*columns).difference([gap * width + x for x, gap in walls])
 
 
 def draw_zones(key: Key, params: Params) -> list[Corner]:

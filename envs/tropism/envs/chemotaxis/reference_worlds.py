@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tropism.envs.chemotaxis.copies import Copies
 from tropism.envs.chemotaxis.facts_worlds import passing_facts, still_facts
 from tropism.envs.chemotaxis.observation import STAY
 from tropism.envs.chemotaxis.params import FAMILY, UNIT, Params, units
@@ -19,12 +20,15 @@ from tropism.envs.chemotaxis.reference_layout import (
     draw_shelter,
     draw_walls,
     draw_zones,
+    walled,
 )
 from tropism.envs.chemotaxis.senses import Senses
 from tropism.envs.chemotaxis.senses_worlds import WorldSenses
 from tropism.envs.chemotaxis.streams import MOTOR, chance
-from tropism.envs.chemotaxis.tables import growth
+from tropism.envs.chemotaxis.tables import growth, wall_columns
 from tropism.envs.core.random import Key, below, bits
+
+_NO_MEAL = 0, 0, 0
 
 
 class WorldReference(Reference):
@@ -53,7 +57,11 @@ class WorldReference(Reference):
         self._thirst = units(params.hydration_decay)
         self._kinds = [params.kinds[n] for n in params.kind_of]
         self._gated = bool(params.development and params.development.motor)
+        self._columns = wall_columns(params).tolist() if params.walls else []
         self.storms, self.switch = Storms(params), Switch(params)
+        self._passes = bool(
+            params.thirsty or params.storms or params.switch or params.layout_period
+        )
         self._drains, self._ticks = (
             bool(params.zones) or params.storms,
             bool(params.switch) or params.storms,
@@ -68,19 +76,17 @@ class WorldReference(Reference):
         params = self.params
         self.hydration = options.get("hydration", UNIT)
         self.paid = self.payoff = 0
-        self.walls = draw_walls(self.key, params)
-        self.blocked = {
-            y * params.width + x for x, gap in self.walls for y in range(params.height) if y != gap
-        }
+        self.walls = draw_walls(self.key, params, self._columns)
+        self.blocked = walled(self.walls, params)
         self.zones = draw_zones(self.key, params)
         self.shelter = draw_shelter(self.key, params) if params.storms else (0, 0)
         self.quadrant = draw_quadrant(key, episode, params) if params.layout_period else 0
         if params.family:
             self._choose(draw_family(self.key))
-        self.storms.reset(self.key)
-        self.switch.reset(self.key)
-        self._still = still_facts(self)
-        self.senses.forget()
+        if self._ticks:
+            self.storms.reset(self.key)
+            self.switch.reset(self.key)
+        self._still = [(name, Copies.of(array)) for name, array in still_facts(self).items()]
 
     def _choose(self, family: tuple[int, ...]) -> None:
         """Live in this world of the family."""
@@ -104,11 +110,12 @@ class WorldReference(Reference):
 
     def step(self, action: int) -> int:
         """Move, meet sources, digest, suffer; return the points (1/128 of reward) of the step."""
-        self.row = min(self.t, self._last_row)
+        self.row = self.t if self.t < self._last_row else self._last_row
         before = self.cell
-        self.cell = cell = self._move(action)
+        self.cell = cell = self.target(self._carried_out(action) if self._gated else action)
         self.t += 1
-        self.lost = self._energy_offered = self._water_offered = self._energy_spent = 0
+        self.gained = self.lost = self.payoff = 0
+        self._meal = _NO_MEAL
         points = self._alive_points
         if cell in self.here:
             points += self._meet(self.here[cell], arrived=cell != before)
@@ -118,7 +125,10 @@ class WorldReference(Reference):
             self.lost += self._drained()
         if self.lost:
             self._suffer()
-        self.payoff = self._digest()
+        if self._meal is _NO_MEAL:
+            self._fast()
+        else:
+            self.payoff = self._digest(*self._meal)
         self.event = self.gained - self.lost
         if not (self.energy and self.hydration and self.integrity):
             self.ended = True
@@ -133,11 +143,10 @@ class WorldReference(Reference):
             self._sources_changed()
         self.storms.advance(self.t)
 
-    def _move(self, action: int) -> int:
-        """The cell that ``action`` leads to; a young organism may fail to move, and walls stop it."""
-        if self._gated and bits(self.key, self.t, MOTOR) >> 1 >= self._growth[5][self.row]:
-            action = STAY
-        return self.target(action)
+    def _carried_out(self, action: int) -> int:
+        """What becomes of ``action`` in a young organism, which may fail to move."""
+        word = bits(self.key, self.t, MOTOR)
+        return action if word >> 1 < self._growth[5][self.row] else STAY
 
     def target(self, action: int) -> int:
         """Where a move leads that is carried out; border and walls stop it."""
@@ -151,17 +160,19 @@ class WorldReference(Reference):
         return self.harmful[k] or self.params.kind_of[k] != self.switch.side
 
     def _arrive(self, good: list[int], bad: list[int]) -> int:
-        """Note what ``good`` sources offer, and suffer from ``bad`` ones; digestion comes later."""
+        """Note the meal that ``good`` sources offer, and suffer from ``bad`` ones; digestion comes later."""
         energy_gain, water_gain, harm = (table for table in self._growth[:3])
         self.good_arrivals += len(good)
         self.bad_arrivals += len(bad)
         self.lost = len(bad) * harm[self.family[3]][self.row]
+        energy = water = spent = 0
         for kind in [self._kinds[k] for k in good]:
             if kind in ("water", "brine"):
-                self._water_offered += water_gain[self.row]
-                self._energy_spent += self._brine * (kind == "brine")
+                water += water_gain[self.row]
+                spent += self._brine * (kind == "brine")
             else:
-                self._energy_offered += energy_gain[self.row]
+                energy += energy_gain[self.row]
+        self._meal = energy, water, spent
         return 0
 
     def _drained(self) -> int:
@@ -184,13 +195,20 @@ class WorldReference(Reference):
         (left, top), (wide, high) = self.shelter, self.params.shelter_size
         return 0 <= x - left < wide and 0 <= y - top < high
 
-    def _digest(self) -> int:
-        """Metabolism; return the points of what was gained."""
-        level = self.energy - self._decay - self._energy_spent
-        self.energy, energy = self._absorb(level, self._energy_offered)
-        water = 0
+    def _fast(self) -> None:
+        """Metabolism without a meal."""
+        energy = self.energy - self._decay
+        self.energy = energy if energy > 0 else 0
         if self.thirsty:
-            self.hydration, water = self._absorb(self.hydration - self._thirst, self._water_offered)
+            self.hydration = max(self.hydration - self._thirst, 0)
+
+    def _digest(self, energy: int, water: int, spent: int) -> int:
+        """Metabolism with what a meal offers of both needs and costs of the first; return the points of the gain."""
+        self.energy, energy = self._absorb(self.energy - self._decay - spent, energy)
+        if self.thirsty:
+            self.hydration, water = self._absorb(self.hydration - self._thirst, water)
+        else:
+            water = 0
         self.gained = energy + water
         if not self.gained:
             return 0
@@ -219,12 +237,12 @@ class WorldReference(Reference):
             hunger, thirst = (0, thirst) if self.switch.side else (hunger, 0)
         return hunger * hunger + thirst * thirst + wounds * wounds
 
-    def more_labels(self) -> dict[str, Any]:
-        """Labels of the mechanisms, for ``info``; fresh."""
-        found = passing_facts(self)
-        for name, array in self._still.items():
-            found[name] = array.copy()
-        return found
+    def tell_more(self, found: dict[str, Any]) -> None:
+        """Add labels of the mechanisms, fresh."""
+        if self._passes:
+            found.update(passing_facts(self))
+        for name, arrays in self._still:
+            found[name] = next(arrays)
 
 
 def make_reference(params: Params) -> Reference:
