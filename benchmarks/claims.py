@@ -14,8 +14,11 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from claims_ladder import LADDER
 
 RESULTS = Path(__file__).parent / "results"
 IDEAL = {"Switch": 0.966, "Affine": 0.974, "Noisy": 0.869, "Fast": 0.874, "Order2": 0.975}
@@ -169,6 +172,7 @@ CLAIMS: dict[str, Callable[[], Finding]] = {
     "RecurrentPPO beats PPO on the memory check": memory_check,
     "memory beats the successor table on a tier": memory_helps,
     "ledger speed published": ledger_speed,
+    **{promise: partial(check, lambda name: read(name)) for promise, check in LADDER.items()},
 }
 """What is promised and shown by records; parity, checkers, attacks and the plugin are shown by tests."""
 
