@@ -33,6 +33,17 @@ def draw_zones(key: Key, params: Params) -> list[Corner]:
     return [_corner(word, params, params.zone_size) for word in words]
 
 
+def inside(zones: list[Corner], params: Params) -> set[int]:
+    """Cells inside zones."""
+    width, (wide, high) = params.width, params.zone_size
+    rows = [
+        range(y * width + left, y * width + left + wide)
+        for left, top in zones
+        for y in range(top, top + high)
+    ]
+    return set().union(*rows)
+
+
 def draw_shelter(key: Key, params: Params) -> Corner:
     """Upper left corner of the shelter."""
     return _corner(bits(key, 0, SHELTER), params, params.shelter_size)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tropism.envs.chemotaxis.copies import Copies
 from tropism.envs.chemotaxis.facts_worlds import passing_facts, still_facts
-from tropism.envs.chemotaxis.observation import STAY
+from tropism.envs.chemotaxis.observation import STAY, UP
 from tropism.envs.chemotaxis.params import FAMILY, UNIT, Params, units
 from tropism.envs.chemotaxis.reference import Reference
 from tropism.envs.chemotaxis.reference_clocks import Storms, Switch
@@ -20,6 +20,7 @@ from tropism.envs.chemotaxis.reference_layout import (
     draw_shelter,
     draw_walls,
     draw_zones,
+    inside,
     walled,
 )
 from tropism.envs.chemotaxis.senses import Senses
@@ -36,9 +37,11 @@ class WorldReference(Reference):
 
     Attributes besides those of :class:`~tropism.envs.chemotaxis.reference.Reference`:
         hydration: in [0, 6400]; stays full where it is no need.
+        beside: where moves up, down, left and right lead from each cell, if no wall is there.
         walls: ``(column, row of the gap)`` of each.
         blocked: cells inside walls.
         zones: upper left corner of each zone.
+        zoned: cells inside zones.
         shelter: upper left corner of the shelter.
         quadrant: where all sources are, 0 to 3.
         family: which of the choices of ``FAMILY`` this episode drew.
@@ -57,6 +60,7 @@ class WorldReference(Reference):
         self._thirst = units(params.hydration_decay)
         self._kinds = [params.kinds[n] for n in params.kind_of]
         self._gated = bool(params.development and params.development.motor)
+        self.beside = list(zip(*self._targets[UP:], strict=True))
         self._columns = wall_columns(params).tolist() if params.walls else []
         self.storms, self.switch = Storms(params), Switch(params)
         self._passes = bool(
@@ -79,6 +83,7 @@ class WorldReference(Reference):
         self.walls = draw_walls(self.key, params, self._columns)
         self.blocked = walled(self.walls, params)
         self.zones = draw_zones(self.key, params)
+        self.zoned = inside(self.zones, params) if self.zones else set()
         self.shelter = draw_shelter(self.key, params) if params.storms else (0, 0)
         self.quadrant = draw_quadrant(key, episode, params) if params.layout_period else 0
         if params.family:
@@ -110,9 +115,11 @@ class WorldReference(Reference):
 
     def step(self, action: int) -> int:
         """Move, meet sources, digest, suffer; return the points (1/128 of reward) of the step."""
-        self.row = self.t if self.t < self._last_row else self._last_row
+        if self._gated:
+            action = self._carried_out(action)
         before = self.cell
-        self.cell = cell = self.target(self._carried_out(action) if self._gated else action)
+        cell = self._targets[action][before]
+        self.cell = cell = before if cell in self.blocked else cell
         self.t += 1
         self.gained = self.lost = self.payoff = 0
         self._meal = _NO_MEAL
@@ -126,7 +133,10 @@ class WorldReference(Reference):
         if self.lost:
             self._suffer()
         if self._meal is _NO_MEAL:
-            self._fast()
+            energy = self.energy - self._decay
+            self.energy = energy if energy > 0 else 0
+            if self.thirsty:
+                self.hydration = max(self.hydration - self._thirst, 0)
         else:
             self.payoff = self._digest(*self._meal)
         self.event = self.gained - self.lost
@@ -146,12 +156,12 @@ class WorldReference(Reference):
     def _carried_out(self, action: int) -> int:
         """What becomes of ``action`` in a young organism, which may fail to move."""
         word = bits(self.key, self.t, MOTOR)
-        return action if word >> 1 < self._growth[5][self.row] else STAY
+        return action if word >> 1 < self._growth[5][min(self.t, self._last_row)] else STAY
 
-    def target(self, action: int) -> int:
-        """Where a move leads that is carried out; border and walls stop it."""
-        target = self._targets[action][self.cell]
-        return self.cell if target in self.blocked else target
+    @property
+    def row(self) -> int:
+        """Row of the tables of growth that the present step goes by."""
+        return min(self.t - 1, self._last_row)
 
     def harms(self, k: int) -> bool:
         """Whether source ``k`` does harm now: by nature, or out of season."""
@@ -178,29 +188,16 @@ class WorldReference(Reference):
     def _drained(self) -> int:
         """Integrity that zones and storms take on this cell."""
         lost = 0
-        if self.zones and self.in_zone(self.cell):
+        if self.cell in self.zoned:
             lost += self._growth[3][self.row]
         if self.params.storms and self.storms.raging(self.t) and not self._sheltered():
             lost += self._growth[4][self.row]
         return lost
 
-    def in_zone(self, cell: int) -> bool:
-        """Whether a cell lies in a zone."""
-        y, x = divmod(cell, self.params.width)
-        wide, high = self.params.zone_size
-        return any(0 <= x - left < wide and 0 <= y - top < high for left, top in self.zones)
-
     def _sheltered(self) -> bool:
         y, x = divmod(self.cell, self.params.width)
         (left, top), (wide, high) = self.shelter, self.params.shelter_size
         return 0 <= x - left < wide and 0 <= y - top < high
-
-    def _fast(self) -> None:
-        """Metabolism without a meal."""
-        energy = self.energy - self._decay
-        self.energy = energy if energy > 0 else 0
-        if self.thirsty:
-            self.hydration = max(self.hydration - self._thirst, 0)
 
     def _digest(self, energy: int, water: int, spent: int) -> int:
         """Metabolism with what a meal offers of both needs and costs of the first; return the points of the gain."""
@@ -231,8 +228,10 @@ class WorldReference(Reference):
 
     def drive(self) -> int:
         """Sum of the squared distances of the needs from 1; with a hidden goal, of the need that pays and integrity."""
-        hunger, thirst = UNIT - self.energy, UNIT - self.hydration
-        wounds = UNIT - self.integrity
+        hunger, wounds = UNIT - self.energy, UNIT - self.integrity
+        if not (self.thirsty or self._ticks):
+            return hunger * hunger + wounds * wounds
+        thirst = UNIT - self.hydration
         if self.params.switch == "goal":
             hunger, thirst = (0, thirst) if self.switch.side else (hunger, 0)
         return hunger * hunger + thirst * thirst + wounds * wounds

@@ -67,11 +67,12 @@ class Senses:
 
     def observe(self, world: Reference) -> Row:
         """A fresh observation, ``float32[channels]``."""
-        felt = self._felt.get(world.cell)
         if self.dropout and self._is_dark(world):
             felt = _NOTHING
-        elif felt is None:
-            felt = self._felt[world.cell] = self._feel(world)
+        else:
+            felt = self._felt.get(world.cell)
+            if felt is None:
+                felt = self._felt[world.cell] = self._feel(world)
         at = self._next
         if at == len(self._numbers):
             at = self._renew()
@@ -95,17 +96,11 @@ class Senses:
 
     def _is_dark(self, world: Reference) -> bool:
         """Whether the gradient is missing."""
-        try:
-            return self._dark[world.t]
-        except IndexError:
-            self._look_ahead(world)
-            return self._is_dark(world)
-
-    def _look_ahead(self, world: Reference) -> None:
-        """Draw dropout for many steps at a time, which is faster."""
-        steps = _STEPS + len(self._dark)
-        words = _HASH.bits(np.array(world.key, np.uint32), steps, DROPOUT)
-        self._dark += (words >> _ONE < self.dropout).tolist()
+        while world.t >= len(self._dark):  # draw many steps at a time, which is faster
+            steps = _STEPS + len(self._dark)
+            words = _HASH.bits(np.array(world.key, np.uint32), steps, DROPOUT)
+            self._dark += (words >> _ONE < self.dropout).tolist()
+        return self._dark[world.t]
 
     def _feel(self, world: Reference) -> Any:
         """The gradient to the nearest source."""

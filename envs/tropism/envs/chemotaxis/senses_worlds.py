@@ -5,14 +5,12 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, Any
 
-from tropism.envs.chemotaxis.observation import DOWN, LEFT, RIGHT, UP, gradients
+from tropism.envs.chemotaxis.observation import gradients
 from tropism.envs.chemotaxis.params import POINT, Params
 from tropism.envs.chemotaxis.senses import Row, Senses
 
 if TYPE_CHECKING:
     from tropism.envs.chemotaxis.reference_worlds import WorldReference
-
-_AROUND = (UP, DOWN, LEFT, RIGHT)
 
 
 class WorldSenses(Senses):
@@ -25,7 +23,7 @@ class WorldSenses(Senses):
         self._thirsty = params.thirsty
         self._touches = bool(params.walls or params.zones)
         self._smelt = len(gradients(params))
-        self._no_smell = memoryview(array("f", bytes(4 * self._smelt)))
+        self._no_smell = array("f", bytes(4 * self._smelt))
         self._unknown_goal = params.switch == "goal"
         self._notices = params.storms or self._unknown_goal
 
@@ -60,42 +58,36 @@ class WorldSenses(Senses):
         """What this cell shows of sources, shelter, walls and zones."""
         felt = self._smell(world)
         if self._touches:
-            felt += self._touched_at(world)
-        return memoryview(array("f", felt))
+            felt += self._touch(world)
+        return array("f", felt)
 
     def _smell(self, world: WorldReference) -> list[float]:
         """Directions to the nearest source of each kind, and to the shelter."""
-        ways = [self._nearest(world, kind) for kind in self._kinds]
-        if self._storms:
-            ways.append(self._way_to_shelter(world))
         nth = min(max(world.t - 1, 0), self._last_row) if self._last_row else 0
         x, y = self._x[nth], self._y[nth]
-        return [felt for dx, dy in ways for felt in (x[dx], y[dy])]
+        felt: list[float] = []
+        for kind in self._kinds:
+            dx, dy = self._nearest(world, kind)
+            felt += (x[dx], y[dy])
+        if self._storms:
+            dx, dy = self._way_to_shelter(world)
+            felt += (x[dx], y[dy])
+        return felt
 
     def _way_to_shelter(self, world: WorldReference) -> tuple[int, int]:
         y, x = divmod(world.cell, self.params.width)
         (left, top), (wide, high) = world.shelter, self.params.shelter_size
         return min(max(x, left), left + wide - 1) - x, min(max(y, top), top + high - 1) - y
 
-    def forget(self) -> None:
-        """Begin an episode, in which walls and zones are elsewhere."""
-        super().forget()
-        self._touched: dict[int, list[float]] = {}
-
-    def _touched_at(self, world: WorldReference) -> list[float]:
-        """What this cell feels like, kept for the episode."""
-        if world.cell not in self._touched:
-            self._touched[world.cell] = self._touch(world)
-        return self._touched[world.cell]
-
     def _touch(self, world: WorldReference) -> list[float]:
         """Walls and the border on the four sides; zones here and there."""
-        here = world.cell
-        around = [world.target(move) for move in _AROUND]
-        felt = [1.0 if cell == here else 0.0 for cell in around] if self.params.walls else []
+        here, blocked, zoned = world.cell, world.blocked, world.zoned
+        around = world.beside[here]
+        stops = [1.0 if there == here or there in blocked else 0.0 for there in around]
+        felt = stops[:] if self.params.walls else []
         if self.params.zones:
-            sides = [cell != here and world.in_zone(cell) for cell in around]
-            felt += map(float, [world.in_zone(here), *sides])
+            sides = zip(around, stops, strict=True)
+            felt += [here in zoned, *(there in zoned and not stop for there, stop in sides)]
         return felt
 
     def _noticed(self, world: Any) -> tuple[float, ...]:
