@@ -55,14 +55,17 @@ def test_the_agent_keeps_the_contract_on_the_ladder(host):
     assert "lanes_are_independent" in passed
 
 
-def test_the_plastic_agent_keeps_it_elsewhere(host):
-    task = Task("tropism/PatternWorld-Switch-v0", {"flat": True})
-    options = {
-        "controller_kwargs": {"neurons": 4, "edges": 2, "plasticity": {"modulator": "spike"}}
-    }
-    assert agent_conformance(
-        "evosax-plastic", task, host=host, config=options, env_steps=4100, probes=()
-    )
+def test_the_agent_keeps_it_elsewhere(host):
+    task = Task("tropism/PatternWorld-Switch-v0", {"flat": True, "max_episode_steps": 64})
+    small = {"controller": "mlp", "controller_kwargs": {"hidden": 2}}
+    assert agent_conformance("evosax", task, host=host, config=small, probes=())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["L0.2", "L1.0", "L4.2"])
+def test_the_plastic_agent_keeps_it_too(host, level):
+    name = f"tropism/Chemotaxis-{level}-v0"
+    assert agent_conformance("evosax-plastic", name, host=host, env_steps=1024)
 
 
 def test_one_learns_by_default_and_the_other_does_not():

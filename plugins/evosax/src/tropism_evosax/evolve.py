@@ -11,8 +11,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +76,7 @@ def evolve(
         seeds: the config's own by default.
         run_dirs: one for each seed, to be created or resumed; ``None`` leaves nothing on disk.
         progress: hears of every chunk.
-        evolution: of ``config``, if there is one; what it has compiled is used again.
+        evolution: of ``config``; by default the one of the last call with it, so that nothing compiles twice.
 
     Raises:
         ArtifactError: if a run directory is damaged or holds another configuration.
@@ -85,12 +87,22 @@ def evolve(
         raise OptionError(
             f"run_dirs must name one directory a seed, got {len(run_dirs)} for {len(seeds)}"
         )
-    evolution = evolution or Evolution(config)
+    evolution = evolution or prepared(config)
     places = [None] * len(seeds) if run_dirs is None else run_dirs
     return [
         _evolve_one(evolution, replace(config, seed=seed), place, progress)
         for seed, place in zip(seeds, places, strict=True)
     ]
+
+
+def prepared(config: EvoConfig) -> Evolution:
+    """The evolution of ``config``, whatever its seed, with what it has compiled before in this process."""
+    return _prepared(json.dumps(config.to_json() | {"seed": 0}))
+
+
+@lru_cache(maxsize=4)
+def _prepared(config: str) -> Evolution:
+    return Evolution(EvoConfig.from_json(json.loads(config)))
 
 
 def _evolve_one(

@@ -52,10 +52,9 @@ def run(
     from dataclasses import replace
 
     from tropism.agents.runs import Run
-    from tropism_evosax.evolution import Evolution
-    from tropism_evosax.evolve import evolve
+    from tropism_evosax.evolve import evolve, prepared
 
-    evolution = Evolution(config)
+    evolution = prepared(config)
     with ExitStack() as stack:
         runs = [
             stack.enter_context(Run(folder, replace(config, seed=seed).to_json(), resume=resume))
