@@ -157,13 +157,13 @@ class WorldKernel(ClockKernel):
         return seen
 
     def _touched(self, state: State) -> list[Any]:
-        around = [self._target(state, state.t * 0 + move) for move in range(1, len(MOVES))]
-        stopped = [(x == state.x) & (y == state.y) for x, y in around]
-        touched = list(stopped) if self.params.walls else []
+        moves = np.arange(1, len(MOVES)).reshape(-1, *[1] * state.t.ndim)
+        x, y = self._target(state, moves)  # all four at once, along a new first axis
+        stopped = (x == state.x) & (y == state.y)
+        touched = [*stopped] if self.params.walls else []
         if self.params.zones:
             touched.append(self._in_zone(state, state.x, state.y))
-            sides = zip(around, stopped, strict=True)
-            touched += [self._in_zone(state, *cell) & ~stop for cell, stop in sides]
+            touched += [*(self._in_zone(state, x, y) & ~stopped)]
         return touched
 
     def _needs(self, state: State) -> list[Any]:
