@@ -178,6 +178,11 @@ def test_baselines_play_what_everybody_else_would_see():
     assert outcomes["success"].all()
 
 
+def test_what_an_environment_does_not_label_is_not_told():
+    printed = call("baseline", "CartPole-v1", "--episodes", 3, "--first-seed", 5)
+    assert printed.splitlines()[1].split() == ["player", "fitness", "t_alive"]
+
+
 def test_a_preset_brings_the_rate_of_its_own_strategy_only():
     said: dict[str, Any] = dict.fromkeys(
         ("base", "strategy", "lr", "viability", "rungs", "novelty", "plasticity")

@@ -5,7 +5,7 @@ Genomes live in evolution's own evaluator, baselines play the vector environment
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,13 +23,18 @@ from tropism_evosax.intervals import Interval, mean_interval
 if TYPE_CHECKING:
     from tropism_evosax.config import EvoConfig
     from tropism_evosax.evolution import Evolution
+    from tropism_evosax.tally import Lives
 
 FIRST_SEED = 424_242
 """Reset seed of the first held-out episode, as in koki2; evolution draws from others."""
 EPISODES = 512
 LANES = 512
 METRICS = {"fitness": 1, "success": 3, "bad_arrivals": 2, "t_alive": 1, "integrity_lost": 3}
-"""What is told of an episode, and with how many digits; success is having reached a good source."""
+"""What is told of an episode, and with how many digits; success is having reached a good source.
+
+Of an environment that does not label these facts, fitness (the return) and the steps are told.
+"""
+_LABELS = {"success": "reached", "bad_arrivals": "bad_arrivals", "integrity_lost": "integrity_lost"}
 UNIT = 6400
 PRIVILEGED = "oracle"
 
@@ -75,9 +80,17 @@ def live(evolution: Evolution, genome: Any, seeds: range, *, adult: bool) -> dic
         lives = jit(make_evaluator(face, changed, steps=config.steps))(
             jnp.asarray(genome)[None], keys
         )
-        names = {"t_alive": "steps", "success": "reached"}
-        found[name] = {m: np.asarray(getattr(lives, names.get(m, m)))[0] for m in METRICS}
+        found[name] = {metric: values[0] for metric, values in of_lives(lives, face.params).items()}
     return found
+
+
+def of_lives(lives: Lives, params: Any) -> Outcomes:
+    """Metrics ``[P, E]`` of evolution's lives in an environment with ``params``."""
+    from tropism_evosax.senses import Senses
+
+    names = {"t_alive": "steps", **_LABELS}
+    told = [metric for metric in METRICS if metric not in _LABELS or Senses.of(params).needs]
+    return {metric: np.asarray(getattr(lives, names.get(metric, metric))) for metric in told}
 
 
 def _controllers(evolved: Any) -> dict[str, Any]:
@@ -113,7 +126,7 @@ def _play(policy: Policy, task: Task, seeds: Sequence[int], *, privileged: bool)
     words = np.array(seeds, np.uint64)
     observation, info = env.reset(seed=list(seeds))
     policy.reset(np.ones(len(seeds), np.bool_), words)
-    going, told = np.ones(len(seeds), np.bool_), _blank(len(seeds))
+    going, told = np.ones(len(seeds), np.bool_), _blank(len(seeds), info)
     while going.any():
         action = policy.act(observation, visible(info, hidden)).action
         observation, reward, terminated, truncated, info = env.step(action)
@@ -130,9 +143,10 @@ def _play(policy: Policy, task: Task, seeds: Sequence[int], *, privileged: bool)
     return told
 
 
-def _blank(count: int) -> Outcomes:
-    zeros: Callable[[Any], npt.NDArray[Any]] = lambda kind: np.zeros(count, kind)  # noqa: E731
-    return {m: zeros(np.bool_ if m == "success" else np.float64) for m in METRICS}
+def _blank(count: int, info: Mapping[str, Any]) -> Outcomes:
+    """Nothing told yet, of what there is to tell."""
+    told = [metric for metric in METRICS if _LABELS.get(metric, "") in {"", *info}]
+    return {m: np.zeros(count, np.bool_ if m == "success" else np.float64) for m in told}
 
 
 def _tell(
@@ -142,11 +156,9 @@ def _tell(
     told["fitness"] += np.where(going, reward, 0.0)
     told["t_alive"] += going
     last = going & ended
-    for metric, label in (("success", "reached"), ("bad_arrivals", "bad_arrivals")):
-        if label in info:
-            told[metric][last] = info[label][last]
-    if "integrity_lost" in info:
-        told["integrity_lost"][last] = info["integrity_lost"][last] / UNIT
+    for metric in _LABELS.keys() & told.keys():
+        value = info[_LABELS[metric]][last]
+        told[metric][last] = value / UNIT if metric == "integrity_lost" else value
 
 
 def summary(outcomes: Outcomes) -> dict[str, Interval]:

@@ -56,7 +56,7 @@ def baseline(
         click.echo(json.dumps({**about, "players": players_json(told)}, indent=1))
         return
     click.echo(f"{env_id}, {episodes} held-out episodes, 95 % intervals")
-    click.echo(table([heading(), *(row(name, values) for name, values in told.items())]))
+    click.echo(table([heading(told), *(row(name, values) for name, values in told.items())]))
 
 
 def held_out(episodes: int, first_seed: int | None) -> range:
@@ -107,11 +107,9 @@ def play_baselines(
     return found
 
 
-def heading(*more: str) -> list[str]:
+def heading(told: Mapping[str, Mapping[str, Interval]], *more: str) -> list[str]:
     """The head of a table of players."""
-    from tropism_evosax.heldout import METRICS
-
-    return ["player", *METRICS, *more]
+    return ["player", *next(iter(told.values())), *more]
 
 
 def row(name: str, told: Mapping[str, Interval], *more: str) -> list[str]:
@@ -119,4 +117,4 @@ def row(name: str, told: Mapping[str, Interval], *more: str) -> list[str]:
     from tropism_evosax.heldout import METRICS
     from tropism_evosax.intervals import shown
 
-    return [name, *(shown(told[metric], digits) for metric, digits in METRICS.items()), *more]
+    return [name, *(shown(value, METRICS[metric]) for metric, value in told.items()), *more]

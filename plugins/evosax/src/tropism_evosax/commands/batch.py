@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from tropism_evosax.commands.tables import table
 if TYPE_CHECKING:
     from tropism_evosax.evolution import Evolution
     from tropism_evosax.evolve import Evolved
+    from tropism_evosax.intervals import Interval
 
 
 @click.command()
@@ -73,16 +75,20 @@ def _rows(evolution: Evolution, evolved: list[Evolved], episodes: range) -> list
     """One row a seed, and one of their means, whose interval is over seeds."""
     import numpy as np
 
-    from tropism_evosax.heldout import METRICS
+    from tropism_evosax.heldout import METRICS, of_lives
     from tropism_evosax.intervals import Interval, mean_interval, shown
 
     lives = evolution.assess(np.stack([one.best for one in evolved]), episodes)
-    names = {"t_alive": "steps", "success": "reached"}
-    values = {metric: getattr(lives, names.get(metric, metric)) for metric in METRICS}
-    rows = [["seed", *METRICS]]
+    values = of_lives(lives, evolution.face.params)
+
+    def row(name: str, intervals: Iterable[Interval]) -> list[str]:
+        digits = (METRICS[metric] for metric in values)
+        return [name, *(shown(i, d) for i, d in zip(intervals, digits, strict=True))]
+
+    rows = [["seed", *values]]
     for n, one in enumerate(evolved):
-        told = [shown(mean_interval(values[m][n]), digits) for m, digits in METRICS.items()]
-        rows.append([str(one.seed), *told])
+        rows.append(row(str(one.seed), (mean_interval(v[n]) for v in values.values())))
     over_seeds = {m: mean_interval(v.mean(axis=1, dtype=np.float64)) for m, v in values.items()}
-    over_seeds["success"] = Interval(*np.clip(over_seeds["success"], 0, 1).tolist())  # a share
-    return [*rows, ["mean", *(shown(over_seeds[m], digits) for m, digits in METRICS.items())]]
+    if "success" in over_seeds:  # a share
+        over_seeds["success"] = Interval(*np.clip(over_seeds["success"], 0, 1).tolist())
+    return [*rows, row("mean", over_seeds.values())]

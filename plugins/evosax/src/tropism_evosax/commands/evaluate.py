@@ -60,7 +60,7 @@ def evaluate(
         click.echo(json.dumps(body, indent=1))
         return
     click.echo(f"{directory}: {config.env_id}, {episodes} held-out episodes, 95 % intervals")
-    click.echo(table([heading(f"{genome} minus it"), *_rows(told, gaps)]))
+    click.echo(table([heading(told, f"{genome} minus it"), *_rows(told, gaps)]))
 
 
 def _play(
