@@ -158,11 +158,23 @@ _SAVINGS = Study(
     comparisons=(("viability", "full"), ("rung", "full"), ("viability and rung", "full")),
 )
 
+_LADDER = Study(
+    tuple(
+        Arm(f"{level} {name}", {"env_id": _on(level), **changes})
+        for level in (
+            "L0.0", "L0.1", "L0.2", "L0.2-Informed", "L1.0", "L1.1", "L1.2", "L2.0", "L2.1",
+            "L2.2", "L3.0", "L3.1", "L3.2", "L4.0", "L4.1", "L4.2", "L5.0",
+        )
+        for name, changes in (("spiking openes", {}), ("mlp snes", _by("snes", _MLP)))
+    ),
+)  # fmt: skip
+
 STUDIES: dict[str, Study] = {
     "budget": _BUDGET,
     "plasticity": _PLASTICITY,
     "encoding": _ENCODING,
     "development": _DEVELOPMENT,
     "savings": _SAVINGS,
+    "ladder": _LADDER,
 }
 """Every study by name."""
