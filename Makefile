@@ -1,9 +1,11 @@
 # Everything one types here. Needs Python 3.11 or later with pip, and make; the rest goes into .venv.
 #   make PYTHON=python3.12 test        another interpreter
 #   make PYTEST_ARGS="-k ledger" test  further arguments for pytest
+#   make WORKERS=0 test                in one process, as a debugger needs it
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+WORKERS ?= auto
 DEMO_DIR ?= runs/demo
 BENCH_DIR ?= runs/bench
 
@@ -27,7 +29,7 @@ demo: $(VENV)/.demo ## train and evaluate real agents, show the leaderboard, ver
 	$(TROPISM) ledger verify $(DEMO_DIR)/ledger
 
 test: $(VENV)/.dev ## run the tests
-	$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 check: $(VENV)/.dev docs ## lint, format, types, layers, dead code, spelling, documentation
 	$(BIN)/ruff check
