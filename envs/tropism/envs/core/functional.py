@@ -14,6 +14,7 @@ from typing import Any
 
 from gymnasium.spaces import Space
 
+from tropism.envs.core.changes import change_where
 from tropism.envs.core.kernel_vector import ArrayKernel
 
 
@@ -90,16 +91,11 @@ class FunctionalEnv:
             observation, state, reward, terminated, truncated, info; ``info`` has the labels of the observation
             returned, and ``terminated``, ``truncated``, ``final_observation`` of the step taken.
         """
-        import jax
-
         kernel = self._kernel(params or self.default_params)
         final, state, reward, terminated, truncated, _ = self.step_env(key, state, action, params)
-        fresh = kernel.reset(state.key, state.episode + 1)
-        ended = terminated | truncated
-        state = jax.tree.map(lambda new, old: _where(ended, new, old), fresh, state)
-        state = jax.lax.optimization_barrier(
-            state
-        )  # else XLA computes it again inside the observation
+        state = change_where(
+            terminated | truncated, lambda old: kernel.reset(old.key, old.episode + 1), state
+        )
         info = {
             **kernel.labels(state),
             "terminated": terminated,
@@ -107,12 +103,6 @@ class FunctionalEnv:
             "final_observation": final,
         }
         return kernel.observe(state), state, reward, terminated, truncated, info
-
-
-def _where(mask: Any, new: Any, old: Any) -> Any:
-    import jax.numpy as jnp
-
-    return jnp.where(mask.reshape(mask.shape + (1,) * (new.ndim - mask.ndim)), new, old)
 
 
 def _words(key: Any) -> Any:

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from tropism.envs.patternworld.kernel_regimes import RegimeKernel, State, choose
+from tropism.envs.patternworld.kernel_regimes import SHORT, RegimeKernel, State, choose
 from tropism.envs.patternworld.permutations import once
 from tropism.envs.patternworld.rules import (
+    DWELL,
     NOISE,
     NOISE_TOKEN,
     TOKEN,
@@ -38,12 +39,13 @@ class Kernel(RegimeKernel):
         state = State(
             key=key, episode=episode, draw=draw, t=zero, regime=zero, next_switch=zero, since=zero,
             switched=zero != 0, rule=zero, stale_rule=zero - 1, slot=nothing, active=nothing,
-            stale_active=nothing, token=zero, previous=zero, target=zero, stale_target=zero - 1, query=nothing,
+            stale_active=nothing, token=zero, previous=zero, target=zero, query=nothing,
             history=xp.full((*zero.shape, self.params.history), self.params.vocabulary, xp.uint8),
             action=zero + self.params.num_actions, outcome=zero + 3,
         )  # fmt: skip
         state = self._first_rule(state, forced.get("rule"))
-        state = state._replace(next_switch=choose(xp, forced.get("dwell"), self._draw_dwell(state)))
+        dwell = self._dwell(self.hash.bits(draw, zero, DWELL))
+        state = state._replace(next_switch=choose(xp, forced.get("dwell"), dwell))
         return self._first_tokens(state, forced)
 
     def step(self, state: State, action: Any) -> State:
@@ -85,16 +87,15 @@ class Kernel(RegimeKernel):
         return state.t * 0
 
     def _join(self, left: Any, right: Any) -> Any:
-        """Concatenation along the last axis; XLA runs it faster as two writes into one array."""
-        if self.xp is np:
-            return np.concatenate([left, right], -1)
-        from jax.lax import dynamic_update_slice
-
-        width, origin = left.shape[-1], (0,) * (left.ndim - 1)
-        room = self.xp.zeros((*left.shape[:-1], width + right.shape[-1]), left.dtype)
-        return dynamic_update_slice(
-            dynamic_update_slice(room, left, (*origin, 0)), right, (*origin, width)
-        )
+        """Concatenation along the last axis; XLA runs it faster as selects, where ``right`` is short."""
+        xp, width, more = self.xp, left.shape[-1], right.shape[-1]
+        if xp is np or more > SHORT:
+            return xp.concatenate([left, right], -1)
+        joined = xp.pad(left, [(0, 0)] * (left.ndim - 1) + [(0, more)])
+        column = xp.arange(width + more)
+        for n in range(more):
+            joined = xp.where(column == width + n, right[..., n : n + 1], joined)
+        return joined
 
     def reward(self, state: State) -> Any:
         """Reward of the answer that led to ``state``; float64 in NumPy, float32 in JAX, the same numbers."""
@@ -112,7 +113,7 @@ class Kernel(RegimeKernel):
             "since_switch": state.since,
             "required_compute": self.xp.maximum(self._query(state), 1),
             "target": state.target,
-            "stale_target": state.stale_target,
+            "stale_target": self._stale_target(state),
         }
         return {"switched": state.switched} | {
             k: v.astype(self.integer) for k, v in numbers.items()
@@ -136,16 +137,16 @@ class Kernel(RegimeKernel):
         """Fix the next target and show what the agent sees of the last answer."""
         xp, word = self.xp, self.hash.bits
         target = self._follow(state.rule, state)
-        stale = xp.where(
-            state.stale_rule < 0, -1, self._follow(xp.maximum(state.stale_rule, 0), state)
-        )
         if self.params.noise:
             noisy = word(state.draw, state.t, NOISE) < xp.uint32(int(self.params.noise * 2**32))
             drawn = self.hash.below(word(state.draw, state.t, NOISE_TOKEN), self.params.vocabulary)
             target = xp.where(noisy, drawn, target)
-        return state._replace(
-            target=target, stale_target=stale, history=self._push(state.history, shown)
-        )
+        return state._replace(target=target, history=self._push(state.history, shown))
+
+    def _stale_target(self, state: State) -> Any:
+        """What the rule before would answer: asked for by ``labels`` alone, so a rollout need not find it."""
+        stale = self._follow(self.xp.maximum(state.stale_rule, 0), state)
+        return self.xp.where(state.stale_rule < 0, -1, stale)
 
     def _follow(self, rule: Any, state: State) -> Any:
         rules = self._rules
@@ -156,5 +157,6 @@ class Kernel(RegimeKernel):
         )
 
     def _push(self, history: Any, shown: list[Any]) -> Any:
-        tokens = [tokens.astype(history.dtype) for tokens in once(self.xp, shown)]
-        return self.xp.concatenate([history, *tokens], -1)[..., -self.params.history :]
+        tokens = shown[0] if len(shown) == 1 else self.xp.concatenate(shown, -1)
+        tokens = once(self.xp, tokens.astype(history.dtype))[..., -self.params.history :]
+        return self._join(history[..., tokens.shape[-1] :], tokens)

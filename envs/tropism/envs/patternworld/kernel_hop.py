@@ -44,7 +44,6 @@ class HopKernel(Kernel):
         drawn = hashed.below(hashed.bits(state.draw, state.t, SYMBOL), SYMBOLS)
         token = choose(xp, forced, drawn)
         query = 1 + hashed.below(hashed.bits(state.draw, state.t, QUERY), SYMBOLS)
-        stale = xp.where(state.stale_rule < 0, -1, array_hop(xp, state.stale_active, token, query))
         listing = self._push(state.history, [*shown, state.active, token[..., None]])
         plain = self._push(state.history, [*shown, token[..., None]])
         new = (state.switched | (state.t == 0))[..., None]
@@ -52,9 +51,12 @@ class HopKernel(Kernel):
             token=token,
             query=query,
             target=array_hop(xp, state.active, token, query),
-            stale_target=stale,
             history=xp.where(new, listing, plain),
         )
+
+    def _stale_target(self, state: State) -> Any:
+        stale = array_hop(self.xp, state.stale_active, state.token, state.query)
+        return self.xp.where(state.stale_rule < 0, -1, stale)
 
 
 def make_kernel(xp: Any, params: Params) -> Kernel:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tropism.envs.core.changes import change_where
 from tropism.envs.core.random import Hash
 from tropism.envs.patternworld.params import Params
 from tropism.envs.patternworld.permutations import once, pick
@@ -39,7 +40,6 @@ class State(NamedTuple):
     token: Any
     previous: Any
     target: Any
-    stale_target: Any
     query: Any
     history: (
         Any  # [..., H], uint8: every tier has fewer than 255 tokens, and a step copies them all
@@ -48,8 +48,10 @@ class State(NamedTuple):
     outcome: Any  # 0 wrong, 1 right, 2 peeked, 3 nothing answered yet
 
 
-_REGIME = ("regime", "next_switch", "rule", "stale_rule", "slot", "active", "stale_active")
+_REGIME = ("next_switch", "rule", "stale_rule", "slot", "active", "stale_active")
 """What changes when the regime does."""
+SHORT = 4
+"""Up to this length, XLA runs a chain of selects faster than a look-up."""
 
 
 class RegimeKernel:
@@ -66,25 +68,25 @@ class RegimeKernel:
     def _load_rules(self) -> None:
         self._rules = library(self.params)
 
-    def _draw_dwell(self, state: State) -> Any:
-        word = self.hash.bits(state.draw, state.regime, DWELL)
+    def _dwell(self, word: Any) -> Any:
+        """How long a regime lasts, from 32 random bits."""
         return (self.params.dwell[0] + 1 + self._above(word)).astype(self.xp.int32)
 
     def _above(self, word: Any) -> Any:
         """How many thresholds exceed ``word``.
 
-        JAX searches slowly, so there the logarithm, right to within one, only says where to look in the table:
-        the answer is the table's, and exact.
+        JAX searches slowly, so there the logarithm, right to within a half, leaves two answers, and the one
+        threshold between them decides: exact.
         """
         thresholds, xp = self._thresholds, self.xp
         count = len(thresholds)
         if xp is np or not count:
             return count - np.searchsorted(thresholds, word, side="right") if count else word * 0
-        falling = np.concatenate([thresholds[::-1], np.zeros(3, np.uint32)])
+        falling = np.append(thresholds[::-1], np.uint32(0))
         scale = 1 / math.log1p(-self.params.dwell[1])
         near = xp.log((word.astype(xp.float32) + 1) / 2.0**32) * scale
-        first = xp.clip(near.astype(xp.int32) - 1, 0, count)
-        return first + sum(self._look_up(falling, first + n) > word for n in range(3))
+        fewest = xp.clip((near - 0.5).astype(xp.int32), 0, count)
+        return fewest + (self._look_up(falling, fewest) > word)
 
     def _first_rule(self, state: State, forced: Any) -> State:
         xp = self.xp
@@ -102,33 +104,32 @@ class RegimeKernel:
 
     def _switch(self, state: State, switched: Any) -> State:
         """Where ``switched``, take the next regime; ``_ask`` of Hop looks at the flag."""
+        state = state._replace(switched=switched, regime=state.regime + switched)
         if self.xp is np:
-            return self._switch_some(state, switched)
-        following, chosen = self._next_regime(state), {}
-        for name in _REGIME:
-            old, new = getattr(state, name), getattr(following, name)
-            mask = switched[..., None] if old.ndim > switched.ndim else switched
-            chosen[name] = self.xp.where(mask, new, old)
-        return state._replace(switched=switched, **chosen)
+            return self._switch_some(state)
+        return change_where(switched, self._next_regime, state, self._words(state))
 
-    def _switch_some(self, state: State, switched: Any) -> State:
+    def _switch_some(self, state: State) -> State:
         """The same in NumPy, which need not draw for the lanes that do not switch."""
-        state = state._replace(switched=switched)
-        lanes = np.flatnonzero(switched)
+        lanes = np.flatnonzero(state.switched)
         if not lanes.size:
             return state
-        following, chosen = self._next_regime(State(*(part[lanes] for part in state))), {}
+        before, chosen = State(*(part[lanes] for part in state)), {}
+        following = self._next_regime(before, self._words(before))
         for name in _REGIME:
             chosen[name] = getattr(state, name).copy()
             chosen[name][lanes] = getattr(following, name)
         return state._replace(**chosen)
 
-    def _next_regime(self, state: State) -> State:
-        """The regime that follows ``state`` in every lane."""
-        following = state._replace(regime=state.regime + 1)
-        word = self.hash.bits(state.draw, following.regime, RULE)
-        following = self._next_rule(following, word)._replace(stale_rule=state.rule)
-        return following._replace(next_switch=state.t + self._draw_dwell(following))
+    def _words(self, state: State) -> tuple[Any, Any]:
+        """Random bits for the rule and the dwell of the regime."""
+        rule, dwell = (self.hash.bits(state.draw, state.regime, s) for s in (RULE, DWELL))
+        return rule, dwell
+
+    def _next_regime(self, state: State, words: tuple[Any, Any]) -> State:
+        """The rule and the dwell of a regime that begins, ``state`` having those of the one before."""
+        following, dwell = self._next_rule(state, words[0]), self._dwell(words[1])
+        return following._replace(stale_rule=state.rule, next_switch=state.t + dwell)
 
     def _next_rule(self, state: State, word: Any) -> State:
         xp, rules = self.xp, self._rules
@@ -166,7 +167,10 @@ class RegimeKernel:
         return items[..., :picks]
 
     def _look_up(self, table: Any, index: Any) -> Any:
-        return self.xp.take(self.xp.asarray(table), index, mode="clip")
+        table = self.xp.asarray(table)
+        if self.xp is not np and len(table) <= SHORT:
+            return pick(self.xp, table, index)
+        return self.xp.take(table, index, mode="clip")
 
 
 def choose(xp: Any, forced: Any, drawn: Any) -> Any:
