@@ -66,7 +66,6 @@ LARGE = {
 LONG = {
     "200 generations": replace(BASE, generations=200),
     "200 generations, two devices": replace(BASE, generations=200, devices=2),
-    "200 generations, koki2's loop": replace(PEER, generations=200),
 }
 SWEEPS = {"population": POPULATIONS, "episodes": EPISODES}
 SWEEP = {
@@ -78,9 +77,7 @@ SWEEP = {
     for size in sizes
 }
 PAIRS = {
-    name: peer
-    for name in SAME_WORK | LONG
-    if (peer := f"{name.partition(',')[0]}, koki2's loop") != name
+    name: peer for name in SAME_WORK if (peer := f"{name.partition(',')[0]}, koki2's loop") != name
 }
 """Who is compared with whom."""
 
