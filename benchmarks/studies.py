@@ -38,12 +38,14 @@ class Study:
         comparisons: ``(better, than)`` names of arms.
         players: reference baselines played on the same held-out episodes, of each environment.
         episodes: held-out.
+        seeds: of each arm's runs.
     """
 
     arms: tuple[Arm, ...]
     comparisons: tuple[tuple[str, str], ...] = ()
     players: tuple[str, ...] = ("random", "greedy", "oracle")
     episodes: int = 2048
+    seeds: tuple[int, ...] = SEEDS
 
 
 def _on(level: str) -> str:
@@ -158,6 +160,23 @@ _SAVINGS = Study(
     comparisons=(("viability", "full"), ("rung", "full"), ("viability and rung", "full")),
 )
 
+_MEAL = {"episodes": 1, "min_energy": 0.52}
+"""At least one meal in half a life: energy falls by 1/128 a step, and a source gives .05."""
+_MOST = [{"steps": 64, "episodes": 2, "keep": 0.75}]
+_SELECTION = Study(
+    (
+        Arm("full"),
+        Arm("viability, a meal", {"viability": _MEAL}),
+        Arm("rung, three quarters", {"rungs": _MOST}),
+        Arm("viability and rung", {"viability": _MEAL, "rungs": _MOST}),
+    ),
+    comparisons=tuple(
+        (name, "full")
+        for name in ("viability, a meal", "rung, three quarters", "viability and rung")
+    ),
+    seeds=tuple(range(10)),
+)
+
 _LADDER = Study(
     tuple(
         Arm(f"{level} {name}", {"env_id": _on(level), **changes})
@@ -175,6 +194,7 @@ STUDIES: dict[str, Study] = {
     "encoding": _ENCODING,
     "development": _DEVELOPMENT,
     "savings": _SAVINGS,
+    "selection": _SELECTION,
     "ladder": _LADDER,
 }
 """Every study by name."""

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from studies import SEEDS, STUDIES, Arm, Study
+from studies import STUDIES, Arm, Study
 from tropism.agents.artifacts import read_json, write_atomic
 from tropism.agents.manifest import manifest
 from tropism.agents.progress import progress
@@ -206,7 +206,7 @@ def main() -> None:
     """Run one study, or list them."""
     parser = argparse.ArgumentParser(description="Run a pre-registered study.")
     parser.add_argument("study", nargs="?", choices=sorted(STUDIES))
-    parser.add_argument("--seeds", type=int, default=len(SEEDS), help="how many, from 0 on")
+    parser.add_argument("--seeds", type=int, help="how many, from 0 on; the study's own by default")
     parser.add_argument("--generations", type=int, help="fewer, for a trial")
     args = parser.parse_args()
     if args.study is None:
@@ -216,9 +216,11 @@ def main() -> None:
     import jax
 
     jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
-    record = conduct(args.study, range(args.seeds), args.generations)
+    own = STUDIES[args.study].seeds
+    seeds = range(args.seeds) if args.seeds else own
+    record = conduct(args.study, seeds, args.generations)
     show(record)
-    if args.generations is None and args.seeds >= len(SEEDS):
+    if args.generations is None and len(seeds) >= len(own):
         path = RESULTS / f"study_{args.study}.json"
         write_atomic(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
 

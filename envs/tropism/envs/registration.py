@@ -86,6 +86,7 @@ def register_all() -> None:
                 env_id,
                 f"{_PATTERNWORLD}.env:PatternWorldEnv",
                 reward_threshold=reward_threshold,
+                order_enforce=False,  # they refuse by themselves, without the cost of a wrapper
                 max_episode_steps=1000,
                 vector_entry_point=f"{_PATTERNWORLD}.vector:make_vector",
                 kwargs={"tier": tier},
@@ -97,6 +98,7 @@ def register_all() -> None:
                 env_id,
                 f"{_CHEMOTAXIS}.env:ChemotaxisEnv",
                 reward_threshold=reward_threshold,
+                order_enforce=False,  # they refuse by themselves, without the cost of a wrapper
                 max_episode_steps=steps,
                 vector_entry_point=f"{_CHEMOTAXIS}.vector:make_vector",
                 kwargs={"level": level},

@@ -21,8 +21,10 @@ def facts(world: Reference) -> dict[str, Any]:
     found["event"] = world.event
     found["fitness"] = world.score / POINT
     found["sources"] = world.sources()
-    if world.mechanisms:
-        world.tell_more(found)
+    if world.passing:
+        world.tell_passing(found)
+    for name, copies in world.still:
+        found[name] = next(copies)
     return found
 
 

@@ -7,7 +7,7 @@ Provenance of the dynamics: koki2 (K. Kis, 2025), https://github.com/Krisztiaan/
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,11 @@ class Reference:
     family: tuple[int, ...] = (0, 0, 0, 0)
     """Which of the choices of :data:`~tropism.envs.chemotaxis.params.FAMILY` this world has; here there is none."""
 
-    mechanisms = False
-    """There are labels besides those of every level: :meth:`tell_more`."""
+    still: Sequence[tuple[str, Copies]] = ()
+    """Labels of mechanisms that hold for the whole episode."""
+
+    passing = False
+    """There are labels of mechanisms that change from step to step: :meth:`tell_passing`."""
 
     # Slots, because a step is mostly reading them: a tenth faster.
     __slots__ = (
@@ -223,19 +226,22 @@ class Reference:
     def sources(self) -> npt.NDArray[np.int64]:
         """``x, y``, does it harm now, is it there: of each source, a fresh ``int64[K, 4]``."""
         if self._tables is None:
-            numbers: list[int] = []
-            for k, cell in enumerate(self.cells):
-                numbers += (*self.place[cell], self.harms(k), self.active[k])
-            self._tables = Copies.of(np.array(numbers, np.int64).reshape(-1, 4))
+            self._tables = self._tabulate()
         return next(self._tables)
+
+    def _tabulate(self) -> Copies:
+        numbers: list[int] = []
+        for k, cell in enumerate(self.cells):
+            numbers += (*self.place[cell], self.harms(k), self.active[k])
+        return Copies.of(np.array(numbers, np.int64).reshape(-1, 4))
 
     def drive(self) -> int:
         """Sum of the squared distances of energy and integrity from 1, in units squared."""
         hunger, wounds = UNIT - self.energy, UNIT - self.integrity
         return hunger * hunger + wounds * wounds
 
-    def tell_more(self, found: dict[str, Any]) -> None:
-        """Add labels of mechanisms, which this world does not have."""
+    def tell_passing(self, found: dict[str, Any]) -> None:
+        """Add what :attr:`passing` announces, which this world does not have."""
 
 
 def _targets(width: int, height: int) -> list[list[int]]:

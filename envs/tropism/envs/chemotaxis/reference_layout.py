@@ -7,6 +7,8 @@ from tropism.envs.chemotaxis.streams import FAMILY_DRAW, GAP, QUADRANT, SHELTER,
 from tropism.envs.core.random import Key, below, bits, episode_key
 
 Corner = tuple[int, int]
+OUTSIDE = -1
+"""What stands for every cell beyond the border."""
 
 
 def draw_walls(key: Key, params: Params, choices: list[list[int]]) -> list[tuple[int, int]]:
@@ -21,10 +23,10 @@ def draw_walls(key: Key, params: Params, choices: list[list[int]]) -> list[tuple
 
 
 def walled(walls: list[tuple[int, int]], params: Params) -> set[int]:
-    """Cells inside walls."""
+    """Where nobody can go: cells inside walls, and :data:`OUTSIDE`."""
     width = params.width
     columns = [range(x, width * params.height, width) for x, _ in walls]
-    return set().union(*columns).difference([gap * width + x for x, gap in walls])
+    return {OUTSIDE}.union(*columns).difference([gap * width + x for x, gap in walls])
 
 
 def draw_zones(key: Key, params: Params) -> list[Corner]:

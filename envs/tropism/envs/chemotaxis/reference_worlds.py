@@ -15,6 +15,7 @@ from tropism.envs.chemotaxis.params import FAMILY, UNIT, Params, units
 from tropism.envs.chemotaxis.reference import Reference
 from tropism.envs.chemotaxis.reference_clocks import Storms, Switch
 from tropism.envs.chemotaxis.reference_layout import (
+    OUTSIDE,
     draw_family,
     draw_quadrant,
     draw_shelter,
@@ -37,9 +38,9 @@ class WorldReference(Reference):
 
     Attributes besides those of :class:`~tropism.envs.chemotaxis.reference.Reference`:
         hydration: in [0, 6400]; stays full where it is no need.
-        beside: where moves up, down, left and right lead from each cell, if no wall is there.
+        beside: the cells above, below, left and right of each cell; ``OUTSIDE`` beyond the border.
         walls: ``(column, row of the gap)`` of each.
-        blocked: cells inside walls.
+        blocked: where nobody can go: cells inside walls, and ``OUTSIDE``.
         zones: upper left corner of each zone.
         zoned: cells inside zones.
         shelter: upper left corner of the shelter.
@@ -48,8 +49,6 @@ class WorldReference(Reference):
         storms, switch: clocks of what comes and goes.
         paid: units gained so far that were paid for; ``payoff``: points of gain of the last step.
     """
-
-    mechanisms = True
 
     def __init__(self, params: Params) -> None:
         super().__init__(params)
@@ -60,16 +59,20 @@ class WorldReference(Reference):
         self._thirst = units(params.hydration_decay)
         self._kinds = [params.kinds[n] for n in params.kind_of]
         self._gated = bool(params.development and params.development.motor)
-        self.beside = list(zip(*self._targets[UP:], strict=True))
+        self.beside = [
+            tuple(OUTSIDE if there == cell else there for there in around)
+            for cell, around in enumerate(zip(*self._targets[UP:], strict=True))
+        ]
         self._columns = wall_columns(params).tolist() if params.walls else []
         self.storms, self.switch = Storms(params), Switch(params)
-        self._passes = bool(
+        self.passing = bool(
             params.thirsty or params.storms or params.switch or params.layout_period
         )
         self._drains, self._ticks = (
             bool(params.zones) or params.storms,
             bool(params.switch) or params.storms,
         )
+        self._wants_more = params.thirsty or params.switch == "goal"
 
     def _make_senses(self) -> Senses:
         return WorldSenses(self.params)
@@ -91,7 +94,7 @@ class WorldReference(Reference):
         if self._ticks:
             self.storms.reset(self.key)
             self.switch.reset(self.key)
-        self._still = [(name, Copies.of(array)) for name, array in still_facts(self).items()]
+        self.still = [(name, Copies.of(array)) for name, array in still_facts(self).items()]
 
     def _choose(self, family: tuple[int, ...]) -> None:
         """Live in this world of the family."""
@@ -229,19 +232,16 @@ class WorldReference(Reference):
     def drive(self) -> int:
         """Sum of the squared distances of the needs from 1; with a hidden goal, of the need that pays and integrity."""
         hunger, wounds = UNIT - self.energy, UNIT - self.integrity
-        if not (self.thirsty or self._ticks):
+        if not self._wants_more:
             return hunger * hunger + wounds * wounds
         thirst = UNIT - self.hydration
         if self.params.switch == "goal":
             hunger, thirst = (0, thirst) if self.switch.side else (hunger, 0)
         return hunger * hunger + thirst * thirst + wounds * wounds
 
-    def tell_more(self, found: dict[str, Any]) -> None:
-        """Add labels of the mechanisms, fresh."""
-        if self._passes:
-            found.update(passing_facts(self))
-        for name, arrays in self._still:
-            found[name] = next(arrays)
+    def tell_passing(self, found: dict[str, Any]) -> None:
+        """Add labels of mechanisms that come and go."""
+        found.update(passing_facts(self))
 
 
 def make_reference(params: Params) -> Reference:

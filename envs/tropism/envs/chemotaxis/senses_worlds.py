@@ -21,7 +21,8 @@ class WorldSenses(Senses):
         self._last_row = len(self._tables[0]) - 1
         self._kinds, self._storms = range(len(params.kinds)), params.storms
         self._thirsty = params.thirsty
-        self._touches = bool(params.walls or params.zones)
+        self._walls, self._zones = bool(params.walls), bool(params.zones)
+        self._touches = self._walls or self._zones
         self._smelt = len(gradients(params))
         self._no_smell = array("f", bytes(4 * self._smelt))
         self._unknown_goal = params.switch == "goal"
@@ -82,13 +83,14 @@ class WorldSenses(Senses):
     def _touch(self, world: WorldReference) -> list[float]:
         """Walls and the border on the four sides; zones here and there."""
         here, blocked, zoned = world.cell, world.blocked, world.zoned
-        around = world.beside[here]
-        stops = [1.0 if there == here or there in blocked else 0.0 for there in around]
-        felt = stops[:] if self.params.walls else []
-        if self.params.zones:
-            sides = zip(around, stops, strict=True)
-            felt += [here in zoned, *(there in zoned and not stop for there, stop in sides)]
-        return felt
+        up, down, left, right = around = world.beside[here]
+        # Written out, because a comprehension takes twice as long.
+        stops: list[float] = [up in blocked, down in blocked, left in blocked, right in blocked]
+        if not self._zones:
+            return stops
+        sides = zip(around, stops, strict=True)
+        felt: list[float] = [here in zoned, *(there in zoned and not stop for there, stop in sides)]
+        return stops + felt if self._walls else felt
 
     def _noticed(self, world: Any) -> tuple[float, ...]:
         """What changes by itself: cue, storm, and the pay of the last step."""
