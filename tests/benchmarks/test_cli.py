@@ -123,6 +123,7 @@ def test_listings(capsys):
     envs = {row["id"]: row for row in json.loads(capsys.readouterr().out)}
     assert envs["tropism/PatternWorld-Switch-v0"]["vector"] is True
     assert envs[MEMORY]["action"] == "Discrete(2)"
+    assert envs["tropism/Chemotaxis-Shared-v0"]["agents"] == 4
     assert run(["agents", "--json"]) == 0
     assert {"random", "ideal"} <= {row["name"] for row in json.loads(capsys.readouterr().out)}
     assert run(["envs"]) == 0

@@ -13,16 +13,16 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON inste
 @click.command()
 @AS_JSON
 def envs(as_json: bool) -> None:
-    """List the environments."""
+    """List the environments, those for several agents last."""
     import gymnasium
 
-    import tropism.envs  # noqa: F401  registers the ids
     from tropism.agents.plugins import default_host
+    from tropism.envs.registration import PARALLEL
 
     known = set(gymnasium.registry)
     default_host().register_envs()
     ids = [name for name in gymnasium.registry if name.startswith("tropism/") or name not in known]
-    _show([_describe(name) for name in ids], as_json)
+    _show([*map(_describe, ids), *map(_describe_parallel, PARALLEL)], as_json)
 
 
 @click.command()
@@ -63,12 +63,31 @@ def _describe(env_id: str) -> dict[str, Any]:
     env.close()
     return {
         "id": env_id,
+        "agents": 1,
         "observation": _space(env.observation_space),
         "action": _space(env.action_space),
         "steps": spec.max_episode_steps,
         "threshold": spec.reward_threshold,
         "vector": spec.vector_entry_point is not None,
         "baselines": " ".join(getattr(env.unwrapped, "baselines", ("random",))),
+    }
+
+
+def _describe_parallel(env_id: str) -> dict[str, Any]:
+    """One row about an environment for several agents: what one of them has."""
+    from tropism.envs import make_parallel
+
+    env = make_parallel(env_id)
+    first, *_ = names = env.possible_agents
+    return {
+        "id": env_id,
+        "agents": len(names),
+        "observation": _space(env.observation_space(first)),
+        "action": _space(env.action_space(first)),
+        "steps": env.params.steps,
+        "threshold": None,
+        "vector": False,
+        "baselines": " ".join(env.baselines),
     }
 
 
