@@ -1,0 +1,1 @@
+"""The wire protocol without any transport: docs/bridge-protocol.md."""
