@@ -32,6 +32,7 @@ from tropism.agents.artifacts import write_atomic
 from tropism.agents.baselines import BaselinePolicy
 from tropism.agents.contract import Task
 from tropism.agents.evaluate import evaluate
+from tropism.envs.registration import environment_ids
 
 RESULTS = Path(__file__).parent / "results" / "environments.json"
 GOLDEN = Path(__file__).parents[1] / "tests" / "conformance" / "golden.json"
@@ -112,7 +113,7 @@ def measure(env_id: str) -> dict[str, Any]:
 
 def main() -> None:
     """Measure the ids that the command line names, or every one, and write the results."""
-    ids = [name for name in gym.registry if name.startswith("tropism/")]
+    ids = environment_ids()
     before = json.loads(RESULTS.read_bytes())["environments"] if sys.argv[1:] else {}
     fresh = {env_id: measure(env_id) for env_id in track(sys.argv[1:] or ids, "measuring")}
     found = before | fresh

@@ -15,7 +15,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium import spaces
 
-import tropism.envs  # noqa: F401  registers the ids
+from tropism.envs.registration import environment_ids
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -115,7 +115,7 @@ def table() -> str:
     """The whole region between the markers."""
     record = json.loads(RESULTS.read_text(encoding="utf-8"))
     measured = record["environments"]
-    ids = sorted((name for name in gym.registry if name.startswith("tropism/")), key=is_sanity)
+    ids = sorted(environment_ids(), key=is_sanity)
     missing = sorted(set(ids) ^ set(measured))
     if missing:
         sys.exit(

@@ -22,9 +22,9 @@ PICTURES = Path(__file__).parent / "_static" / "envs"
 
 def environment_ids() -> list[str]:
     """Every registered id of the suite, in order of registration."""
-    import tropism.envs  # noqa: F401  registers the ids
+    from tropism.envs import registration
 
-    return [name for name in gym.registry if name.startswith("tropism/")]
+    return registration.environment_ids()
 
 
 def parallel_ids() -> list[str]:

@@ -7,16 +7,16 @@ import textwrap
 from pathlib import Path
 
 import click
-import gymnasium as gym
 import pytest
 
 import tropism.envs
 from tropism.agents import hookspecs
 from tropism.benchmarks.cli import cli as command
+from tropism.envs.registration import environment_ids
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
-IDS = sorted(name for name in gym.registry if name.startswith("tropism/"))
+IDS = sorted(environment_ids())
 SECTIONS = (
     "Description",
     "Action Space",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gymnasium
 import pytest
 
-import tropism.envs  # noqa: F401  registers the ids
 from tropism.envs.core.conformance import check
 from tropism.envs.patternworld.params import FEEDBACKS
+from tropism.envs.registration import environment_ids
 
-IDS = sorted(env_id for env_id in gymnasium.registry if env_id.startswith("tropism/"))
+IDS = sorted(environment_ids())
 TIERS = [env_id for env_id in IDS if env_id.startswith("tropism/PatternWorld-")]
 
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from tropism.envs.core.uniform import UniformBaseline
+from tropism.envs.registration import environment_ids
 
 RECORD = Path(__file__).parent / "golden.json"
-IDS = sorted(name for name in gym.registry if name.startswith("tropism/"))
+IDS = sorted(environment_ids())
 STEPS, SEED = 1500, 7
 
 

@@ -105,6 +105,18 @@ def register_all() -> None:
             )
 
 
+def environment_ids() -> list[str]:
+    """Every id registered here, in order.
+
+    ``tropism/Bridge-v0``, which ``import tropism.bridges`` adds to Gymnasium's registry, is not among them: it is nothing
+    without a game.
+    """
+    ours = "tropism.envs."
+    return [
+        name for name, spec in gymnasium.registry.items() if str(spec.entry_point).startswith(ours)
+    ]
+
+
 def make_parallel(env_id: str, **kwargs: Any) -> Any:
     """Make an environment for several agents, a PettingZoo ``ParallelEnv``.
 

@@ -17,11 +17,11 @@ def envs(as_json: bool) -> None:
     import gymnasium
 
     from tropism.agents.plugins import default_host
-    from tropism.envs.registration import PARALLEL
+    from tropism.envs.registration import PARALLEL, environment_ids
 
     known = set(gymnasium.registry)
     default_host().register_envs()
-    ids = [name for name in gymnasium.registry if name.startswith("tropism/") or name not in known]
+    ids = [*environment_ids(), *(name for name in gymnasium.registry if name not in known)]
     _show([*map(_describe, ids), *map(_describe_parallel, PARALLEL)], as_json)
 
 
