@@ -50,6 +50,7 @@ class Flag(IntFlag):
 
 
 ALL_FLAGS = 15
+_CRC = 2
 
 
 class Header(NamedTuple):
@@ -99,7 +100,7 @@ def parse_header(buffer: bytes | bytearray | memoryview, max_message: int = MAX_
         ProtocolError: unknown flags, a stream or a checksum where there must be none.
     """
     magic, *fields = HEADER.unpack_from(buffer)
-    header = Header(*fields)
+    header = Header._make(fields)
     if magic != MAGIC:
         raise _bad_magic(magic)
     if header.length > max_message:
@@ -109,7 +110,7 @@ def parse_header(buffer: bytes | bytearray | memoryview, max_message: int = MAX_
         raise ProtocolError(f"{name_of(header.type)} with unknown flags {header.flags:#04x}")
     if header.stream:
         raise ProtocolError(f"{name_of(header.type)} with stream {header.stream}, not 0")
-    if header.crc and not header.flags & Flag.CRC:
+    if header.crc and not header.flags & _CRC:
         raise ProtocolError(f"{name_of(header.type)} with a checksum but without its flag")
     return header
 

@@ -29,6 +29,7 @@ __all__ = ["Decoder", "Message", "encode", "is_known", "open_body", "read_json",
 Bytes = bytes | bytearray | memoryview
 KNOWN = frozenset(int(t) for t in Type)
 ON_A_CONNECTION = int(Flag.MUST_UNDERSTAND | Flag.CRC | Flag.ZLIB)
+_CRC, _ZLIB, _MUST = int(Flag.CRC), int(Flag.ZLIB), int(Flag.MUST_UNDERSTAND)  # enums are slow
 
 
 class Message(NamedTuple):
@@ -71,10 +72,10 @@ def encode(
     flags = int(must_understand)
     checksum = 0
     if compress:
-        flags |= Flag.ZLIB
+        flags |= _ZLIB
         body = zlib.compress(body, 1)
     if crc:
-        flags |= Flag.CRC
+        flags |= _CRC
         checksum = zlib.crc32(body)
     return b"".join((pack_header(type, len(body), seq, episode, flags, time, checksum), body))
 
@@ -95,7 +96,7 @@ def is_known(header: Header, allowed: int = ON_A_CONNECTION) -> bool:
         raise ProtocolError(f"{name_of(header.type)} with flags not granted: {excess!r}")
     if header.type in KNOWN:
         return True
-    if header.flags & Flag.MUST_UNDERSTAND:
+    if header.flags & _MUST:
         raise UnsupportedMessage(f"a message of {name_of(header.type)} that must be understood")
     return False
 
@@ -111,9 +112,9 @@ def open_body(header: Header, raw: Bytes, max_message: int = MAX_MESSAGE) -> Byt
         MessageTooLarge: it inflates to more than `max_message` bytes; no more than that are made.
         ProtocolError: it is not one whole zlib stream.
     """
-    if header.flags & Flag.CRC and zlib.crc32(raw) != header.crc:
+    if header.flags & _CRC and zlib.crc32(raw) != header.crc:
         raise BadChecksum(f"{name_of(header.type)} of {len(raw)} bytes has a wrong checksum")
-    if header.flags & Flag.ZLIB:
+    if header.flags & _ZLIB:
         return _inflate(raw, max_message, name_of(header.type))
     return raw
 
