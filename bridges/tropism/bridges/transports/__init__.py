@@ -1,0 +1,1 @@
+"""How messages travel: sockets, WebSockets and shared memory under one interface."""

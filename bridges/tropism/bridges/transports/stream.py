@@ -1,0 +1,183 @@
+"""Messages out of a stream of bytes and into it, without input or output: raw connections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from tropism.bridges.errors import ProtocolError
+from tropism.bridges.protocol.header import (
+    HEADER_SIZE,
+    MAX_MESSAGE,
+    Flag,
+    Header,
+    name_of,
+    parse_header,
+)
+from tropism.bridges.protocol.messages import Message, is_known, open_body
+
+Bytes = bytes | bytearray | memoryview
+BUFFER = 65536
+
+
+class Stream(Protocol):
+    """How messages are cut out of what a socket receives, and put into what it sends.
+
+    Attributes:
+        max_message: the longest body accepted, in bytes.
+        allowed: flags that the peer may use.
+        skipped: how many messages of unknown types were skipped.
+        replies: bytes that have to be sent back to the peer as they stand, oldest first.
+        closed: whether the peer has said below the messages that no more will come.
+    """
+
+    max_message: int
+    allowed: int
+    skipped: int
+    replies: bytearray
+    closed: bool
+
+    def room(self) -> memoryview:
+        """Where the next bytes shall be received; never empty."""
+        ...
+
+    def received(self, count: int) -> None:
+        """That many bytes now stand at the beginning of `room()`."""
+        ...
+
+    def next(self) -> Message | None:
+        """The next whole message among what was received.
+
+        Raises:
+            ProtocolError: the stream is broken.
+        """
+        ...
+
+    def progress(self) -> str:
+        """Of what an unfinished message consists so far, for people; empty between messages."""
+        ...
+
+    def frame(self, header: bytes, body: Bytes) -> Sequence[Bytes]:
+        """What has to be sent for one message."""
+        ...
+
+
+def finish(stream: Stream, header: Header, raw: Bytes) -> Message | None:
+    """A message from its header and its body as sent; None if its type is to be skipped."""
+    if not is_known(header, stream.allowed):
+        stream.skipped += 1
+        return None
+    body = open_body(header, raw, stream.max_message)
+    return Message(header.type, header.seq, header.episode, body, header.flags, header.time)
+
+
+def put(stream: Stream, data: bytes) -> None:
+    """Give a stream bytes that were received before it existed."""
+    while data:
+        room = stream.room()
+        count = min(len(room), len(data))
+        room[:count] = data[:count]
+        stream.received(count)
+        data = data[count:]
+
+
+class RawStream:
+    """Messages one after the other, as they are.
+
+    A body that does not fit the buffer is received straight into memory of its own, so the cost is linear in the
+    number of bytes, whatever the sizes of messages and chunks.
+    """
+
+    def __init__(self) -> None:
+        self.max_message, self.allowed = MAX_MESSAGE, int(Flag.MUST_UNDERSTAND)
+        self.skipped, self.replies, self.closed = 0, bytearray(), False
+        self._buffer = memoryview(bytearray(BUFFER))
+        self._start = self._end = 0
+        self._header: Header | None = None
+        self._body: memoryview | None = None  # of a large message
+        self._filled = 0
+
+    def room(self) -> memoryview:  # noqa: D102
+        if self._body is not None:
+            return self._body[self._filled :]
+        if self._end == BUFFER:  # move what is left to the front; it is less than one message
+            rest = bytes(self._buffer[self._start : self._end])
+            self._buffer[: len(rest)] = rest
+            self._start, self._end = 0, len(rest)
+        return self._buffer[self._end :]
+
+    def received(self, count: int) -> None:  # noqa: D102
+        if self._body is None:
+            self._end += count
+        else:
+            self._filled += count
+
+    def next(self) -> Message | None:  # noqa: D102
+        while (header := self._whole()) is not None:
+            raw = self._take(header.length)
+            self._header = self._body = None
+            message = finish(self, header, raw)
+            if message is not None:
+                return message
+        return None
+
+    def progress(self) -> str:  # noqa: D102
+        if self._header is None:
+            have = self._end - self._start
+            return f"header, {have}/{HEADER_SIZE} bytes" if have else ""
+        have = self._end - self._start if self._body is None else self._filled
+        return f"body of {name_of(self._header.type)}, {have}/{self._header.length} bytes"
+
+    def frame(self, header: bytes, body: Bytes) -> Sequence[Bytes]:  # noqa: D102
+        return header, body
+
+    def _whole(self) -> Header | None:
+        """The header in front, once all of its body is there."""
+        header = self._header
+        if header is None:
+            if self._end - self._start < HEADER_SIZE:
+                return None
+            header = self._begin()
+        have = self._end - self._start if self._body is None else self._filled
+        return None if have < header.length else header
+
+    def _begin(self) -> Header:
+        header = parse_header(self._buffer[self._start : self._end], self.max_message)
+        is_known(header, self.allowed)  # refuse at once what will never be taken
+        self._start += HEADER_SIZE
+        self._header = header
+        if header.length > BUFFER - HEADER_SIZE:
+            self._begin_large(header.length)
+        return header
+
+    def _begin_large(self, length: int) -> None:
+        self._body = np.empty(length, np.uint8).data  # not touched before bytes come
+        have = min(self._end - self._start, length)
+        self._body[:have] = self._buffer[self._start : self._start + have]
+        self._filled = have
+        self._advance(have)
+
+    def _take(self, length: int) -> Bytes:
+        if self._body is not None:
+            return self._body
+        raw = bytes(self._buffer[self._start : self._start + length])
+        self._advance(length)
+        return raw
+
+    def _advance(self, count: int) -> None:
+        self._start += count
+        if self._start == self._end:
+            self._start = self._end = 0
+
+
+def check_end(stream: Stream) -> None:
+    """Tell what it means that no more bytes will come.
+
+    Raises:
+        ProtocolError: the end is inside a message.
+    """
+    where = stream.progress()
+    if where:
+        raise ProtocolError(f"EOF inside {where}")

@@ -1,0 +1,160 @@
+"""WebSockets (RFC 6455) as far as the bridge needs them: one message in each binary message.
+
+Neither subprotocols nor extensions; either role. See docs/bridge-protocol.md, section 1.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from secrets import token_bytes
+
+import numpy as np
+
+from tropism.bridges.errors import MessageTooLarge, ProtocolError
+from tropism.bridges.protocol.header import HEADER_SIZE, MAX_MESSAGE, Flag, parse_header
+from tropism.bridges.protocol.messages import Message
+from tropism.bridges.transports.stream import BUFFER, Bytes, finish
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+LONGEST_CONTROL = 125
+
+
+class WebSocketStream:
+    """Messages inside WebSocket frames, after the upgrade; see `Stream` for its interface.
+
+    Args:
+        is_client: whether this side dialled: a client masks what it sends, a server must not.
+    """
+
+    def __init__(self, is_client: bool) -> None:
+        self.max_message, self.allowed = MAX_MESSAGE, int(Flag.MUST_UNDERSTAND)
+        self.skipped, self.replies, self.closed = 0, bytearray(), False
+        self._is_client = is_client
+        self._buffer = memoryview(bytearray(BUFFER))
+        self._bytes = bytearray()  # received, not taken apart yet
+        self._parts: bytearray | None = None  # of a binary message under way
+
+    def room(self) -> memoryview:  # noqa: D102
+        return self._buffer
+
+    def received(self, count: int) -> None:  # noqa: D102
+        self._bytes += self._buffer[:count]
+
+    def next(self) -> Message | None:  # noqa: D102
+        while not self.closed and (frame := self._frame()) is not None:
+            raw = self._collect(*frame)
+            message = None if raw is None else self._message(raw)
+            if message is not None:
+                return message
+        return None
+
+    def progress(self) -> str:  # noqa: D102
+        have = len(self._bytes) + len(self._parts or b"")
+        started = self._parts is not None or self._bytes
+        return f"a WebSocket message, {have} bytes" if started and not self.closed else ""
+
+    def frame(self, header: bytes, body: Bytes) -> Sequence[Bytes]:  # noqa: D102
+        if self._is_client:
+            return (_frame(BINARY, b"".join((header, body)), masked=True),)
+        return _head(BINARY, len(header) + len(body), 0) + header, body
+
+    def _message(self, raw: bytearray) -> Message | None:
+        if len(raw) < HEADER_SIZE:
+            raise ProtocolError(f"a WebSocket message of {len(raw)} bytes holds no header")
+        header = parse_header(raw, self.max_message)
+        if header.length != len(raw) - HEADER_SIZE:
+            text = f"{len(raw)} bytes hold a message of {HEADER_SIZE} + {header.length}"
+            raise ProtocolError(f"a WebSocket message of {text}")
+        return finish(self, header, memoryview(raw)[HEADER_SIZE:])
+
+    def _collect(self, final: bool, opcode: int, payload: bytearray) -> bytearray | None:
+        """Take one frame; returns a whole binary message, if this ends one."""
+        if opcode >= CLOSE:
+            self._control(opcode, payload)
+            return None
+        if opcode not in (BINARY, CONTINUATION) or (opcode == BINARY) != (self._parts is None):
+            raise ProtocolError(f"a WebSocket frame of kind {opcode}, where it may not stand")
+        whole = payload if self._parts is None else self._parts
+        if self._parts is not None:
+            whole += payload
+        self._parts = None if final else whole
+        return whole if final else None
+
+    def _control(self, opcode: int, payload: bytearray) -> None:
+        if opcode == PING:
+            self.replies += _frame(PONG, payload, self._is_client)
+        elif opcode == CLOSE:
+            self.replies += _frame(CLOSE, payload[:2], self._is_client)
+            self.closed = True
+        elif opcode != PONG:
+            raise ProtocolError(f"a WebSocket frame of unknown kind {opcode}")
+
+    def _frame(self) -> tuple[bool, int, bytearray] | None:
+        """Cut the frame in front off, once it is whole: whether it is final, its kind, its payload."""
+        head = self._read_head()
+        if head is None:
+            return None
+        final, opcode, start, length = head
+        if len(self._bytes) < start + length:
+            return None
+        payload = self._bytes[start : start + length]
+        if not self._is_client:
+            _mask(payload, bytes(self._bytes[start - 4 : start]))
+        del self._bytes[: start + length]
+        return final, opcode, payload
+
+    def _read_head(self) -> tuple[bool, int, int, int] | None:
+        """Whether the frame in front is final, its kind, where its payload begins, and its length."""
+        if len(self._bytes) < 2:
+            return None
+        first, second = self._bytes[0], self._bytes[1]
+        self._check_bits(first, second)
+        wide = {126: 2, 127: 8}.get(second & 127, 0)
+        start = 2 + wide + (0 if self._is_client else 4)
+        if len(self._bytes) < start:
+            return None
+        length = int.from_bytes(self._bytes[2 : 2 + wide], "big") if wide else second & 127
+        self._check_length(length)
+        return bool(first & 128), first & 15, start, length
+
+    def _check_bits(self, first: int, second: int) -> None:
+        if first & 0x70:
+            raise ProtocolError("a WebSocket frame with reserved bits, without an extension")
+        if bool(second & 128) == self._is_client:
+            raise ProtocolError("a WebSocket frame must be masked by the client, and only by it")
+        if first & 15 >= CLOSE and (second & 127 > LONGEST_CONTROL or not first & 128):
+            raise ProtocolError("a WebSocket control frame is long or in pieces")
+
+    def _check_length(self, length: int) -> None:
+        whole = length + len(self._parts or b"")
+        if whole > self.max_message + HEADER_SIZE:
+            text = f"a WebSocket message of {whole} bytes, the most is {self.max_message}"
+            raise MessageTooLarge(f"{text} + {HEADER_SIZE}")
+
+
+def _frame(opcode: int, payload: Bytes, masked: bool) -> bytes:
+    """A whole frame that ends its message."""
+    head = _head(opcode, len(payload), 128 * masked)
+    if not masked:
+        return head + bytes(payload)
+    key, data = token_bytes(4), bytearray(payload)
+    _mask(data, key)
+    return b"".join((head, key, data))
+
+
+def _head(opcode: int, length: int, mask_bit: int) -> bytes:
+    if length < 126:
+        return bytes((128 | opcode, mask_bit | length))
+    if length < 65536:
+        return struct.pack(">BBH", 128 | opcode, mask_bit | 126, length)
+    return struct.pack(">BBQ", 128 | opcode, mask_bit | 127, length)
+
+
+def _mask(data: bytearray, key: bytes) -> None:
+    """Combine in place with the key, repeated, by exclusive or."""
+    whole = len(data) & ~3
+    if whole:
+        np.frombuffer(data, np.uint32, whole // 4)[:] ^= np.frombuffer(key, np.uint32)
+    for i in range(whole, len(data)):
+        data[i] ^= key[i & 3]
