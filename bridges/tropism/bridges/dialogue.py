@@ -1,0 +1,179 @@
+"""What a game says in a session: it takes requests, answers calls, shows frames."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tropism.bridges.errors import BridgeError, InvalidValue, UnexpectedMessage
+from tropism.bridges.jsonable import from_json, to_json
+from tropism.bridges.link import Link
+from tropism.bridges.protocol.bodies import ActionCodec, ObsCodec, Outcome, Status
+from tropism.bridges.protocol.header import Type, is_newer, name_of, next_seq
+from tropism.bridges.protocol.messages import Message, read_json, write_json
+from tropism.bridges.protocol.spec import Spec
+from tropism.bridges.requests import (
+    Action,
+    Close,
+    Request,
+    Step,
+    check_action,
+    read_reset,
+    status_of,
+)
+
+log = logging.getLogger(__name__)
+FLUSH_S = 0.01
+"""How often a frame that the agent has no room for is tried again while the game waits, in seconds."""
+
+
+class Dialogue:
+    """Turns messages into requests and outcomes into messages; `Game` tells the arguments.
+
+    Attributes:
+        due: the RESET or STEP that waits for its answer.
+        dropped: frames that were never sent.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        link: Link,
+        calls: Mapping[str, Callable[[Any], Any]],
+        on_event: Callable[[str, Any], None] | None,
+    ) -> None:
+        self.dropped = 0
+        self._link, self._calls, self._on_event = link, calls, on_event
+        self._agents = spec.agents
+        self._actions, self._frames = ActionCodec(spec), ObsCodec(spec)
+        self._warned: set[str] = set()
+        self._forget()
+
+    def look(self, timeout: float) -> Request | None:
+        """The next request, or None if something else came or the time ran out."""
+        if self._link.over:
+            return Close(self._link.reason)
+        if not self._link.open:
+            if self._link.connect(timeout):
+                self._forget()
+            return None
+        if self._unsent() and timeout > FLUSH_S:
+            timeout = FLUSH_S
+        message = self._link.receive(timeout)
+        try:
+            return None if message is None else self._take(message)
+        except BridgeError as error:  # the agent's mistakes; those of the game are raised elsewhere
+            self._link.refuse(error)
+            self._forget()
+            return None
+
+    def show(
+        self,
+        agents: Sequence[Outcome],
+        info: dict[str, Any] | None,
+        status: Status | None,
+        time: int,
+    ) -> None:
+        """Show the agent what has become of its request, or a new frame; see `Game.observe`."""
+        if not self._link.open:
+            return
+        if self.due is None and (self._link.mode == "lockstep" or not self._began):
+            raise BridgeError("observe() answers a request, and there is none")
+        first = self.due is not None and self.due.type == Type.RESET
+        self._step = 0 if first else self._step + 1
+        if first:
+            agents = [a._replace(reward=0.0, terminated=False, truncated=False) for a in agents]
+        status = status_of(agents, first) if status is None else status
+        tail = self._jsonable(info)
+        body = self._frames.encode(agents, self._step, self._last, time, status, tail)
+        self.due = None
+        self._send_frame(body)
+
+    def _take(self, message: Message) -> Request | None:
+        if message.type in (Type.RESET, Type.STEP, Type.ACTION):
+            if not is_newer(message.seq, self._last):
+                return None
+            return self._take_request(message)
+        if message.type == Type.CALL:
+            self._answer(read_json(message.body, Type.CALL))
+        elif message.type == Type.EVENT:
+            event = read_json(message.body, Type.EVENT)
+            if self._on_event is not None:
+                self._on_event(str(event.get("name")), from_json(event.get("data")))
+        elif message.type != Type.PONG:
+            raise UnexpectedMessage(f"{name_of(message.type)} while running")
+        return None
+
+    def _take_request(self, message: Message) -> Request:
+        if message.type == Type.RESET:
+            reset = read_reset(message)
+            self._last, self._episode, self.due = message.seq, message.episode, message
+            self._began = True
+            return reset
+        if not self._began:
+            raise UnexpectedMessage(f"{name_of(message.type)} before the first RESET")
+        if (message.type == Type.STEP) != (self._link.mode == "lockstep"):
+            raise UnexpectedMessage(f"{name_of(message.type)} in mode {self._link.mode}")
+        actions = self._actions.decode(message.body)
+        for agent, action in zip(self._agents, actions, strict=True):
+            if action is not None:
+                check_action(agent.action_space, action, agent.id)
+        self._last = message.seq
+        action = actions[0] if len(actions) == 1 else self._by_id(actions)
+        if message.type == Type.ACTION:
+            return Action(action)
+        self.due = message
+        return Step(action)
+
+    def _by_id(self, actions: list[Any]) -> dict[str, Any]:
+        pairs = zip(self._agents, actions, strict=True)
+        return {agent.id: action for agent, action in pairs if action is not None}
+
+    def _answer(self, call: dict[str, Any]) -> None:
+        name = call.get("name")
+        reply: dict[str, Any] = {"id": call.get("id")}
+        try:
+            if name not in self._calls:
+                raise InvalidValue(f"no such call: {name!r}; known: {sorted(self._calls)}")
+            reply["result"] = to_json(self._calls[name](from_json(call.get("args"))))
+        except Exception as error:  # whatever the game's function raises concerns the caller
+            reply["error"] = f"{type(error).__name__}: {error}"
+        self._link.send(Type.REPLY, write_json(reply))
+
+    def _send_frame(self, body: Any) -> None:
+        if self._link.mode == "lockstep":
+            self._link.send(Type.OBS, body, self._last, self._episode)
+            return
+        self.dropped += self._frame is not None
+        self._frame = body, self._episode
+        self._unsent()
+
+    def _unsent(self) -> bool:
+        """Try to send the newest frame; whether anything is left that the agent has no room for."""
+        if self._link.mode == "lockstep":
+            return False
+        free = self._link.can_send()
+        if self._frame is None or not free:
+            return not free
+        body, episode = self._frame
+        self._frame, self._shown = None, next_seq(self._shown)
+        self._link.send(Type.OBS, body, self._shown, episode)
+        return not self._link.can_send()
+
+    def _jsonable(self, info: dict[str, Any] | None) -> dict[str, Any] | None:
+        if not info:
+            return None
+        dropped: list[str] = []
+        result = to_json(info, dropped)
+        for path in set(dropped) - self._warned:
+            self._warned.add(path)
+            log.warning("the info %r cannot be sent: JSON cannot hold it", path)
+        return result
+
+    def _forget(self) -> None:
+        """Begin a session, in which nothing has happened."""
+        self.due: Message | None = None  # the request that waits for its answer
+        self._frame: Any = None  # the newest one, while the agent has no room for it
+        self._began = False
+        self._last = self._episode = self._step = self._shown = 0

@@ -1,0 +1,219 @@
+"""A game's line to its agents: it listens or dials, opens a session, loses it, and waits for the next."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from tropism.bridges.errors import (
+    BridgeError,
+    BridgeTimeout,
+    ConnectionLost,
+    ConnectTimeout,
+    PeerBusy,
+)
+from tropism.bridges.protocol.header import Type
+from tropism.bridges.protocol.messages import Message, read_json, write_json
+from tropism.bridges.protocol.spec import Spec
+from tropism.bridges.record import Direction, Recorder, Tee
+from tropism.bridges.transports.connection import Connection
+from tropism.bridges.transports.dial import dial
+from tropism.bridges.transports.handshake import Agreement, expect_ready, open_game
+from tropism.bridges.transports.listener import Listener
+from tropism.errors import OptionError
+
+log = logging.getLogger(__name__)
+AT_ONCE_S = 60.0
+"""Waiting for ever is done in slices of this many seconds."""
+LOOK_AGAIN_S = 0.5
+"""How long a game that dials leaves an agent alone that has refused it, in seconds."""
+
+
+class Link:
+    """One session with an agent after the other; `Game` tells the arguments.
+
+    Attributes:
+        address: dialled or listened on.
+        mode: "lockstep" or "latest", as the agent wants.
+        over: the agent is gone and no other is waited for.
+        reason: why the last session ended.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        caps: frozenset[str],
+        address: str | None = None,
+        listen: str | None = None,
+        token: str | None = None,
+        wait: bool | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        if address is not None and listen is not None:
+            raise OptionError("a game either dials `address` or listens at `listen`, not both")
+        self._session = ""
+        if address is None and listen is None:
+            address, token, self._session = from_environment(os.environ)
+        self._spec, self._caps, self._recorder, self._token = spec, caps, recorder, token
+        self._listener = None if listen is None else Listener(listen, token=token)
+        self._wait = listen is not None if wait is None else wait
+        self.address = str(address if self._listener is None else self._listener.address)
+        self.mode, self.reason, self.over = "lockstep", "", False
+        self._channel: Any = None
+
+    @property
+    def open(self) -> bool:
+        """Whether an agent is there."""
+        return self._channel is not None
+
+    def connect(self, timeout: float | None = None) -> bool:
+        """Wait for an agent and open a session with it.
+
+        Returns:
+            Whether one came within `timeout` seconds (None: for ever).
+
+        Raises:
+            BridgeError: an agent that was dialled could not be agreed with. A listener logs it and goes on waiting.
+        """
+        end = time.monotonic() + (math.inf if timeout is None else timeout)
+        while self._channel is None:
+            left = max(end - time.monotonic(), 0.0)
+            try:
+                self._open(self._find(min(left, AT_ONCE_S)))
+            except ConnectTimeout:
+                if left <= AT_ONCE_S:
+                    return False
+            except BridgeError as error:
+                self._forgive(error, left)
+        return True
+
+    def send(self, type: int, body: Any = b"", seq: int = 0, episode: int = 0) -> None:  # noqa: A002
+        """Send a message; if the agent is gone, the session ends."""
+        if self._channel is None:
+            return
+        try:
+            self._channel.send(type, body, seq, episode)
+        except BridgeTimeout as error:
+            if self.mode != "latest":  # there what is left goes before the next frame
+                self.lose(error)
+        except BridgeError as error:
+            self.lose(error)
+
+    def can_send(self) -> bool:
+        """Whether a message could be sent without waiting."""
+        try:
+            return self._channel is not None and self._channel.can_send()
+        except BridgeError as error:
+            self.lose(error)
+            return False
+
+    def receive(self, timeout: float | None = None) -> Message | None:
+        """Wait for a message that concerns the game.
+
+        Returns:
+            None: nothing came within `timeout` seconds (None: for ever), or the session has ended.
+        """
+        end = time.monotonic() + (math.inf if timeout is None else timeout)
+        while self._channel is not None:
+            left = max(end - time.monotonic(), 0.0)
+            try:
+                message = self._channel.receive(min(left, AT_ONCE_S))
+                if message.type != Type.CLOSE:
+                    return message
+                self._end(str(read_json(message.body, Type.CLOSE).get("reason", "")))
+            except BridgeTimeout:
+                if left <= AT_ONCE_S:
+                    return None
+            except BridgeError as error:
+                self.lose(error)
+        return None
+
+    def refuse(self, error: BridgeError) -> None:
+        """Tell the agent what is wrong, and end the session."""
+        if self._channel is not None:
+            self._channel.refuse(error)
+            self.lose(error)
+
+    def lose(self, error: BridgeError) -> None:
+        """End the session because of an error."""
+        if not isinstance(error, ConnectionLost):
+            log.warning("the session with an agent has ended: %s", error)
+        self._end(str(error))
+
+    def close(self, reason: str = "the game has closed") -> None:
+        """End the session, and wait for no other; a second call does nothing."""
+        self._wait = False
+        self._end(reason)
+        if self._listener is not None:
+            self._listener.close()
+
+    def _end(self, reason: str) -> None:
+        if self._channel is not None:
+            self._channel.close(reason)
+            self._channel = None
+        self.reason, self.over = reason, not self._wait
+
+    def _find(self, timeout: float) -> Connection:
+        if self._listener is None:
+            return dial(self.address, timeout)
+        return self._listener.accept(timeout)
+
+    def _open(self, connection: Connection) -> None:
+        try:
+            agreement = open_game(
+                connection,
+                self._spec,
+                dialled=self._listener is None,
+                token=self._token,
+                caps=self._caps,
+                session=self._session,
+                name=self._spec.name,
+            )
+            channel: Any = self._wait_until_ready(connection, agreement)
+        except BaseException:
+            connection.close()
+            raise
+        self.mode = agreement.mode
+        if self.mode == "latest":
+            channel.send_timeout = 0.0  # a live game cannot wait
+        if self._recorder is not None:
+            self._recorder.write(Direction.TO_AGENT, Type.SPEC, self._spec.to_bytes(), 0, 0)
+            channel = Tee(channel, self._recorder, "game")
+        self._channel = channel
+        if self._listener is not None:
+            self._listener.refuse_others()
+
+    def _wait_until_ready(self, connection: Connection, agreement: Agreement) -> Any:
+        """The channel of the session: shared memory if it is offered and can be had."""
+        channel = connection
+        while expect_ready(connection, agreement) is not None:
+            connection.send(Type.SHM_ACK, write_json({"ok": False, "reason": "not yet"}))
+        return channel
+
+    def _forgive(self, error: BridgeError, left: float) -> None:
+        """Go on waiting after an opening that failed, if that may help."""
+        if self._listener is None:
+            if not (self._wait and isinstance(error, (ConnectionLost, BridgeTimeout, PeerBusy))):
+                raise error
+            time.sleep(min(left, LOOK_AGAIN_S))
+        log.warning("no session with an agent at %s: %s", self.address, error)
+
+
+def from_environment(environ: Mapping[str, str]) -> tuple[str, str | None, str]:
+    """Address, token and session that a launching agent has left in the environment.
+
+    Raises:
+        OptionError: there is no address.
+    """
+    address = environ.get("TROPISM_BRIDGE_ADDR")
+    if not address:
+        raise OptionError(
+            "where is the agent? Let it launch the game, set TROPISM_BRIDGE_ADDR to its address, or give `address` or"
+            " `listen`"
+        )
+    token = environ.get("TROPISM_BRIDGE_TOKEN") or None
+    return address, token, environ.get("TROPISM_BRIDGE_SESSION", "")

@@ -1,0 +1,228 @@
+"""Sessions on disk: a `.gbr` file holds every message of a session as it went over the wire.
+
+A file is the magic "GBRLOG1", a line of JSON with facts for people, and records of `u8 direction`, 7 zero bytes,
+`u64 time` (monotonic, nanoseconds), `u32 length`, `u32 crc32` and the raw message, header and body, uncompressed.
+Each record is written at once and unbuffered, so a process that is killed leaves a file that is readable up to its last
+whole record. A file that was closed ends with a record of direction END.
+
+Only what comes after the opening is recorded, beginning with SPEC: no secret, no proof of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+import time
+import zlib
+from collections.abc import Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from tropism.bridges.errors import BridgeError, RecordingError
+from tropism.bridges.protocol.bodies import ObsCodec
+from tropism.bridges.protocol.header import HEADER_SIZE, Type, parse_header
+from tropism.bridges.protocol.messages import Message, encode
+from tropism.bridges.protocol.spec import Spec
+
+MAGIC = b"GBRLOG1\n"
+HEAD = struct.Struct("<B7xQII")
+LONGEST_FACTS = 65_536
+LONGEST = 2**30
+"""The longest message a file is believed to hold, in bytes."""
+
+
+class Direction(IntEnum):
+    """Who sent a message; END closes the file."""
+
+    TO_GAME = 0
+    TO_AGENT = 1
+    END = 2
+
+
+class Record(NamedTuple):
+    """A recorded message; `time` is the recorder's monotonic clock in nanoseconds."""
+
+    direction: Direction
+    time: int
+    message: Message
+
+
+class Recorder:
+    """Writes a recording; a context manager.
+
+    Args:
+        path: of the file, which must not exist.
+        facts: anything JSON can hold, for people.
+
+    Raises:
+        RecordingError: the file cannot be written, or exists.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], facts: dict[str, Any] | None = None) -> None:
+        self.path = Path(path)
+        try:
+            self._file: IO[bytes] | None = self.path.open("xb", buffering=0)
+        except OSError as error:
+            raise RecordingError(f"cannot record to {self.path}: {error.strerror}") from error
+        self._write(MAGIC + json.dumps(facts or {}).encode() + b"\n")
+
+    def write(self, direction: Direction, type: int, body: Any, seq: int, episode: int) -> None:  # noqa: A002
+        """Append a message.
+
+        Raises:
+            RecordingError: the disk is full, say.
+        """
+        self._append(direction, encode(type, body, seq, episode))
+
+    def close(self) -> None:
+        """Mark the end and make it last; a second call does nothing."""
+        if self._file is None:
+            return
+        self._append(Direction.END, b"")
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._file = None
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _append(self, direction: Direction, raw: bytes) -> None:
+        head = HEAD.pack(direction, time.monotonic_ns(), len(raw), zlib.crc32(raw))
+        self._write(head + raw)
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None:
+            raise RecordingError(f"{self.path} is closed")
+        try:
+            written = self._file.write(data)
+        except OSError as error:
+            raise RecordingError(f"cannot record to {self.path}: {error.strerror}") from error
+        if written != len(data):
+            raise RecordingError(f"cannot record to {self.path}: the disk is full")
+
+
+class Tee:
+    """A channel, `Connection` or `ShmChannel`, whose messages are recorded; all else is the channel's own.
+
+    Args:
+        channel: what really sends and receives.
+        recorder: where to.
+        role: "agent" or "game": whose channel it is.
+    """
+
+    def __init__(self, channel: Any, recorder: Recorder, role: str) -> None:
+        directions = (Direction.TO_GAME, Direction.TO_AGENT)
+        self._out, self._in = directions if role == "agent" else directions[::-1]
+        self._channel, self._recorder = channel, recorder
+
+    def send(self, type: int, body: Any = b"", seq: int = 0, episode: int = 0, **more: Any) -> Any:  # noqa: A002
+        """Send a message and record it."""
+        result = self._channel.send(type, body, seq, episode, **more)
+        self._recorder.write(self._out, type, body, seq, episode)
+        return result
+
+    def receive(self, *args: Any, **kwargs: Any) -> Message:
+        """Receive a message and record it."""
+        message = self._channel.receive(*args, **kwargs)
+        self._recorder.write(self._in, message.type, message.body, message.seq, message.episode)
+        return message
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._channel, name)
+
+
+class Summary(NamedTuple):
+    """What a recording holds; `sha256` is that of all rewards, flags and observations in order."""
+
+    messages: int
+    steps: int
+    episodes: int
+    complete: bool
+    sha256: str
+
+
+class Recording:
+    """Reads a recording; iterate over its `Record`s as often as wanted.
+
+    Attributes:
+        facts: what the recorder said of it.
+
+    Raises:
+        RecordingError: it is none. Iterating raises it at the first record that was altered.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        try:
+            with self.path.open("rb") as file:
+                self.facts = self._read_facts(file)
+        except OSError as error:
+            raise RecordingError(f"cannot read {self.path}: {error.strerror}") from error
+
+    @property
+    def spec(self) -> Spec:
+        """The specification of the game.
+
+        Raises:
+            RecordingError: the recording ends before it.
+        """
+        for record in self:
+            if record.message.type == Type.SPEC:
+                return Spec.from_bytes(bytes(record.message.body))
+        raise RecordingError(f"{self.path} holds no specification of the game")
+
+    def __iter__(self) -> Iterator[Record]:
+        for record in self._records():
+            if record.direction != Direction.END:
+                yield record
+
+    def summary(self) -> Summary:
+        """Read all of it."""
+        digest, codec = hashlib.sha256(), ObsCodec(self.spec)
+        messages = steps = episodes = 0
+        complete = False
+        for direction, _, message in self._records():
+            complete = direction == Direction.END
+            messages += not complete
+            steps += message.type == Type.STEP
+            episodes += message.type == Type.RESET
+            if message.type == Type.OBS:
+                digest.update(memoryview(message.body)[32 : codec.size])
+        return Summary(messages, steps, episodes, complete, digest.hexdigest())
+
+    def _records(self) -> Iterator[Record]:
+        with self.path.open("rb") as file:
+            self._read_facts(file)
+            while len(head := file.read(HEAD.size)) == HEAD.size:
+                offset = file.tell() - HEAD.size
+                direction, when, length, crc = HEAD.unpack(head)
+                if length > LONGEST or direction > Direction.END:
+                    raise RecordingError(f"{self.path} was altered at byte {offset}")
+                if len(raw := file.read(length)) < length:
+                    return
+                if zlib.crc32(raw) != crc:
+                    raise RecordingError(f"{self.path} was altered at byte {offset}")
+                yield Record(Direction(direction), when, self._message(raw, offset))
+
+    def _message(self, raw: bytes, offset: int) -> Message:
+        if not raw:  # END
+            return Message(0)
+        try:
+            header = parse_header(raw, LONGEST)
+        except (BridgeError, struct.error) as error:
+            raise RecordingError(f"{self.path}: no message at byte {offset}: {error}") from None
+        return Message(header.type, header.seq, header.episode, raw[HEADER_SIZE:])
+
+    def _read_facts(self, file: IO[bytes]) -> dict[str, Any]:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise RecordingError(f"{self.path} is no recorded session (.gbr)")
+        try:
+            return json.loads(file.readline(LONGEST_FACTS))
+        except ValueError:
+            raise RecordingError(f"{self.path} was cut off in its first line") from None

@@ -1,0 +1,150 @@
+"""What a game is asked for, and how what it shows is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium import spaces
+
+from tropism.bridges.errors import InvalidValue, ProtocolError
+from tropism.bridges.protocol.bodies import Outcome, Status
+from tropism.bridges.protocol.header import Type
+from tropism.bridges.protocol.jsons import is_count
+from tropism.bridges.protocol.messages import Message, read_json
+from tropism.bridges.protocol.spec import Spec
+
+ABSENT = Outcome(0.0, False, False, False, None)
+
+
+class Reset(NamedTuple):
+    """Begin an episode: seed everything random by `seed` unless it is None."""
+
+    seed: int | None
+    options: dict[str, Any] | None
+
+
+class Step(NamedTuple):
+    """Apply the action, simulate one step, observe.
+
+    `action` is the agent's; if the specification has several, a dict by id of those that act.
+    """
+
+    action: Any
+
+
+class Action(NamedTuple):
+    """The newest action in latest-frame mode, as in `Step`; it needs no answer."""
+
+    action: Any
+
+
+class Close(NamedTuple):
+    """The agent is gone and no other is waited for."""
+
+    reason: str
+
+
+Request = Reset | Step | Action | Close
+
+
+def read_reset(message: Message) -> Reset:
+    """The request in a RESET.
+
+    Raises:
+        ProtocolError: its seed is no integer in [0, 2^53) or its options are no object.
+    """
+    body = read_json(message.body, Type.RESET)
+    seed, options = body.get("seed"), body.get("options")
+    if seed is not None and not is_count(seed):
+        raise ProtocolError(f"RESET: the seed is {seed!r}, not an integer in [0, 2^53)")
+    if options is not None and not isinstance(options, dict):
+        raise ProtocolError("RESET: the options are not an object")
+    return Reset(seed, options)
+
+
+def check_action(space: spaces.Space, action: Any, path: str = "action") -> None:
+    """Refuse what would make a game stumble: choices that do not exist, numbers that are none.
+
+    Bounds of boxes are not checked: as in Gymnasium, an environment clips as it likes.
+
+    Raises:
+        InvalidValue: the text names the part, which begins with `path`.
+    """
+    for part, leaf, value in _parts(path, space, action):
+        if isinstance(leaf, spaces.Discrete):
+            fine = leaf.start <= value < leaf.start + leaf.n
+        elif isinstance(leaf, spaces.Box):
+            fine = not np.isnan(value).any()
+        else:
+            fine = leaf.contains(value)
+        if not fine:
+            raise InvalidValue(f"{part} = {value!r} is not in {leaf}")
+
+
+def outcomes(
+    ids: Sequence[str], observation: Any, reward: Any, terminated: Any, truncated: Any
+) -> list[Outcome]:
+    """The outcome of each agent.
+
+    Args:
+        ids: of the agents.
+        observation: of the only agent; of several a dict by id, without those that are dead.
+        reward: one for all, or a dict by id where what is missing is 0; likewise the flags.
+        terminated: whether the episode has come to an end of its own.
+        truncated: whether it was cut short.
+
+    Raises:
+        InvalidValue: an observation of an agent that does not exist.
+    """
+    if len(ids) == 1:
+        return [Outcome(float(reward), bool(terminated), bool(truncated), True, observation)]
+    unknown = set(observation) - set(ids)
+    if unknown:
+        raise InvalidValue(f"an observation of {sorted(unknown)}, but the agents are {list(ids)}")
+    return [
+        Outcome(
+            float(_of(reward, agent)),
+            bool(_of(terminated, agent)),
+            bool(_of(truncated, agent)),
+            True,
+            observation[agent],
+        )
+        if agent in observation
+        else ABSENT
+        for agent in ids
+    ]
+
+
+def by_agent(spec: Spec, action: Any) -> list[Any]:
+    """The action of each agent in order, None where one does not act, out of what `Step` holds."""
+    if len(spec.agents) == 1:
+        return [action]
+    return [action.get(agent.id) for agent in spec.agents]
+
+
+def status_of(agents: Sequence[Outcome], first: bool) -> Status:
+    """READY after a reset, RUNNING while anybody goes on, then TERMINATED or, if nobody was, TRUNCATED."""
+    if first:
+        return Status.READY
+    if any(a.alive and not (a.terminated or a.truncated) for a in agents):
+        return Status.RUNNING
+    cut = any(a.truncated for a in agents) and not any(a.terminated for a in agents)
+    return Status.TRUNCATED if cut else Status.TERMINATED
+
+
+def _of(value: Any, agent: str) -> Any:
+    return value.get(agent, 0) if isinstance(value, Mapping) else value
+
+
+def _parts(path: str, space: spaces.Space, action: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The leaves of a space with their names and what an action holds there."""
+    if isinstance(space, spaces.Dict):
+        for key, inner in space.items():
+            yield from _parts(f"{path}.{key}", inner, action[key])
+    elif isinstance(space, spaces.Tuple):
+        for i, inner in enumerate(space):
+            yield from _parts(f"{path}[{i}]", inner, action[i])
+    else:
+        yield path, space, action
