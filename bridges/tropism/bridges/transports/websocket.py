@@ -56,7 +56,7 @@ class WebSocketStream:
 
     def frame(self, header: bytes, body: Bytes) -> Sequence[Bytes]:  # noqa: D102
         if self._is_client:
-            return (_frame(BINARY, b"".join((header, body)), masked=True),)
+            return (_frame(BINARY, (header, body), masked=True),)
         return _head(BINARY, len(header) + len(body), 0) + header, body
 
     def _message(self, raw: bytearray) -> Message | None:
@@ -83,9 +83,9 @@ class WebSocketStream:
 
     def _control(self, opcode: int, payload: bytearray) -> None:
         if opcode == PING:
-            self.replies += _frame(PONG, payload, self._is_client)
+            self.replies += _frame(PONG, (payload,), self._is_client)
         elif opcode == CLOSE:
-            self.replies += _frame(CLOSE, payload[:2], self._is_client)
+            self.replies += _frame(CLOSE, (payload[:2],), self._is_client)
             self.closed = True
         elif opcode != PONG:
             raise ProtocolError(f"a WebSocket frame of unknown kind {opcode}")
@@ -133,14 +133,15 @@ class WebSocketStream:
             raise MessageTooLarge(f"{text} + {HEADER_SIZE}")
 
 
-def _frame(opcode: int, payload: Bytes, masked: bool) -> bytes:
+def _frame(opcode: int, parts: Sequence[Bytes], masked: bool) -> bytearray:
     """A whole frame that ends its message."""
-    head = _head(opcode, len(payload), 128 * masked)
+    head = _head(opcode, sum(map(len, parts)), 128 * masked)
     if not masked:
-        return head + bytes(payload)
-    key, data = token_bytes(4), bytearray(payload)
-    _mask(data, key)
-    return b"".join((head, key, data))
+        return bytearray().join((head, *parts))
+    key = token_bytes(4)
+    whole = bytearray().join((head, key, *parts))  # once: large pieces of memory are dear
+    _mask(whole, key, len(head) + 4)
+    return whole
 
 
 def _head(opcode: int, length: int, mask_bit: int) -> bytes:
@@ -151,10 +152,10 @@ def _head(opcode: int, length: int, mask_bit: int) -> bytes:
     return struct.pack(">BBQ", 128 | opcode, mask_bit | 127, length)
 
 
-def _mask(data: bytearray, key: bytes) -> None:
-    """Combine in place with the key, repeated, by exclusive or."""
-    whole = len(data) & ~3
-    if whole:
-        np.frombuffer(data, np.uint32, whole // 4)[:] ^= np.frombuffer(key, np.uint32)
-    for i in range(whole, len(data)):
-        data[i] ^= key[i & 3]
+def _mask(data: bytearray, key: bytes, start: int = 0) -> None:
+    """Combine in place with the key, repeated, by exclusive or, from `start` on."""
+    count = (len(data) - start) // 4
+    if count:
+        np.frombuffer(data, np.uint32, count, start)[:] ^= np.frombuffer(key, np.uint32)
+    for i in range(4 * count, len(data) - start):
+        data[start + i] ^= key[i & 3]
