@@ -18,6 +18,7 @@ from tropism.bridges.errors import (
     ForkedBridge,
     StepTimeout,
     UnsupportedMessage,
+    timeout_of,
 )
 from tropism.bridges.legacy.bonklink import PORT, Action, Request, State, decode_state
 from tropism.bridges.legacy.bonklink_inbox import Inbox, Mode, Reading
@@ -123,15 +124,18 @@ class BonkLinkClient:
 
         Raises:
             UnsupportedMessage: the game does not know the extension.
-            StepTimeout: the game did not begin a new episode in time.
+            ResetTimeout: the game did not begin a new episode in time.
             BridgeError: as `read`.
         """
         if not self.extended:
             raise UnsupportedMessage("a BonkLink v1 game has no reset")
         end, seq = time.monotonic() + timeout, self.send(Action(request=self._request(True, seed)))
-        while not shows((reading := self.read(max(end - time.monotonic(), 0.0))).state, seq):
-            pass
-        return reading
+        while True:
+            reading = self._inbox.get(max(end - time.monotonic(), 0.0), "reset")
+            if shows(reading.state, seq):
+                return reading
+            if time.monotonic() >= end:
+                raise timeout_of("reset", timeout, seq, "the game goes on without a reset")
 
     def close(self) -> None:
         """Close the connection; twice does no harm."""

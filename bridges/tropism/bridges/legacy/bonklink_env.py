@@ -188,7 +188,8 @@ def _no_judge(_before: State, _after: State) -> tuple[float, bool]:
 
 def _observation_space(frame: tuple[int, int] | None, enemies: int) -> spaces.Dict:
     def real(*shape: int) -> spaces.Box:
-        return spaces.Box(-np.inf, np.inf, shape, np.float32)
+        most = np.finfo(np.float32).max  # any finite number
+        return spaces.Box(-most, most, shape, np.float32)
 
     found: dict[str, gymnasium.Space] = {
         "position": real(3),

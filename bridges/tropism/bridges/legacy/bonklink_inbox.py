@@ -12,7 +12,7 @@ import time
 from collections import deque
 from typing import Any, Literal, NamedTuple
 
-from tropism.bridges.errors import BridgeError, StepTimeout
+from tropism.bridges.errors import BridgeError, timeout_of
 from tropism.bridges.legacy.bonklink import State
 
 Mode = Literal["latest", "fifo"]
@@ -104,11 +104,11 @@ class Inbox:
             self._error = self._error or error
             self._changed.notify_all()
 
-    def get(self, timeout: float) -> Reading:
+    def get(self, timeout: float, phase: str = "step") -> Reading:
         """The next reading; what came before the end is still read.
 
         Raises:
-            StepTimeout: nothing came.
+            BridgeTimeout: nothing came; `StepTimeout` and `ResetTimeout` by the phase.
             BridgeError: what `fail` was told.
         """
         with self._changed:
@@ -117,7 +117,7 @@ class Inbox:
                 return self._pop()
             if self._error is not None:
                 raise self._error
-        raise StepTimeout("step", timeout, None, "the game is connected but sends no state")
+        raise timeout_of(phase, timeout, None, "the game is connected but sends no state")
 
     def _pop(self) -> Reading:
         reading = self._waiting.popleft()

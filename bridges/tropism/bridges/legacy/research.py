@@ -29,8 +29,8 @@ SIDE_MAX = 8192
 DIRECTORY_VARIABLE, INSTANCE_VARIABLE = "MEGABONK_RESEARCH_SHM_DIR", "MEGABONK_INSTANCE_ID"
 
 _FLAG = struct.Struct("<i")
-_FACTS = struct.Struct("<f5i")  # from 0x08: reward, done, step, time, width, height
-_FACTS_AT = 0x08
+FACTS = struct.Struct("<f5i")  # from 0x08: reward, done, step, time, width, height
+FACTS_AT = 0x08
 _PAUSES = (0.0, 0.0, 0.0, 0.0, 0.0002)
 
 
@@ -108,12 +108,12 @@ class Segment:
     def facts(self) -> Facts:
         """The rest of the header."""
         self._check()
-        return Facts(*_FACTS.unpack_from(self._map, _FACTS_AT))
+        return Facts(*FACTS.unpack_from(self._map, FACTS_AT))
 
     @facts.setter
     def facts(self, facts: Facts) -> None:
         self._check()
-        _FACTS.pack_into(self._map, _FACTS_AT, *facts)
+        FACTS.pack_into(self._map, FACTS_AT, *facts)
 
     def picture(self) -> np.ndarray:
         """A copy of the picture, uint8 (height, width, 3), rows as the game wrote them."""
@@ -123,6 +123,15 @@ class Segment:
     def write_picture(self, pixels: np.ndarray) -> None:
         """Write a picture of the right shape and type."""
         self._map[HEADER_SIZE : self._action_at] = pixels.tobytes()
+
+    def check_size(self, facts: Facts) -> None:
+        """Refuse facts of a picture that is not the one that was mapped.
+
+        Raises:
+            ShmCorrupt: another size.
+        """
+        if (facts.height or self.size[0], facts.width or self.size[1]) != self.size:
+            raise ShmCorrupt(f"{self.path}: pictures of {self.size} became {facts}")
 
     @property
     def action(self) -> tuple[float, ...]:
@@ -161,11 +170,13 @@ class Segment:
             raise BridgeClosed(f"{self.path} is closed")
 
     def _picture_size(self) -> tuple[int, int]:
-        """Height and width; older games leave them 0 and mean the default."""
-        facts = self.facts
+        """Height and width; older games leave them 0 and mean the default, others before their first frame."""
+        facts, there = self.facts, len(self._map)
         size = (facts.height, facts.width) if facts.height and facts.width else DEFAULT_SIZE
-        there = len(self._map)
-        if not all(0 < side <= SIDE_MAX for side in size) or total_size(*size) > there:
-            self.close()
-            raise ShmCorrupt(f"{self.path}: a picture of {size[0]} x {size[1]} in {there} bytes")
-        return size
+        known = facts.height or self.flag != Word.WAIT or there == total_size(*DEFAULT_SIZE)
+        possible = all(0 < side <= SIDE_MAX for side in size) and total_size(*size) <= there
+        if known and possible:
+            return size
+        self.close()
+        what = f"a picture of {size[0]} x {size[1]}" if known else "a picture of unknown size"
+        raise ShmCorrupt(f"{self.path}: {what} in {there} bytes")

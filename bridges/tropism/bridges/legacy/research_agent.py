@@ -75,10 +75,12 @@ class ResearchAgent:
         Raises:
             StepTimeout: nothing came; a later call may still get it, and nothing will have been lost.
             GameExited: the game says that it ends.
+            ShmCorrupt: the size of pictures has changed.
             BridgeClosed: after `close`.
         """
         self._wait(timeout, phase)
         facts = self._segment.facts
+        self._segment.check_size(facts)
         picture = self._segment.picture()
         return Observation(picture, facts.reward, bool(facts.done), facts.step, facts.time_ms)
 

@@ -16,6 +16,8 @@ import numpy as np
 from tropism.bridges.errors import InvalidValue, ShmUnavailable
 from tropism.bridges.legacy.research import (
     DEFAULT_SIZE,
+    FACTS,
+    FACTS_AT,
     Facts,
     Segment,
     Word,
@@ -118,6 +120,7 @@ def _create(path: Path, size: tuple[int, int]) -> None:
         descriptor = os.open(made, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         try:
             os.write(descriptor, bytes(need))  # written, not only sized: no SIGBUS on a full disk
+            os.pwrite(descriptor, FACTS.pack(*Facts(width=size[1], height=size[0])), FACTS_AT)
         finally:
             os.close(descriptor)
         os.replace(made, path)
