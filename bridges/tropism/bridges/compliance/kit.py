@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from tropism.bridges.errors import BridgeError
 from tropism.bridges.protocol.header import Type
 from tropism.bridges.protocol.spec import Spec
 
+TURN = 0.02
+"""Seconds that a listener gets to turn to the next agent."""
 PLAIN = ("call", "render", "seed")
 """Capabilities granted unless a check asks for others."""
 
@@ -56,8 +59,11 @@ class Kit:
 
     def hang_up(self) -> None:
         """Close every connection, without a word."""
+        used = bool(self._wires)
         while self._wires:
             self._wires.pop().close()
+        if used and self.we_dial:
+            time.sleep(TURN)
 
     # --- sessions --------------------------------------------------------------------------------
 
@@ -133,5 +139,4 @@ class Kit:
 
     def still_plays(self) -> None:
         """After something bad: a new session can be opened and played."""
-        play = self.begin()
-        play.step()
+        self.begin().step()

@@ -13,6 +13,9 @@ from tropism.bridges.compliance.wire import PATIENCE
 from tropism.bridges.errors import BridgeError
 from tropism.errors import UnknownNameError
 
+BUSY = 3.0
+"""Seconds that a listener may go on saying "busy" when its agent has gone."""
+
 
 def all_checks() -> list[Check]:
     """Every check, in the order in which they are run."""
@@ -64,24 +67,38 @@ def run_checks(
 
 
 def _run(check: Check, kit: Kit) -> Result:
-    """One check; whatever happens is a result."""
+    """One check; a listener that has not noticed yet that its last agent is gone is asked again."""
     began = time.monotonic()
-    facts = {}
+    while True:
+        facts = _try(check, kit)
+        early = kit.we_dial and check.name != "busy" and '"busy"' in facts.get("got", "")
+        if not early or time.monotonic() - began > BUSY:
+            break
+        time.sleep(0.05)
+    seconds = round(time.monotonic() - began, 3)
+    return Result(check.name, check.section, check.rule, seconds=seconds, **facts)
+
+
+def _try(check: Check, kit: Kit) -> dict[str, str]:
+    """What comes of a check; whatever happens is a result."""
+    kit.note = ""
+    facts = {"outcome": "pass"}
     try:
         check.run(kit)
+        facts["reason"] = kit.note
     except Fail as fail:
         facts = {"outcome": "fail", "expected": fail.expected, "got": fail.got}
     except Skip as skip:
         facts = {"outcome": "skip", "reason": str(skip)}
     except (BridgeError, OSError) as error:
-        got = f"{type(error).__name__}: {error}"
-        facts = {"outcome": "fail", "expected": "a game that plays on", "got": got}
+        facts = {"outcome": "fail", "expected": "a game that plays on", "got": _name(error)}
     finally:
         kit.hang_up()
-    died = kit.target.died()
-    if died:
-        got = " and ".join(filter(None, (str(facts.get("got", "")), died)))
+    if died := kit.target.died():
+        got = " and ".join(filter(None, (facts.get("got"), died)))
         facts = {"outcome": "fail", "expected": facts.get("expected", "no crash"), "got": got}
-    seconds = round(time.monotonic() - began, 3)
-    facts = {"outcome": "pass", "reason": kit.note, **facts}
-    return Result(check.name, check.section, check.rule, seconds=seconds, **facts)
+    return facts
+
+
+def _name(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

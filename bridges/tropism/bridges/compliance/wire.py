@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
+import struct
 import time
 from enum import Enum
 from typing import Any, NamedTuple
@@ -23,6 +25,8 @@ from tropism.bridges.protocol.messages import open_body
 
 PATIENCE = 5.0
 """Seconds within which an answer must come."""
+NOTICE = 1.0
+"""Seconds that a game gets to notice that we hang up."""
 KNOWN = frozenset(map(int, Type))
 QUIET = 0.2
 """Seconds within which nothing must come."""
@@ -151,9 +155,22 @@ class Wire:
         return said.json() if said else {}
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up, and let the game notice."""
+        sock = getattr(self.sock, "plain", self.sock)
+        deadline = time.monotonic() + NOTICE
         with contextlib.suppress(OSError):
-            self.sock.close()
+            sock.shutdown(socket.SHUT_WR)
+            sock.settimeout(NOTICE)
+            while sock.recv(1 << 20) and time.monotonic() < deadline:
+                pass
+        sock.close()
+
+    def abort(self) -> None:
+        """Hang up as a connection does whose process has crashed: by a reset."""
+        sock = getattr(self.sock, "plain", self.sock)
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
 
     def _last_words(self, wanted: str, passing: tuple[Type, ...], patience: float) -> Frame | None:
         """Read up to the end of the connection; the ERROR that came before, if one did."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import struct
-
 from tropism.bridges.compliance.kit import Kit
 from tropism.bridges.compliance.registry import check, expect
 from tropism.bridges.compliance.wire import End, Frame, describe
@@ -68,9 +65,7 @@ def agent_lost_by_reset_of_the_connection(kit: Kit) -> None:
     """A connection that is reset, as after a crash of the agent, ends the session and not the game."""
     play = kit.begin()
     play.ask_step()
-    sock = getattr(play.wire.sock, "plain", play.wire.sock)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    kit.hang_up()
+    play.wire.abort()
     kit.still_plays()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tropism.bridges.compliance.kit import Kit
 from tropism.bridges.compliance.play import Answer, Play
-from tropism.bridges.compliance.registry import Skip, check, expect
-from tropism.bridges.compliance.wire import describe
+from tropism.bridges.compliance.registry import Fail, Skip, check, expect
+from tropism.bridges.compliance.wire import Frame, describe
 from tropism.bridges.protocol.header import Type
 
 TERMINATED, TRUNCATED, RESETTING = 3, 4, 5
@@ -33,9 +33,10 @@ def end_dead_afterwards(kit: Kit) -> None:
     play, _ = _ended(kit)
     play.ask_step([None] * len(play.spec.agents))
     frame = play.wire.next()
-    if getattr(frame, "type", None) == Type.ERROR:
+    if not isinstance(frame, Frame) or frame.type not in (Type.OBS, Type.ERROR):
+        raise Fail("OBS or ERROR", describe(frame))
+    if frame.type == Type.ERROR:
         return
-    expect(getattr(frame, "type", None) == Type.OBS, "OBS or ERROR", describe(frame))
     alive = [agent.alive for agent in play.read(frame).seen.agents]
     expect(not any(alive), "alive 0 after the end", alive)
 
