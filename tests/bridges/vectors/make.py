@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.bridges.vectors import cases
+
 from tropism.bridges.protocol.bodies import ActionCodec, ObsCodec
 
 HERE = Path(__file__).parent

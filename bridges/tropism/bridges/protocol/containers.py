@@ -226,7 +226,12 @@ def _write_rows(
 
 def _read_rows(array: Array, count: int, buffer: Any, offset: int, copy: bool) -> np.ndarray:
     rows = np.ndarray((count, *array.shape[1:]), array.dtype, buffer, offset)
-    return rows.copy() if copy else rows
+    if array.shown == array.dtype:
+        return rows.copy() if copy else rows
+    shown = rows.astype(array.shown)
+    if not np.array_equal(shown, rows):
+        raise ProtocolError(f"{array.path}: numbers that {array.shown} cannot hold")
+    return shown
 
 
 def _count(buffer: Any, offset: int, most: int, path: str) -> int:

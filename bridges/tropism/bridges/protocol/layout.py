@@ -131,7 +131,9 @@ def _graph(json: Json, path: str) -> Node:
 
 def _elements(json: Json, most: int, path: str) -> Array:
     if json["t"] == "discrete":
-        return Array(path, "i8", np.dtype("<i8"), (most,))
+        integers = Array(path, "i8", np.dtype("<i8"), (most,))
+        integers.shown = DTYPES[json.get("d", "i8")]
+        return integers
     _filled(_array(json, path))
     return _array(json, path, (most,))
 

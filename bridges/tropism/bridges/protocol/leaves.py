@@ -59,10 +59,11 @@ class Node:
 
 
 class Array(Node):
-    """An array of one shape and type."""
+    """An array of one shape and type; `shown` is the type that a Discrete has in Python."""
 
     def __init__(self, path: str, code: str, dtype: np.dtype, shape: tuple[int, ...]) -> None:
         self.path, self.code, self.dtype, self.shape = path, code, dtype, shape
+        self.shown = dtype
         self.size = align(math.prod(shape) * dtype.itemsize)
 
     def encode(self, buffer: Buffer, offset: int, value: Any) -> None:

@@ -1,0 +1,111 @@
+"""Mutated streams: the decoder and the readers of bodies raise typed errors and nothing else, fast and small."""
+
+import random
+import tracemalloc
+
+import pytest
+from tests.bridges.vectors import cases
+
+from tropism.bridges.errors import BridgeError
+from tropism.bridges.protocol.bodies import ActionCodec, ObsCodec
+from tropism.bridges.protocol.header import Type
+from tropism.bridges.protocol.messages import Decoder, encode, read_json
+from tropism.bridges.protocol.spec import Spec
+
+MAX_MESSAGE = 100_000
+
+
+def corpus():
+    """Streams of several whole messages, with the codecs of the game they belong to."""
+    for name, spec, actions, observations in cases.games():
+        bodies = [
+            (Type.STEP if "actions" in facts else Type.OBS, body)
+            for _, (body, facts) in cases.bodies(name, spec, actions, observations)
+        ]
+        messages = [(Type.SPEC, spec.to_bytes()), *bodies, (Type.RESET, b'{"seed":1}')]
+        for how in ({}, {"crc": True}, {"compress": True}):
+            stream = b"".join(encode(t, body, 1, 1, time=0, **how) for t, body in messages)
+            yield stream, ObsCodec(spec), ActionCodec(spec)
+
+
+def mutate(stream, rng):
+    data = bytearray(stream)
+    for _ in range(rng.randint(1, 8)):
+        at = rng.randrange(len(data))
+        match rng.randrange(5):
+            case 0:
+                data[at] ^= 1 << rng.randrange(8)
+            case 1:
+                data[at] = rng.choice((0, 1, 0x7F, 0x80, 0xFF))
+            case 2:
+                del data[at : at + rng.randint(1, 40)]
+                data += b"\0" * (not data)
+            case 3:
+                data[at:at] = rng.randbytes(rng.randint(1, 40))
+            case 4:
+                end = at + rng.randint(1, 200)
+                data[at:at] = data[at:end]
+    return bytes(data)
+
+
+def play(stream, obs, actions, rng):
+    """Decode all of it as a peer would; says how far it came."""
+    decoder = Decoder(MAX_MESSAGE)
+    at, count = 0, 0
+    while at < len(stream):
+        size = rng.choice((1, 7, 64, 5000))
+        decoder.feed(stream[at : at + size])
+        at += size
+        while (message := decoder.next()) is not None:
+            count += 1
+            read(message, obs, actions)
+    decoder.eof()
+    return count
+
+
+def read(message, obs, actions):
+    match message.type:
+        case Type.SPEC:
+            Spec.from_bytes(message.body, MAX_MESSAGE)
+        case Type.STEP | Type.ACTION:
+            actions.decode(message.body)
+        case Type.OBS:
+            obs.decode(message.body)
+        case Type.PING | Type.PONG | Type.BELL:
+            pass
+        case _:
+            read_json(message.body, message.type)
+
+
+def fuzz(runs, seed):
+    rng = random.Random(seed)
+    streams = list(corpus())
+    refused = 0
+    for _ in range(runs):
+        stream, obs, actions = rng.choice(streams)
+        try:
+            play(mutate(stream, rng), obs, actions, rng)
+        except BridgeError:
+            refused += 1
+    return refused
+
+
+def test_whole_streams_are_taken():
+    for stream, obs, actions in corpus():
+        assert play(stream, obs, actions, random.Random(0)) >= 4
+
+
+@pytest.mark.parametrize("runs", [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.filterwarnings("ignore:invalid value")  # casts between floats: values, not bytes
+def test_mutated_streams_raise_typed_errors_only(runs):
+    assert fuzz(runs, seed=runs) > runs / 2
+
+
+def test_hostile_lengths_allocate_nothing_to_speak_of():
+    tracemalloc.start()
+    try:
+        fuzz(300, seed=1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * MAX_MESSAGE
