@@ -37,8 +37,8 @@ def test_episode_has_its_rewards_and_its_end(env):
         assert env.observation_space.contains(observation)
         assert not truncated
         total += reward
-    assert total == 400 == info["outcome"]["total"]
-    assert [event["name"] for event in info["events"]] == ["ended"]
+    assert total == 400 == env.reading.state.outcome.total
+    assert info["events"] == [{"name": "ended", "data": "terminated", "game_time": 400.0}]
     env.reset()
     assert env.step(env.action_space.sample())[2] is False
 
@@ -68,8 +68,8 @@ def test_lost_game_is_an_error_and_reset_connects_again(env):
     with pytest.raises(ConnectionLost):
         play(env, 10**5)
     with Game(env.game.port):
-        _, info = env.reset(seed=1)
-        assert info["outcome"]["episode"] == 1
+        env.reset(seed=1)
+        assert env.reading.state.outcome.episode == 1
 
 
 def play(env, steps):

@@ -30,7 +30,7 @@ class BonkLinkEnv(gymnasium.Env[dict[str, Any], dict[str, Any]]):
 
     Observations: `position`, `velocity` (3 each), `vitals` (health, its maximum), `game_time` (s), `playing`,
     `paused`, `enemies` (position and health, zeros where there is none), `enemy_count`, `menu` (see `MENUS`),
-    `options` (how many there are to level up), and `frame` if one is wanted. Texts are in info.
+    `options` (how many there are to level up), and `frame` if one is wanted. Texts and events are in info.
 
     Actions: `move`, `aim` in [-1, 1], `buttons` (fire, ability, interact), `click` (whether to), and `point`
     to click at, in [0, 1] from the top left.
@@ -50,6 +50,9 @@ class BonkLinkEnv(gymnasium.Env[dict[str, Any], dict[str, Any]]):
         enemies: how many enemies an observation has room for.
         judge: (state before, state after) -> (reward, terminated), for games without the extension.
         timeouts: seconds for "connect", "step", "reset".
+
+    Attributes:
+        reading: the last `Reading`, with everything that came.
     """
 
     def __init__(
@@ -90,11 +93,11 @@ class BonkLinkEnv(gymnasium.Env[dict[str, Any], dict[str, Any]]):
             self.client.connect(self.timeouts["connect"])
         self._lost = True  # until all has gone well
         if self.client.negotiate():
-            self._before = self.client.reset(seed, self.timeouts["reset"])
+            self.reading = self.client.reset(seed, self.timeouts["reset"])
         else:
-            self._before = self.client.read(self.timeouts["reset"])
+            self.reading = self.client.read(self.timeouts["reset"])
         self._lost = False
-        return self._observe(self._before), self._info(self._before, seed)
+        return self._observe(self.reading), self._info(self.reading, seed)
 
     def step(
         self, action: dict[str, Any]
@@ -110,8 +113,8 @@ class BonkLinkEnv(gymnasium.Env[dict[str, Any], dict[str, Any]]):
         except BridgeError:
             self._lost = True
             raise
-        reward, terminated, truncated = self._judge(self._before.state, reading.state)
-        self._before = reading
+        reward, terminated, truncated = self._judge(self.reading.state, reading.state)
+        self.reading = reading
         return self._observe(reading), reward, terminated, truncated, self._info(reading)
 
     def close(self) -> None:
@@ -175,8 +178,6 @@ class BonkLinkEnv(gymnasium.Env[dict[str, Any], dict[str, Any]]):
         }
         if state.human is not None:
             info["human"] = state.human._asdict()
-        if outcome is not None:
-            info["outcome"] = outcome._asdict()
         if seed is not None and (outcome is None or outcome.seed_ignored):
             info["seed_ignored"] = True
         return info

@@ -27,7 +27,7 @@ class Event(NamedTuple):
 
     Attributes:
         name: "level_up" (data: the options, none when it is over), "menu" (its name), "playing" or "paused"
-            (bool), "ended" (the `Outcome`).
+            (bool), "ended" (data: "terminated" or "truncated").
         data: what it changed to.
         game_time: of the state that shows it first.
     """
@@ -64,8 +64,8 @@ def changes(before: State | None, after: State) -> list[Event]:
         for field, name in names.items()
         if getattr(after, field) != getattr(before, field)
     ]
-    if _ended(after) and not _ended(before):
-        found.append(Event("ended", after.outcome, after.game_time))
+    if (end := _ended(after)) and not _ended(before):
+        found.append(Event("ended", end, after.game_time))
     return found
 
 
@@ -133,5 +133,7 @@ class Inbox:
         return new._replace(frame=new.frame or old.frame, events=kept, skipped=old.skipped + 1)
 
 
-def _ended(state: State) -> bool:
-    return state.outcome is not None and (state.outcome.terminated or state.outcome.truncated)
+def _ended(state: State) -> str:
+    if state.outcome is None or not (state.outcome.terminated or state.outcome.truncated):
+        return ""
+    return "terminated" if state.outcome.terminated else "truncated"
