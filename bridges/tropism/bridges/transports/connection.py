@@ -83,6 +83,11 @@ class Connection:
         """Whether it was closed on this side."""
         return self._fd < 0
 
+    @property
+    def progress(self) -> str:
+        """What has come of a message that is not whole yet, for people; else empty."""
+        return self._stream.progress()
+
     def fileno(self) -> int:
         """The descriptor of the socket, -1 once closed."""
         return self._fd

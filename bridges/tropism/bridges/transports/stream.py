@@ -162,7 +162,7 @@ class RawStream:
     def _take(self, length: int) -> Bytes:
         if self._body is not None:
             return self._body
-        raw = bytes(self._buffer[self._start : self._start + length])
+        raw = bytearray(self._buffer[self._start : self._start + length])  # the reader may keep it
         self._advance(length)
         return raw
 

@@ -1,0 +1,58 @@
+"""How long to look again and again before sleeping: only where that pays."""
+
+from __future__ import annotations
+
+import os
+from typing import ClassVar
+
+SPIN_US = 30.0
+MISSES, REST, LONG_LOOK = 4, 64, 4
+
+
+class Patience:
+    """The time to spend on looking, for one session.
+
+    A sleeping process takes 20 to 50 microseconds to wake up, so looking for about that long is worth it, if a
+    processor is free for it and the answer mostly comes in that time. When it does not, sleep at once, and try again now
+    and then, longer, since the other side may be sleeping, too.
+
+    Args:
+        spin_us: microseconds to look each time; None: decide by what happens.
+    """
+
+    sessions: ClassVar[int] = 0
+    """How many sessions live in this process."""
+
+    def __init__(self, spin_us: float | None) -> None:
+        self._fixed = spin_us is not None
+        self._budget = (SPIN_US if spin_us is None else spin_us) / 1e6
+        self._processors = processors()
+        self._misses = self._rest = 0
+
+    def seconds(self) -> float:
+        """How long to look now."""
+        if self._fixed:
+            return self._budget
+        if self._processors <= Patience.sessions:
+            return 0.0
+        if not self._rest:
+            return self._budget
+        self._rest -= 1
+        return 0.0 if self._rest else LONG_LOOK * self._budget
+
+    def hit(self) -> None:
+        """Looking was worth it."""
+        self._misses = 0
+
+    def miss(self) -> None:
+        """Nothing came while looking."""
+        self._misses += 1
+        if self._misses >= MISSES:
+            self._rest = REST
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
