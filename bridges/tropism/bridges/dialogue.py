@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tropism.bridges.errors import BridgeError, InvalidValue, UnexpectedMessage
+from tropism.bridges.errors import BridgeError, InvalidValue, ProtocolError, UnexpectedMessage
 from tropism.bridges.jsonable import from_json, to_json
 from tropism.bridges.link import Link
 from tropism.bridges.protocol.bodies import ActionCodec, ObsCodec, Outcome, Status
@@ -131,8 +131,10 @@ class Dialogue:
         return {agent.id: action for agent, action in pairs if action is not None}
 
     def _answer(self, call: dict[str, Any]) -> None:
-        name = call.get("name")
-        reply: dict[str, Any] = {"id": call.get("id")}
+        name, number = str(call.get("name")), call.get("id")
+        if not isinstance(number, int):
+            raise ProtocolError(f"CALL {name}: its id is {number!r}, not an integer")
+        reply: dict[str, Any] = {"id": number}
         try:
             if name not in self._calls:
                 raise InvalidValue(f"no such call: {name!r}; known: {sorted(self._calls)}")

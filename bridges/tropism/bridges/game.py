@@ -114,6 +114,15 @@ class Game:
         return self._link.open
 
     @property
+    def wait(self) -> bool:
+        """Whether another agent will be waited for when this one is gone; may be set."""
+        return self._link.wait
+
+    @wait.setter
+    def wait(self, wait: bool) -> None:
+        self._link.wait = wait
+
+    @property
     def over(self) -> bool:
         """Whether the agent is gone and no other is waited for."""
         return self._link.over

@@ -39,6 +39,7 @@ class Link:
     Attributes:
         address: dialled or listened on.
         mode: "lockstep" or "latest", as the agent wants.
+        wait: whether another agent is waited for when one is gone.
         over: the agent is gone and no other is waited for.
         reason: why the last session ended.
     """
@@ -60,7 +61,7 @@ class Link:
             address, token, self._session = from_environment(os.environ)
         self._spec, self._caps, self._recorder, self._token = spec, caps, recorder, token
         self._listener = None if listen is None else Listener(listen, token=token)
-        self._wait = listen is not None if wait is None else wait
+        self.wait = listen is not None if wait is None else wait
         self.address = str(address if self._listener is None else self._listener.address)
         self.mode, self.reason, self.over = "lockstep", "", False
         self._channel: Any = None
@@ -146,7 +147,7 @@ class Link:
 
     def close(self, reason: str = "the game has closed") -> None:
         """End the session, and wait for no other; a second call does nothing."""
-        self._wait = False
+        self.wait = False
         self._end(reason)
         if self._listener is not None:
             self._listener.close()
@@ -155,7 +156,7 @@ class Link:
         if self._channel is not None:
             self._channel.close(reason)
             self._channel = None
-        self.reason, self.over = reason, not self._wait
+        self.reason, self.over = reason, not self.wait
 
     def _find(self, timeout: float) -> Connection:
         if self._listener is None:
@@ -197,7 +198,7 @@ class Link:
     def _forgive(self, error: BridgeError, left: float) -> None:
         """Go on waiting after an opening that failed, if that may help."""
         if self._listener is None:
-            if not (self._wait and isinstance(error, (ConnectionLost, BridgeTimeout, PeerBusy))):
+            if not (self.wait and isinstance(error, (ConnectionLost, BridgeTimeout, PeerBusy))):
                 raise error
             time.sleep(min(left, LOOK_AGAIN_S))
         log.warning("no session with an agent at %s: %s", self.address, error)

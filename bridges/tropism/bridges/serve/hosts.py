@@ -14,6 +14,7 @@ from tropism.bridges.errors import InvalidValue
 from tropism.bridges.jsonable import to_json
 from tropism.bridges.protocol.bodies import Outcome
 from tropism.bridges.protocol.spec import AgentSpec, Spec
+from tropism.bridges.requests import ABSENT
 from tropism.errors import OptionError
 
 
@@ -108,7 +109,6 @@ class ParallelHost:
 
     def __init__(self, env: Any, name: str | None = None, hold: bool = False) -> None:
         self.env = env
-        self.ids = [str(agent) for agent in env.possible_agents]
         self._agents = list(env.possible_agents)
         agents = [
             AgentSpec(str(a), env.observation_space(a), env.action_space(a)) for a in self._agents
@@ -119,18 +119,20 @@ class ParallelHost:
     def reset(self, seed: int | None, options: dict | None) -> Frame:
         """Begin an episode."""
         observations, infos = self.env.reset(seed=seed, options=options)
-        return self._frame(observations, {}, {}, {}, infos, ())
+        return self._frame(observations, {}, {}, {}, infos)
 
     def step(self, actions: list) -> Frame:
         """Apply the actions of those who are alive; once nobody is, nothing happens any more."""
         acting = list(self.env.agents)
         if not acting:
-            return self._frame({}, {}, {}, {}, {}, ())
+            return self._frame({}, {}, {}, {}, {})
         given = dict(zip(self._agents, actions, strict=True))
         idle = [agent for agent in acting if given[agent] is None]
         if idle:
             raise InvalidValue(f"{idle[0]!r} is alive and must act")
-        return self._frame(*self.env.step({agent: given[agent] for agent in acting}), acting)
+        shown, *rest = self.env.step({agent: given[agent] for agent in acting})
+        alive = {*acting, *self.env.agents}  # some environments show the dead, too
+        return self._frame({a: o for a, o in shown.items() if a in alive}, *rest)
 
     def render(self) -> Any:
         """What the environment's `render` returns."""
@@ -140,24 +142,24 @@ class ParallelHost:
         """Close the environment."""
         self.env.close()
 
-    def _frame(self, observations, rewards, terminated, truncated, infos, acting) -> Frame:
-        shown = {*acting, *self.env.agents} & observations.keys()
-        outcomes = [
-            Outcome(
-                float(rewards.get(agent, 0.0)),
-                bool(terminated.get(agent, False)),
-                bool(truncated.get(agent, False)),
-                True,
-                observations[agent],
-            )
-            if agent in shown
-            else Outcome(0.0, False, False, False, None)
-            for agent in self._agents
-        ]
-        info = {str(agent): infos.get(agent, {}) for agent in self._agents if agent in shown}
+    def _frame(
+        self,
+        observations: dict,
+        rewards: dict[Any, float],
+        terminated: dict[Any, bool],
+        truncated: dict[Any, bool],
+        infos: dict[Any, dict],
+    ) -> Frame:
+        def outcome(agent: Any) -> Outcome:
+            if agent not in observations:
+                return ABSENT
+            flags = bool(terminated.get(agent, False)), bool(truncated.get(agent, False))
+            return Outcome(float(rewards.get(agent, 0.0)), *flags, True, observations[agent])
+
+        info = {str(agent): infos.get(agent, {}) for agent in self._agents if agent in observations}
         if len(self._agents) == 1:  # one agent is a gymnasium.Env to the other side
             info = next(iter(info.values()), {})
-        return Frame(outcomes, info)
+        return Frame([outcome(agent) for agent in self._agents], info)
 
 
 def about(env: Any) -> dict[str, Any]:

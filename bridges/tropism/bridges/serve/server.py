@@ -58,7 +58,7 @@ class Server:
         idle: Any = None,
         **options: Any,
     ) -> None:
-        made = env() if callable(env) and not hasattr(env, "reset") else env
+        made = env() if isinstance(env, type) or not hasattr(env, "reset") else env
         self.host: Host = host(made, name, hold=fps is not None)
         self._period = None if fps is None else 1.0 / fps
         calls = {}
