@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -117,16 +118,36 @@ def churn(path, resets, draw, linger=0.006):
     return sent, total
 
 
-def test_original_loop_loses_none_of_200_resets_and_no_action(path):
+@contextmanager
+def original_game(path, frame):
+    """The emulation of the original loop, as a process of its own; after `ready`."""
     script = Path(__file__).with_name("research_original.py")
-    command = [sys.executable, str(script), str(path), "0.002"]
+    command = [sys.executable, str(script), str(path), str(frame)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as game:
         try:
             assert game.stdout.readline() == "ready\n"
-            sent, total = churn(path, 200, random.Random(3))
-            assert game.stdout.readline().split() == [str(sent), "200", str(total)]
+            yield game
         finally:
             game.kill()
+
+
+def test_original_loop_loses_none_of_200_resets_and_no_action(path):
+    with original_game(path, 0.002) as game:
+        sent, total = churn(path, 200, random.Random(3))
+        assert game.stdout.readline().split() == [str(sent), "200", str(total)]
+
+
+def test_original_loop_does_lose_resets_that_are_written_out_of_turn(path):
+    """The control: without it the test above might pass against a loop that cannot lose any."""
+    with original_game(path, 0.01) as game, ResearchAgent(path, timeout=20) as agent:
+        for _ in range(30):
+            agent._post(Word.ACTION_READY, IDLE, time.monotonic() + 10, "step")
+            time.sleep(0.003)
+            agent._segment.flag = Word.RESET
+            agent.observe()
+        agent._segment.flag = Word.TERMINATED
+        _, resets, _ = map(int, game.stdout.readline().split())
+        assert resets < 30
 
 
 def test_own_game_loses_none_of_200_resets_and_no_action(path):

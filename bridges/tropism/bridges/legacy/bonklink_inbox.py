@@ -18,6 +18,8 @@ from tropism.bridges.legacy.bonklink import State
 Mode = Literal["latest", "fifo"]
 EVENTS_MAX = 4096
 """Events that are kept for a reader that does not come; older ones are then dropped, and counted."""
+STATE_BYTES = 2048
+"""About what a decoded state takes."""
 FIFO_BYTES = 64 * 2**20
 """What may wait in fifo mode before the game is held back, as a full socket would hold it back."""
 
@@ -90,7 +92,7 @@ class Inbox:
             if self.mode == "latest" and self._waiting:
                 reading = self._merge(self._waiting.pop(), reading)
             self._waiting.append(reading)
-            self._bytes = self._bytes + len(frame) if self.mode == "fifo" else 0
+            self._bytes += _cost(reading) if self.mode == "fifo" else 0
             self._changed.notify_all()
 
     @property
@@ -122,7 +124,7 @@ class Inbox:
     def _pop(self) -> Reading:
         reading = self._waiting.popleft()
         if self.mode == "fifo":
-            self._bytes -= len(reading.frame)
+            self._bytes -= _cost(reading)
             self._changed.notify_all()
         return reading
 
@@ -131,6 +133,10 @@ class Inbox:
         self.events_lost += max(len(events) - EVENTS_MAX, 0)
         kept = events[-EVENTS_MAX:]
         return new._replace(frame=new.frame or old.frame, events=kept, skipped=old.skipped + 1)
+
+
+def _cost(reading: Reading) -> int:
+    return len(reading.frame) + STATE_BYTES
 
 
 def _ended(state: State) -> str:
