@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import selectors
 import socket
 import threading
 import time
@@ -14,7 +13,6 @@ from tropism.bridges.errors import (
     BridgeClosed,
     BridgeError,
     ConnectionLost,
-    ConnectTimeout,
     ForkedBridge,
     StepTimeout,
     UnsupportedMessage,
@@ -22,9 +20,9 @@ from tropism.bridges.errors import (
 )
 from tropism.bridges.legacy.bonklink import PORT, Action, Request, State, decode_state
 from tropism.bridges.legacy.bonklink_inbox import Inbox, Mode, Reading
+from tropism.bridges.legacy.bonklink_socket import dial, receive, send_all
 from tropism.bridges.legacy.bonklink_stream import PacketDecoder, frame_action
 
-CHUNK = 2**18
 OFFER_PACKETS = 60
 """So many packets without the extension's trailer mean that the game does not know it."""
 
@@ -70,7 +68,7 @@ class BonkLinkClient:
             ConnectTimeout: nobody listens there.
         """
         self.close()
-        self._socket = _dial(self.host, self.port, timeout)
+        self._socket = dial(self.host, self.port, timeout)
         self._inbox, self._sending = Inbox(self.mode), threading.Lock()
         self._settled = threading.Event()  # whether the game knows the extension is known
         self._held: Action | None = None
@@ -171,7 +169,7 @@ class BonkLinkClient:
 
     def _write(self, action: Action, timeout: float) -> None:
         try:
-            _send_all(self._socket, frame_action(action), timeout)
+            send_all(self._socket, frame_action(action), timeout)
         except StepTimeout as error:
             self._hang_up(error)  # half an action may be out: nothing can follow it
             raise
@@ -189,7 +187,7 @@ class BonkLinkClient:
         """The thread: everything that comes goes to the inbox, the end of it too."""
         decoder = PacketDecoder()
         try:
-            while data := _receive(self._socket):
+            while data := receive(self._socket):
                 decoder.feed(data)
                 while (packet := decoder.next()) is not None:
                     self._arrived(decode_state(packet.state), packet.frame)
@@ -216,47 +214,3 @@ def shows(state: State, seq: int) -> bool:
     """Whether a state shows the effect of request `seq`, in serial-number order."""
     outcome = state.outcome
     return outcome is not None and (outcome.applied - seq) & 0xFFFFFFFF < 0x80000000
-
-
-def _dial(host: str, port: int, timeout: float) -> socket.socket:
-    start, pause, attempts = time.monotonic(), 0.02, 0
-    while True:
-        attempts += 1
-        left = start + timeout - time.monotonic()
-        try:
-            connection = socket.create_connection((host, port), max(left, 0.01))
-            break
-        except OSError as error:
-            if left - pause <= 0:
-                waited, text = time.monotonic() - start, str(error)
-                raise ConnectTimeout(f"{host}:{port}", attempts, waited, text) from error
-        time.sleep(pause)
-        pause = min(2 * pause, 0.5)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.setblocking(False)
-    return connection
-
-
-def _wait(connection: socket.socket, what: int, timeout: float | None) -> bool:
-    # PollSelector: no descriptor of its own, and none of the limits of select()
-    with getattr(selectors, "PollSelector", selectors.SelectSelector)() as selector:
-        selector.register(connection, what)
-        return bool(selector.select(timeout))
-
-
-def _receive(connection: socket.socket) -> bytes:
-    while True:
-        try:
-            return connection.recv(CHUNK)
-        except BlockingIOError:
-            _wait(connection, selectors.EVENT_READ, None)
-
-
-def _send_all(connection: socket.socket, data: bytes, timeout: float) -> None:
-    end = time.monotonic() + timeout
-    while data:
-        try:
-            data = data[connection.send(data) :]
-        except BlockingIOError:
-            if not _wait(connection, selectors.EVENT_WRITE, max(end - time.monotonic(), 0.0)):
-                raise StepTimeout("step", timeout, None, "the game takes no actions") from None
