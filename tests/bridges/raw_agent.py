@@ -10,6 +10,7 @@ from tropism.bridges.protocol.header import Type
 from tropism.bridges.protocol.messages import read_json, write_json
 from tropism.bridges.transports.dial import dial
 from tropism.bridges.transports.handshake import AGENT_CAPS, open_agent, ready
+from tropism.bridges.transports.shm.upgrade import offer
 
 PATIENCE = 20.0
 
@@ -21,7 +22,9 @@ class RawAgent:
         options = {"token": token, "caps": caps, "mode": mode, "timeout": PATIENCE}
         self.connection = dial(address, PATIENCE)
         self.facts = open_agent(self.connection, dialled=True, **options)
-        ready(self.connection, self.facts)
+        if "shm" in caps:
+            self.connection = offer(self.connection, self.facts)
+        ready(getattr(self.connection, "connection", self.connection), self.facts)
         self.spec = self.facts.spec
         self.actions, self.frames = ActionCodec(self.spec), ObsCodec(self.spec)
         self.seq = self.episode = 0

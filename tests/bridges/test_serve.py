@@ -4,7 +4,6 @@ import subprocess
 import sys
 import time
 from functools import partial
-from typing import ClassVar
 
 import gymnasium
 import numpy as np
@@ -21,6 +20,8 @@ from tropism.bridges.protocol.header import Type
 from tropism.bridges.protocol.messages import write_json
 from tropism.bridges.serve import Server
 from tropism.bridges.serve.server import idle_action
+from tropism.bridges.transports.handshake import AGENT_CAPS, open_agent, ready
+from tropism.bridges.transports.listener import Listener
 from tropism.envs.parallel import make_parallel
 from tropism.errors import OptionError
 
@@ -35,11 +36,11 @@ class Toy(gymnasium.Env):
         {"count": spaces.Discrete(100), "pixels": spaces.Box(0, 255, (2, 3, 3), np.uint8)}
     )
     action_space = spaces.Discrete(3)
-    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 30}
     render_mode = "rgb_array"
 
     def __init__(self, limit=5):
         self.limit, self.closed = limit, False
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": 30}
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -73,13 +74,22 @@ def assert_same(one, other):
         assert np.asarray(one).dtype == np.asarray(other).dtype
 
 
+@pytest.fixture(params=["tcp", "unix", "ws", "shm"])
+def transport(request, tmp_path):
+    """An address to listen at, and what the agent must be able to do."""
+    addresses = {"unix": f"unix://{tmp_path}/game.sock", "ws": "ws://127.0.0.1:0"}
+    caps = AGENT_CAPS if request.param == "shm" else AGENT_CAPS - {"shm"}
+    return addresses.get(request.param, LOCAL), caps
+
+
 @pytest.mark.parametrize(
     "env_id", ["CartPole-v1", "Pendulum-v1", "Taxi-v4", "Blackjack-v1", "tropism/Sanity-Dict-v0"]
 )
-def test_an_environment_plays_as_in_process(env_id):
+def test_an_environment_plays_as_in_process(env_id, transport):
     make = partial(gymnasium.make, env_id, disable_env_checker=True)
-    local = make()
-    with running(once(make)) as server, RawAgent(server.address) as agent:
+    local, (address, caps) = make(), transport
+    served = Server(make, listen=address, on_agent_lost="exit")
+    with running(served) as server, RawAgent(server.address, caps=caps) as agent:
         assert agent.spec.agents[0].observation_space == local.observation_space
         local.action_space.seed(1)
         for episode in range(3):
@@ -102,8 +112,7 @@ def test_steps_status_and_numbers_of_requests_are_told():
         assert (first.step, first.applied, first.status) == (0, 1, Status.READY)
         second = agent.step(1)
         assert (second.step, second.applied, second.status) == (1, 2, Status.RUNNING)
-        for _ in range(4):
-            last = agent.step(0)
+        last = [agent.step(0) for _ in range(4)][-1]
         assert (last.step, last.status, last.agents[0].terminated) == (5, Status.TERMINATED, True)
         assert agent.reset().status == Status.READY
 
@@ -227,9 +236,6 @@ def test_a_second_agent_is_told_that_the_game_is_busy():
 
 
 def test_a_game_dials_as_well():
-    from tropism.bridges.transports.handshake import open_agent, ready
-    from tropism.bridges.transports.listener import Listener
-
     with Listener(LOCAL) as listener:
         with running(Server(Toy, address=str(listener.address))) as server:
             connection = listener.accept(10)
@@ -348,10 +354,10 @@ def test_a_live_episode_ends_and_a_reset_begins_the_next():
 
 def test_an_agent_that_does_not_read_holds_no_live_game_up():
     class Large(Toy):
-        observation_space = spaces.Box(0, 255, (500_000,), np.uint8)
+        observation_space = spaces.Dict(Toy.observation_space, huge=spaces.MultiBinary(500_000))
 
         def _observation(self):
-            return np.zeros(500_000, np.uint8)
+            return super()._observation() | {"huge": np.zeros(500_000, np.int8)}
 
     with (
         running(once(partial(Large, 10**6), fps=1000)) as server,

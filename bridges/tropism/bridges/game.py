@@ -67,6 +67,7 @@ class Game:
         live: the game can play in latest-frame mode as well (`newest`).
         seed: the game obeys seeds.
         record: path of a file to record all sessions to.
+        spin_us: microseconds to look for a request in shared memory before sleeping; None: decided by what happens.
 
     Raises:
         OptionError: it is not said where to find an agent.
@@ -86,6 +87,7 @@ class Game:
         live: bool = False,
         seed: bool = True,
         record: str | os.PathLike[str] | None = None,
+        spin_us: float | None = None,
     ) -> None:
         if on_agent_lost not in (None, "exit", "wait"):
             raise OptionError(f"on_agent_lost={on_agent_lost!r}: expected 'exit' or 'wait'")
@@ -99,6 +101,7 @@ class Game:
             token,
             None if on_agent_lost is None else on_agent_lost == "wait",
             self._recorder,
+            spin_us,
         )
         self._dialogue = Dialogue(spec, self._link, self._calls, on_event)
         self._ids = [agent.id for agent in spec.agents]

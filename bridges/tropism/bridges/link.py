@@ -15,15 +15,17 @@ from tropism.bridges.errors import (
     ConnectionLost,
     ConnectTimeout,
     PeerBusy,
+    UnexpectedMessage,
 )
 from tropism.bridges.protocol.header import Type
-from tropism.bridges.protocol.messages import Message, read_json, write_json
+from tropism.bridges.protocol.messages import Message, read_json
 from tropism.bridges.protocol.spec import Spec
 from tropism.bridges.record import Direction, Recorder, Tee
 from tropism.bridges.transports.connection import Connection
 from tropism.bridges.transports.dial import dial
 from tropism.bridges.transports.handshake import Agreement, expect_ready, open_game
 from tropism.bridges.transports.listener import Listener
+from tropism.bridges.transports.shm.upgrade import answer
 from tropism.errors import OptionError
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,7 @@ class Link:
         token: str | None = None,
         wait: bool | None = None,
         recorder: Recorder | None = None,
+        spin_us: float | None = None,
     ) -> None:
         if address is not None and listen is not None:
             raise OptionError("a game either dials `address` or listens at `listen`, not both")
@@ -60,6 +63,7 @@ class Link:
         if address is None and listen is None:
             address, token, self._session = from_environment(os.environ)
         self._spec, self._caps, self._recorder, self._token = spec, caps, recorder, token
+        self._spin_us = spin_us
         self._listener = None if listen is None else Listener(listen, token=token)
         self.wait = listen is not None if wait is None else wait
         self.address = str(address if self._listener is None else self._listener.address)
@@ -122,7 +126,9 @@ class Link:
         while self._channel is not None:
             left = max(end - time.monotonic(), 0.0)
             try:
-                message = self._channel.receive(min(left, AT_ONCE_S))
+                message = self._receive(min(left, AT_ONCE_S))
+                if message is None:
+                    return None
                 if message.type != Type.CLOSE:
                     return message
                 self._end(str(read_json(message.body, Type.CLOSE).get("reason", "")))
@@ -151,6 +157,9 @@ class Link:
         self._end(reason)
         if self._listener is not None:
             self._listener.close()
+
+    def _receive(self, timeout: float) -> Message | None:
+        return self._channel.receive(timeout) if timeout else self._channel.take()
 
     def _end(self, reason: str) -> None:
         if self._channel is not None:
@@ -190,9 +199,15 @@ class Link:
 
     def _wait_until_ready(self, connection: Connection, agreement: Agreement) -> Any:
         """The channel of the session: shared memory if it is offered and can be had."""
-        channel = connection
-        while expect_ready(connection, agreement) is not None:
-            connection.send(Type.SHM_ACK, write_json({"ok": False, "reason": "not yet"}))
+        channel: Any = connection
+        try:
+            while (offer := expect_ready(connection, agreement)) is not None:
+                if channel is not connection:
+                    raise UnexpectedMessage("a second SHM_OFFER")
+                channel = answer(connection, agreement, offer, spin_us=self._spin_us) or connection
+        except BaseException:
+            channel.close()
+            raise
         return channel
 
     def _forgive(self, error: BridgeError, left: float) -> None:

@@ -104,18 +104,36 @@ class Tee:
         directions = (Direction.TO_GAME, Direction.TO_AGENT)
         self._out, self._in = directions if role == "agent" else directions[::-1]
         self._channel, self._recorder = channel, recorder
+        self._put_back = 0
 
     def send(self, type: int, body: Any = b"", seq: int = 0, episode: int = 0, **more: Any) -> Any:  # noqa: A002
-        """Send a message and record it."""
-        result = self._channel.send(type, body, seq, episode, **more)
+        """Record a message and send it: what was sent last may be what has killed the game."""
         self._recorder.write(self._out, type, body, seq, episode)
-        return result
+        return self._channel.send(type, body, seq, episode, **more)
 
     def receive(self, *args: Any, **kwargs: Any) -> Message:
         """Receive a message and record it."""
         message = self._channel.receive(*args, **kwargs)
-        self._recorder.write(self._in, message.type, message.body, message.seq, message.episode)
+        self._note(message)
         return message
+
+    def take(self) -> Message | None:
+        """The next message if it is there already, else None; recorded."""
+        message = self._channel.take()
+        if message is not None:
+            self._note(message)
+        return message
+
+    def unread(self, message: Message) -> None:
+        """Put a message back, to be received next; it is not recorded again."""
+        self._put_back += 1
+        self._channel.unread(message)
+
+    def _note(self, message: Message) -> None:
+        if self._put_back:
+            self._put_back -= 1
+            return
+        self._recorder.write(self._in, message.type, message.body, message.seq, message.episode)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._channel, name)
