@@ -18,7 +18,14 @@ def _restore(cls: type[BridgeError], args: tuple, state: dict[str, Any]) -> Brid
 
 
 class BridgeError(TropismError, RuntimeError):
-    """Base of every error of the bridge."""
+    """Base of every error of the bridge.
+
+    Attributes:
+        facts: what an agent knew when it was raised: `phase`, `seq`, `waited_s`, and `game`, its state in words.
+            None if it came from elsewhere.
+    """
+
+    facts: dict[str, Any] | None = None
 
     def __reduce__(self) -> tuple:  # the constructors differ, so pickle must not call them
         return _restore, (type(self), self.args, dict(self.__dict__))
@@ -114,6 +121,7 @@ class BridgeTimeout(BridgeError):
         phase: "connect", "handshake", "reset", "step", "close", or what else was waited for.
         waited: seconds.
         seq: number of the request that was not answered, if there is one.
+        text: what else there is to say.
     """
 
     code = "timeout"
@@ -122,7 +130,7 @@ class BridgeTimeout(BridgeError):
         request = "" if seq is None else f" (request {seq})"
         tail = f": {text}" if text else ""
         super().__init__(f"{phase}: nothing came within {waited:.2f} s{request}{tail}")
-        self.phase, self.waited, self.seq = phase, waited, seq
+        self.phase, self.waited, self.seq, self.text = phase, waited, seq, text
 
 
 class ConnectTimeout(BridgeTimeout):

@@ -7,12 +7,15 @@ copied if both numbers are right before and after. Nobody ever waits for the oth
 from __future__ import annotations
 
 import struct
-import time
-from typing import NamedTuple
+import threading
+from contextlib import suppress
+from mmap import mmap
+from time import monotonic_ns
+from typing import Any, NamedTuple, cast
 
 from tropism.bridges.errors import ShmCorrupt
 from tropism.bridges.protocol.bodies import ActionCodec, ObsCodec
-from tropism.bridges.protocol.header import HEADER, MAGIC, Flag
+from tropism.bridges.protocol.header import MAGIC, Flag
 from tropism.bridges.protocol.messages import Message
 from tropism.bridges.protocol.spec import Spec
 from tropism.bridges.transports.stream import Bytes
@@ -28,6 +31,11 @@ PREAMBLE = 64  # of a slot: its numbers and the header of the message
 INFO_ROOM = 4096
 TRIES = 1000
 _SHM = int(Flag.SHM)
+_SHM_KIND = _SHM << 8  # type, flags and stream of a header as one integer
+_MAGIC = int.from_bytes(MAGIC, "little")
+_PREAMBLE = struct.Struct("<QQIIIIQII")  # begin, end, and the header
+_BEGIN = struct.Struct("<Q8xIIIIQII")
+_new = tuple.__new__
 
 
 class Plan(NamedTuple):
@@ -53,15 +61,15 @@ class Plan(NamedTuple):
         return HEAD.pack(b"GBRS", LAYOUT, self.size, nonce, spec_hash, *slots)
 
 
-def plan_of(view: memoryview, nonce: int, spec_hash: bytes) -> Plan:
+def plan_of(memory: mmap, nonce: int, spec_hash: bytes) -> Plan:
     """Read and check the beginning of a region made by the agent.
 
     Raises:
         ShmCorrupt: it does not say what it should.
     """
-    action, observation = HEAD.unpack_from(view)[6:9:2]
+    action, observation = HEAD.unpack_from(memory)[6:9:2]
     plan = Plan(action, observation)
-    if len(view) != plan.size or bytes(view[: HEAD.size]) != plan.head(spec_hash, nonce):
+    if len(memory) != plan.size or memory[: HEAD.size] != plan.head(spec_hash, nonce):
         raise ShmCorrupt("the head of the shared memory has another magic, size, nonce or layout")
     if action % 64 or observation % 64 or min(plan) < PREAMBLE:
         raise ShmCorrupt(f"slots of {action} and {observation} bytes")
@@ -72,29 +80,33 @@ class Lane:
     """The slots of one direction.
 
     Args:
-        view: the region.
+        memory: the region.
         start: offset of the first slot.
         count: number of slots.
         size: bytes of a slot.
         copy: whether bodies are copied out; else they are views, overwritten `count - 1` messages later.
     """
 
-    def __init__(self, view: memoryview, start: int, count: int, size: int, copy: bool) -> None:
+    def __init__(self, memory: mmap, start: int, count: int, size: int, copy: bool) -> None:
         self.room = size - PREAMBLE
-        self._view, self._longs, self._copy = view, view.cast("Q"), copy
+        self._memory, self._source = memory, cast(Any, memory)
+        self._view = memoryview(memory)
+        self._longs = self._view.cast("Q")
+        if not copy:
+            self._source = self._view.toreadonly()
         self._bases = [start + i * size for i in range(count)]
         self._count = count
 
     def put(self, number: int, type: int, body: Bytes, seq: int, episode: int) -> None:  # noqa: A002
         """Write a message that fits."""
-        base, view, longs = self._bases[number % self._count], self._view, self._longs
-        length = len(body)
-        longs[base >> 3] = number
-        HEADER.pack_into(
-            view, base + 16, MAGIC, type, _SHM, 0, length, seq, time.monotonic_ns(), episode, 0
+        base, memory, length = self._bases[number % self._count], self._memory, len(body)
+        # in this order: a new begin and no end, the header, the body, the end
+        _BEGIN.pack_into(
+            memory, base, number, _MAGIC, type | _SHM_KIND, length, seq, monotonic_ns(), episode, 0
         )
-        view[base + PREAMBLE : base + PREAMBLE + length] = body
-        longs[(base >> 3) + 1] = number
+        start = base + PREAMBLE
+        memory[start : start + length] = body
+        self._longs[(base >> 3) + 1] = number
 
     def get(self, number: int) -> Message | None:
         """Read a message; None if it was overwritten meanwhile.
@@ -103,25 +115,31 @@ class Lane:
             ShmCorrupt: it stands still and is none.
         """
         base, longs = self._bases[number % self._count], self._longs
-        begin, end = base >> 3, (base >> 3) + 1
-        if longs[begin] != number or longs[end] != number:
+        begin, end, magic, kind, length, seq, sent, episode, _ = _PREAMBLE.unpack_from(
+            self._memory, base
+        )
+        if begin != number or end != number:
             return None
-        fields = HEADER.unpack_from(self._view, base + 16)
-        magic, type_, flags, _, length, seq, sent, episode, _ = fields
-        if magic != MAGIC or flags != _SHM or length > self.room:
-            return self._doubt(number, begin, end)
-        body = self._view[base + PREAMBLE : base + PREAMBLE + length]
-        body = bytearray(body) if self._copy else body.toreadonly()  # the reader may keep it
-        if longs[begin] != number or longs[end] != number:
+        if magic != _MAGIC or kind & ~0xFF != _SHM_KIND or length > self.room:
+            return self._doubt(number, base >> 3)
+        start = base + PREAMBLE
+        body = self._source[start : start + length]
+        index = base >> 3
+        if longs[index] != number or longs[index + 1] != number:
             return None
-        return Message(type_, seq, episode, body, flags, sent)
+        # as Message(...) would do it, in half the time
+        return _new(Message, (kind & 0xFF, seq, episode, body, _SHM, sent))
 
     def release(self) -> None:
         """Let go of the memory."""
         self._longs.release()
+        if self._source is not self._memory:
+            self._source = b""
+        with suppress(BufferError):  # somebody holds a body
+            self._view.release()
 
-    def _doubt(self, number: int, begin: int, end: int) -> None:
-        if self._longs[begin] == number and self._longs[end] == number:
+    def _doubt(self, number: int, index: int) -> None:
+        if self._longs[index] == number and self._longs[index + 1] == number:
             raise ShmCorrupt(f"slot of message {number}: no header, or longer than {self.room}")
 
 
@@ -129,7 +147,7 @@ class Ring:
     """Both directions, as one of the two sides sees them.
 
     Args:
-        view: the region.
+        memory: the region.
         plan: its sizes.
         head: what must stand at its beginning.
         is_agent: which side this is.
@@ -138,41 +156,39 @@ class Ring:
     Attributes:
         flags: where to look for something new: `flags[flag]` differs from `seen` when there is.
         seen: number of the newest message that was read.
+        room: the longest body that can be written.
         dropped: how many messages were overwritten before they were read.
     """
 
-    def __init__(
-        self, view: memoryview, plan: Plan, head: bytes, is_agent: bool, copy: bool
-    ) -> None:
-        self._words, self._longs = view.cast("I"), view.cast("Q")
-        actions = Lane(view, SLOTS, ACTIONS, plan.action, copy)
+    def __init__(self, memory: mmap, plan: Plan, head: bytes, is_agent: bool, copy: bool) -> None:
+        self._memory, self._head = memory, head
+        with memoryview(memory) as view:
+            self._words, self._longs = view.cast("I"), view.cast("Q")
+        actions = Lane(memory, SLOTS, ACTIONS, plan.action, copy)
         start = SLOTS + ACTIONS * plan.action
-        observations = Lane(view, start, OBSERVATIONS, plan.observation, copy)
+        observations = Lane(memory, start, OBSERVATIONS, plan.observation, copy)
         self._out, self._in = (actions, observations) if is_agent else (observations, actions)
         self.flags = self._longs if is_agent else self._words
         self.flag = NEWEST >> 3 if is_agent else REQUEST >> 2
-        self._own_waits, self._other_waits = AGENT_WAITS >> 2, GAME_WAITS >> 2
-        if not is_agent:
-            self._own_waits, self._other_waits = self._other_waits, self._own_waits
-        self._magic, _, self._nonce = struct.unpack_from("<3Q", head)
+        waits = (AGENT_WAITS >> 2, GAME_WAITS >> 2)
+        self._own_waits, self._other_waits = waits if is_agent else waits[::-1]
         self._is_agent, self.seen, self._number, self.dropped = is_agent, 0, 0, 0
-
-    @property
-    def room(self) -> int:
-        """The longest body that can be written."""
-        return self._out.room
-
-    @property
-    def other_waits(self) -> bool:
-        """Whether the other side wants the bell."""
-        return self._words[self._other_waits] != 0
+        self.room = self._out.room
+        lock = threading.Lock()
+        self._lock, self._unlock = lock.acquire, lock.release
 
     def set_waiting(self, waiting: bool) -> None:
-        """Say whether this side wants the bell."""
+        """Say whether this side wants the bell; look for a message after this, not before."""
         self._words[self._own_waits] = waiting
+        self.fence()
 
-    def write(self, type: int, body: Bytes, seq: int, episode: int) -> None:  # noqa: A002
-        """Write a message that fits, and show it."""
+    def fence(self) -> None:
+        """Let the processor finish every write before any later read: taking a lock does that."""
+        self._lock()
+        self._unlock()
+
+    def write(self, type: int, body: Bytes, seq: int, episode: int) -> bool:  # noqa: A002
+        """Write a message that fits, and show it; returns whether the other side wants the bell."""
         if self._is_agent:
             self._out.put(seq, type, body, seq, episode)
             self._words[REQUEST >> 2] = seq
@@ -181,6 +197,9 @@ class Ring:
             self._out.put(number, type, body, seq, episode)
             self._longs[NEWEST >> 3] = number
             self._words[RESPONSE >> 2] = seq
+        self._lock()  # a fence: the flag of the other must not be read before ours is out
+        self._unlock()
+        return self._words[self._other_waits] != 0
 
     def read(self) -> Message | None:
         """The newest message, or None if it was read before.
@@ -188,20 +207,25 @@ class Ring:
         Raises:
             ShmCorrupt: what stands there is not what the protocol says.
         """
-        flags, flag, seen = self.flags, self.flag, self.seen
-        if flags[flag] == seen:
+        number = self.flags[self.flag]
+        if number == self.seen:
             return None
-        longs = self._longs
-        if longs[0] != self._magic or longs[2] != self._nonce:
+        message = self._in.get(number)
+        if message is None:
+            number, message = self._read_again()
+        if number != self.seen + 1:
+            self.dropped += max(number - self.seen - 1, 0)
+        self.seen = number
+        return message
+
+    def check(self) -> None:
+        """Check that the head of the region is what it was.
+
+        Raises:
+            ShmCorrupt: it is not.
+        """
+        if self._memory[: len(self._head)] != self._head:
             raise ShmCorrupt("the head of the shared memory was overwritten")
-        for _ in range(TRIES):
-            number = flags[flag]
-            message = self._in.get(number)
-            if message is not None:
-                self.dropped += max(number - seen - 1, 0)
-                self.seen = number
-                return message
-        raise ShmCorrupt(f"message {flags[flag]} does not stand whole in its slot")
 
     def release(self) -> None:
         """Let go of the memory."""
@@ -209,6 +233,16 @@ class Ring:
         self._in.release()
         self._longs.release()
         self._words.release()
+
+    def _read_again(self) -> tuple[int, Message]:
+        """What to do if the writer was faster: the newest is another one now."""
+        self.check()
+        for _ in range(TRIES):
+            number = self.flags[self.flag]
+            message = self._in.get(number)
+            if message is not None:
+                return number, message
+        raise ShmCorrupt(f"message {self.flags[self.flag]} does not stand whole in its slot")
 
 
 def _slot(body: int) -> int:

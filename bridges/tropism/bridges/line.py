@@ -1,0 +1,201 @@
+"""The agent's line to one game: launched, dialled or listened for, opened, and given back whole."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import warnings
+from typing import Any
+
+from tropism.bridges.errors import (
+    AuthError,
+    BridgeError,
+    ConnectionLost,
+    ConnectTimeout,
+    ShmUnavailable,
+)
+from tropism.bridges.faults import explained, words
+from tropism.bridges.launcher import Launcher
+from tropism.bridges.options import GameOptions
+from tropism.bridges.protocol.header import Type
+from tropism.bridges.record import Direction, Recorder, Tee
+from tropism.bridges.transports.address import Address
+from tropism.bridges.transports.connection import Connection
+from tropism.bridges.transports.dial import dial
+from tropism.bridges.transports.handshake import Agreement, open_agent, ready
+from tropism.bridges.transports.listener import Listener
+from tropism.bridges.transports.shm.upgrade import offer
+
+
+class Line:
+    """Brings one game up and takes it down.
+
+    Args:
+        options: where the game is.
+        recorder: gets every message from SPEC on.
+
+    Attributes:
+        launcher: of the game, if it is launched here.
+        channel: what sends and receives once connected.
+        transport: what steps travel over: ``shm``, ``tcp``, ``unix`` or ``ws``.
+        address: where we listen or dial.
+    """
+
+    def __init__(self, options: GameOptions, recorder: Recorder | None = None) -> None:
+        self.options, self._recorder = options, recorder
+        self.launcher: Launcher | None = None
+        self.channel: Any = None
+        self.address, self.transport = options.address or options.listens_at, ""
+        self._listener: Listener | None = None
+        fresh = options.command is not None and options.token is None
+        self._token = secrets.token_hex(32) if fresh else options.token
+        self._name = secrets.token_hex(8)
+
+    def start(self) -> None:
+        """Listen and launch; nothing to do for a game that is dialled.
+
+        Raises:
+            PortInUse: the address that was asked for is taken.
+            BridgeError: the game cannot be started.
+        """
+        options = self.options
+        if options.address is not None:
+            return
+        self._listener = Listener(options.listens_at, self._token, options.origins)
+        self.address = str(self._listener.address)
+        if options.command is not None:
+            self.launcher = Launcher(
+                options.command, cwd=options.cwd, env=options.env, show_output=options.show_output
+            )
+            try:
+                self.launcher.start(self.address, self._token or "", self._name)
+            except BaseException:
+                self.close()
+                raise
+
+    def connect(self) -> Agreement:
+        """Wait for the game and open a session with it.
+
+        Strangers who do not know the secret are refused and forgotten, unless nobody better comes.
+
+        Raises:
+            ConnectTimeout: nobody came.
+            BridgeError: they could not agree.
+        """
+        start = time.monotonic()
+        try:
+            agreement = self._agree(start)
+        except BridgeError as error:
+            told = self._told(error, start)
+            self.close()
+            raise told from error.__cause__ if told is error else error
+        except BaseException:
+            self.close()
+            raise
+        self._attend(agreement)
+        return agreement
+
+    def close(self, reason: str | None = None, grace: float = 0.0) -> None:
+        """Give everything back; a second call does nothing.
+
+        Args:
+            reason: told to the game by CLOSE; None: nothing is said.
+            grace: seconds for a launched game to end by itself.
+        """
+        try:
+            if self.channel is not None:
+                self.channel.close(reason)
+            if self.launcher is not None:
+                self.launcher.stop(grace)
+        finally:
+            if self.launcher is not None:
+                self.launcher.kill()  # for an interrupt while we waited
+            if self._listener is not None:
+                self._listener.close()
+
+    # -- opening --------------------------------------------------------------------------------------------
+
+    def _agree(self, start: float) -> Agreement:
+        """Open a session with the first who knows the secret."""
+        refused: AuthError | None = None
+        while True:
+            try:
+                connection = self._reach(start + self.options.deadlines.connect - time.monotonic())
+            except (ConnectTimeout, ConnectionLost) as error:
+                raise refused or error from error
+            try:
+                return self._open(connection)
+            except AuthError as error:
+                connection.close()
+                if self._listener is None:
+                    raise
+                refused = error
+            except BaseException:
+                connection.close()
+                raise
+
+    def _reach(self, timeout: float) -> Connection:
+        timeout = max(timeout, 0.0)
+        if self._listener is None:
+            return dial(self.options.address or "", timeout)
+        return self._listener.accept(
+            timeout, None if self.launcher is None else self.launcher.fileno()
+        )
+
+    def _open(self, connection: Connection) -> Agreement:
+        options = self.options
+        if self.launcher is not None:
+            connection.watch(self.launcher.fileno())
+        agreement = open_agent(
+            connection,
+            dialled=self._listener is None,
+            token=self._token,
+            caps=options.caps,
+            mode=options.mode,
+            session=self._name,
+            max_message=options.max_message,
+            timeout=options.deadlines.handshake,
+        )
+        connection.send_timeout = options.deadlines.step
+        self.channel, self.transport = connection, Address.parse(self.address).scheme
+        self._upgrade(connection, agreement)
+        ready(connection, agreement)
+        return agreement
+
+    def _upgrade(self, connection: Connection, agreement: Agreement) -> None:
+        """Put steps into shared memory, if that is wanted and can be had."""
+        forced = self.options.transport == "shm"
+        if "shm" not in agreement.caps and not forced:
+            return
+        try:
+            options = self.options
+            self.channel = offer(connection, agreement, copy=options.copy, spin_us=options.spin_us)
+            self.transport = "shm"
+        except ShmUnavailable as error:
+            if forced:
+                raise
+            warnings.warn(
+                f"no shared memory, steps go over {self.transport}: {error}", stacklevel=2
+            )
+
+    def _attend(self, agreement: Agreement) -> None:
+        """The session is open: record it, and tell others that we are busy."""
+        if self._recorder is not None:
+            self._recorder.write(Direction.TO_AGENT, Type.SPEC, agreement.spec.to_bytes(), 0, 0)
+            self.channel = Tee(self.channel, self._recorder, "agent")
+        if self._listener is not None:
+            self._listener.refuse_others()
+
+    # -- what went wrong ------------------------------------------------------------------------------------
+
+    def _told(self, error: BridgeError, start: float) -> BridgeError:
+        waited = time.monotonic() - start
+        if not isinstance(error, ConnectTimeout):
+            return explained(error, self.launcher, "connect", waited)
+        text = str(error).partition(": ")[2]
+        if self.launcher is not None:
+            text = (
+                f"{text}. It was told by TROPISM_BRIDGE_ADDR where to dial; {words(self.launcher)}"
+            )
+        found = ConnectTimeout(error.address, error.attempts, waited, text)
+        return explained(found, self.launcher, "connect", waited)
