@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 
@@ -12,7 +11,7 @@ from tropism.bridges.protocol.messages import Message
 from tropism.bridges.transports.connection import Connection
 from tropism.bridges.transports.shm.patience import Patience
 from tropism.bridges.transports.shm.region import Region
-from tropism.bridges.transports.shm.ring import Ring
+from tropism.bridges.transports.shm.ring import OBSERVATIONS, Ring
 from tropism.bridges.transports.stream import Bytes
 
 RECHECK_S = 0.05
@@ -47,11 +46,11 @@ class ShmChannel:
         spin_us: float | None = None,
     ) -> None:
         self.connection = connection
-        self._region, self._ring, self._is_agent = region, ring, is_agent
-        self._patience = Patience(spin_us)
+        self._region, self._ring = region, ring
+        self._patience = Patience(spin_us, region.size // OBSERVATIONS)
         self._room = ring.room
+        self._from_memory = ring.read if is_agent else self._next_request
         self._inbox: deque[Message] = deque()
-        self._fence = threading.Lock()
         self._next_look = 0.0
         self._last = self._episode = 0  # of the requests taken, on the side of the game
         self._held: Message | None = None
@@ -95,10 +94,12 @@ class ShmChannel:
     def unread(self, message: Message) -> None:
         """Put a message back, to be received next."""
         self._inbox.appendleft(message)
+        self._next_look = 0.0
 
     def can_send(self) -> bool:
         """Whether a message could be sent without waiting: memory has always room."""
-        self._check_open()
+        if self._closed:
+            raise BridgeClosed("the session is closed")
         return True
 
     def refuse(self, error: BridgeError) -> None:
@@ -110,6 +111,7 @@ class ShmChannel:
         """Close, with a CLOSE if a reason is given; does nothing the second time."""
         if not self._closed:
             self._closed = True
+            self._next_look = 0.0
             Patience.sessions -= 1
             self.connection.close(reason)
             self._ring.release()
@@ -120,15 +122,11 @@ class ShmChannel:
     def send(self, type: int, body: Bytes = b"", seq: int = 0, episode: int = 0) -> None:  # noqa: A002
         """Send a message; raises as `Connection.send` does."""
         if self._closed:
-            self._check_open()
+            raise BridgeClosed("the session is closed")
         if type not in _IN_MEMORY or len(body) > self._room:
-            return self.connection.send(type, body, seq, episode)
-        ring = self._ring
-        ring.write(type, body, seq, episode)
-        self._pass_fence()  # the processor must not look at the other's flag before ours is out
-        if ring.other_waits:
+            self.connection.send(type, body, seq, episode)
+        elif self._ring.write(type, body, seq, episode):
             self._ring_bell()
-        return None
 
     def receive(self, timeout: float, phase: str = "receive", seq: int | None = None) -> Message:
         """Wait for the next message; arguments and errors are those of `Connection.receive`.
@@ -136,10 +134,8 @@ class ShmChannel:
         Raises:
             ShmCorrupt: what stands in memory is not what the protocol says.
         """
-        message = self._waiting()
-        if message is not None:
-            return message
-        if self._spin():
+        message = self._look()
+        if message is None and self._spin():
             message = self._from_memory()
         if message is None:
             message = self._sleep(timeout, phase, seq)
@@ -147,32 +143,36 @@ class ShmChannel:
 
     def take(self) -> Message | None:
         """The next message if it is there already, else None; raises as `receive` does."""
-        message = self._waiting()
+        message = self._look()
         return self._from_connection() if message is None else message
 
-    def _waiting(self) -> Message | None:
+    def _look(self) -> Message | None:
         """A message that came already, as far as that can be known without asking the system each time."""
-        if self._closed:
-            self._check_open()
-        if self._inbox:
-            return self._inbox.popleft()
         now = time.monotonic()
         if now >= self._next_look:
-            self._next_look = now + LOOK_S
-            message = self._from_connection()
+            message = self._look_everywhere()
             if message is not None:
                 return message
+            self._next_look = now + LOOK_S
         return self._from_memory()
 
-    def _from_memory(self) -> Message | None:
+    def _look_everywhere(self) -> Message | None:
+        if self._closed:
+            raise BridgeClosed("the session is closed")
+        if self._inbox:
+            return self._inbox.popleft()
+        self._ring.check()
+        return self._from_connection()
+
+    def _next_request(self) -> Message | None:
+        """On the side of the game: the newest request, unless it has to wait for its turn."""
         message = self._ring.read()
-        if self._is_agent:
-            return message
-        message = message or self._held
+        if message is None:
+            message = self._held
         return None if message is None else self._in_order(message)
 
     def _in_order(self, message: Message) -> Message | None:
-        """On the side of the game: hold a request back whose RESET is still on its way over the connection."""
+        """Hold a request back whose RESET is still on its way over the connection."""
         self._held = None
         if not is_newer(message.seq, self._last):
             return None
@@ -199,7 +199,7 @@ class ShmChannel:
         while time.perf_counter() < end:
             for _ in _BURST:
                 if flags[flag] != seen:
-                    self._patience.hit()
+                    self._patience.misses = 0
                     return True
         self._patience.miss()
         return False
@@ -208,7 +208,6 @@ class ShmChannel:
         """Wait on the connection for a message or the bell."""
         start, waited = time.monotonic(), 0.0
         self._ring.set_waiting(True)
-        self._pass_fence()  # the processor must not look for a message before the flag is out
         try:
             message = self._from_memory()
             while message is None:
@@ -231,12 +230,3 @@ class ShmChannel:
 
     def _ring_bell(self) -> None:
         self.connection.send(Type.BELL)
-
-    def _pass_fence(self) -> None:
-        """Let the processor finish every write before any later read: locking does that."""
-        self._fence.acquire()
-        self._fence.release()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise BridgeClosed("the session is closed")

@@ -6,6 +6,7 @@ import os
 from typing import ClassVar
 
 SPIN_US = 30.0
+COPIED_PER_S = 8e9
 MISSES, REST, LONG_LOOK = 4, 64, 4
 
 
@@ -18,16 +19,20 @@ class Patience:
 
     Args:
         spin_us: microseconds to look each time; None: decide by what happens.
+        size: bytes of an observation, which take time to copy.
+
+    Attributes:
+        misses: how often in a row nothing came while looking; to be set to 0 when something does.
     """
 
     sessions: ClassVar[int] = 0
     """How many sessions live in this process."""
 
-    def __init__(self, spin_us: float | None) -> None:
+    def __init__(self, spin_us: float | None, size: int = 0) -> None:
         self._fixed = spin_us is not None
-        self._budget = (SPIN_US if spin_us is None else spin_us) / 1e6
+        self._budget = SPIN_US / 1e6 + size / COPIED_PER_S if spin_us is None else spin_us / 1e6
         self._processors = processors()
-        self._misses = self._rest = 0
+        self.misses = self._rest = 0
 
     def seconds(self) -> float:
         """How long to look now."""
@@ -40,14 +45,10 @@ class Patience:
         self._rest -= 1
         return 0.0 if self._rest else LONG_LOOK * self._budget
 
-    def hit(self) -> None:
-        """Looking was worth it."""
-        self._misses = 0
-
     def miss(self) -> None:
         """Nothing came while looking."""
-        self._misses += 1
-        if self._misses >= MISSES:
+        self.misses += 1
+        if self.misses >= MISSES:
             self._rest = REST
 
 

@@ -36,13 +36,12 @@ class Region:
     Attributes:
         path: where it is, or was.
         size: in bytes.
-        view: the memory.
+        memory: what both sides see.
     """
 
     def __init__(self, fd: int, path: str, size: int) -> None:
         self.path, self.size = path, size
-        self._map = mmap.mmap(fd, size)
-        self.view = memoryview(self._map)
+        self.memory = mmap.mmap(fd, size)
         self._linked, self._pid = False, os.getpid()
 
     @classmethod
@@ -114,8 +113,7 @@ class Region:
         """Give the memory back, or leave that to the last view of it that somebody still holds."""
         self.unlink()
         with contextlib.suppress(BufferError):
-            self.view.release()
-            self._map.close()
+            self.memory.close()
 
 
 def check_system() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 
 from tropism.bridges.errors import ProtocolError, ShmCorrupt, ShmUnavailable
@@ -16,6 +17,7 @@ from tropism.bridges.transports.shm.region import Region
 from tropism.bridges.transports.shm.ring import ACCEPTED, SLOTS, Plan, Ring, plan_of
 
 NONCES = 2**64
+_DIGITS = re.compile("[0-9]{1,20}")
 
 
 def offer(
@@ -44,10 +46,10 @@ def offer(
     try:
         nonce = secrets.randbelow(NONCES)
         head = plan.head(agreement.spec.hash, nonce)
-        region.view[: len(head)] = head
+        region.memory[: len(head)] = head
         _negotiate(connection, agreement, region, nonce)
         region.unlink()
-        ring = Ring(region.view, plan, head, is_agent=True, copy=copy)
+        ring = Ring(region.memory, plan, head, is_agent=True, copy=copy)
         return ShmChannel(connection, region, ring, is_agent=True, spin_us=spin_us)
     except BaseException:
         region.close()
@@ -84,9 +86,9 @@ def answer(
     except (ShmUnavailable, ShmCorrupt) as error:
         return _decline(connection, error)
     try:
-        plan = plan_of(region.view, nonce, agreement.spec.hash)
+        plan = plan_of(region.memory, nonce, agreement.spec.hash)
         ring = Ring(
-            region.view, plan, plan.head(agreement.spec.hash, nonce), is_agent=False, copy=copy
+            region.memory, plan, plan.head(agreement.spec.hash, nonce), is_agent=False, copy=copy
         )
         _accept(region, nonce)
         connection.send(Type.SHM_ACK, write_json({"ok": True}))
@@ -103,7 +105,7 @@ def _negotiate(connection: Connection, agreement: Agreement, region: Region, non
             Type.SHM_OFFER, {"path": region.path, "size": region.size, "nonce": str(nonce)}
         )
         reply = read_json(opening.expect(Type.SHM_ACK).body, Type.SHM_ACK)
-        accepted = int.from_bytes(region.view[ACCEPTED : ACCEPTED + 8], "little")
+        accepted = int.from_bytes(region.memory[ACCEPTED : ACCEPTED + 8], "little")
         if reply.get("ok") is True and accepted != (nonce + 1) % NONCES:
             raise ShmCorrupt("the game says that it maps the memory, but has not written there")
     if reply.get("ok") is not True:
@@ -113,8 +115,7 @@ def _negotiate(connection: Connection, agreement: Agreement, region: Region, non
 def _read(offered: Message) -> tuple[str, int, int]:
     facts = read_json(offered.body, Type.SHM_OFFER)
     path, size, nonce = facts.get("path"), facts.get("size"), facts.get("nonce")
-    digits = isinstance(nonce, str) and nonce.isascii() and nonce.isdecimal() and len(nonce) <= 20
-    if not isinstance(path, str) or not digits:
+    if not isinstance(path, str) or not isinstance(nonce, str) or not _DIGITS.fullmatch(nonce):
         raise ProtocolError("SHM_OFFER: needs a `path` and a `nonce` of decimal digits")
     if not isinstance(size, int) or not is_count(size) or size < SLOTS or size % 64:
         raise ProtocolError(f"SHM_OFFER: {size!r} is no size")
@@ -124,7 +125,7 @@ def _read(offered: Message) -> tuple[str, int, int]:
 
 
 def _accept(region: Region, nonce: int) -> None:
-    region.view[ACCEPTED : ACCEPTED + 8] = ((nonce + 1) % NONCES).to_bytes(8, "little")
+    region.memory[ACCEPTED : ACCEPTED + 8] = ((nonce + 1) % NONCES).to_bytes(8, "little")
 
 
 def _decline(connection: Connection, error: Exception) -> None:
