@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 from gymnasium import spaces
+from tests.bridges.vectors.cases import plain
 
 from tropism.bridges.errors import InvalidValue, ProtocolError, SpecMismatch
 from tropism.bridges.protocol.bodies import ActionCodec, ObsCodec, Outcome, Status
@@ -265,3 +266,28 @@ def test_all_agents_together_must_fit_a_message():
     with pytest.raises(SpecMismatch) as caught:
         Spec.from_bytes(spec.to_bytes(), 1_000_000)
     assert caught.value.path == "agents[1].obs"
+
+
+STACKED = [
+    VECTOR,
+    spaces.Discrete(3, dtype=np.int32),
+    spaces.Dict(a=VECTOR, b=spaces.Discrete(2)),
+    spaces.Tuple([VECTOR, spaces.Text(2)]),
+    spaces.Text(2),
+    spaces.Sequence(VECTOR),
+    spaces.Sequence(VECTOR, stack=True),
+    spaces.OneOf([VECTOR, spaces.Discrete(2)]),
+    spaces.Graph(VECTOR, None),
+]
+
+
+@pytest.mark.parametrize("inner", STACKED, ids=str)
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_stacks_of_any_length_and_kind_come_back(inner, count):
+    space = spaces.Sequence(inner, stack=True, seed=1)
+    layout = Layout(space)
+    value = space.sample(mask=(count, None)) if count else layout.decode(bytes(layout.size))
+    buffer = bytearray(layout.size)
+    layout.encode_into(buffer, 0, value)
+    assert buffer[0] == count
+    assert plain(layout.decode(buffer)) == plain(value)

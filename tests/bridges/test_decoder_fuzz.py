@@ -1,5 +1,7 @@
 """Mutated streams: the decoder and the readers of bodies raise typed errors and nothing else, fast and small."""
 
+import copy
+import json
 import random
 import tracemalloc
 
@@ -96,7 +98,6 @@ def test_whole_streams_are_taken():
 
 
 @pytest.mark.parametrize("runs", [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
-@pytest.mark.filterwarnings("ignore:invalid value")  # casts between floats: values, not bytes
 def test_mutated_streams_raise_typed_errors_only(runs):
     assert fuzz(runs, seed=runs) > runs / 2
 
@@ -109,3 +110,54 @@ def test_hostile_lengths_allocate_nothing_to_speak_of():
     finally:
         tracemalloc.stop()
     assert peak < 20 * MAX_MESSAGE
+
+
+JUNK = [None, True, -1, 0, 1, 2**31, 2**53, 10**30, 0.5, -1e308, "", "inf", "box", "i1", [], {}]
+JUNK += [[0], [2**30] * 9, {"b64": "AAAA"}, {"b64": 1}, {"t": "seq"}, [["a", {"t": "text"}]]]
+
+
+def mutate_json(value, rng):
+    """Replace, delete or double one thing anywhere inside."""
+    place, key = rng.choice(list(places(value)))
+    match rng.randrange(4):
+        case 0:
+            del place[key]
+        case 1 if isinstance(place, list):
+            place.insert(key, copy.deepcopy(place[key]))
+        case 2:
+            place[key] = copy.deepcopy(rng.choice(list(places(value)))[0])
+        case _:
+            place[key] = copy.deepcopy(rng.choice(JUNK))
+
+
+def places(value):
+    """Every (container, key) of parsed JSON."""
+    if not isinstance(value, dict | list):
+        return
+    for key in value if isinstance(value, dict) else range(len(value)):
+        yield value, key
+        yield from places(value[key])
+
+
+@pytest.mark.parametrize("runs", [2_000, pytest.param(50_000, marks=pytest.mark.slow)])
+def test_mutated_specifications_are_built_or_refused(runs):
+    rng, refused = random.Random(runs), 0
+    specs = [json.loads(spec.to_bytes()) for _, spec, _, _ in cases.games()]
+    for _ in range(runs):
+        value = copy.deepcopy(rng.choice(specs))
+        for _ in range(rng.randint(1, 3)):
+            if any(True for _ in places(value)):
+                mutate_json(value, rng)
+        try:
+            spec = Spec.from_bytes(json.dumps(value).encode(), MAX_MESSAGE)
+            read_zeros(spec)
+        except BridgeError:
+            refused += 1
+    assert runs / 2 < refused < runs
+
+
+def read_zeros(spec):
+    """Whatever was taken must have layouts that work."""
+    for layout in (*spec.observations, *spec.actions):
+        buffer = bytearray(layout.size)
+        layout.encode_into(buffer, 0, layout.decode(buffer))

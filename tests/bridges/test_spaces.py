@@ -139,7 +139,11 @@ def deep(levels):
         ({**BOX, "lo": True}, "space.lo"),
         ({**BOX, "lo": 2}, "space"),
         ({**BOX, "hi": 10**400}, "space.hi"),
-        ({**BOX, "hi": 1e300}, "space"),
+        ({**BOX, "hi": 1e300}, "space.hi"),
+        ({**BOX, "d": "i4", "hi": 0.5}, "space.hi"),
+        ({**BOX, "d": "i4", "hi": 2**31}, "space.hi"),
+        ({**BOX, "d": "i4", "lo": "inf"}, "space.lo"),
+        ({**BOX, "d": "b1", "hi": 2}, "space.hi"),
         ({**BOX, "hi": {"b64": "AAA="}}, "space"),
         ({**BOX, "hi": {"b64": "!"}}, "space"),
         ({**BOX, "d": "u1", "lo": "-inf"}, "space"),
@@ -179,6 +183,11 @@ def test_a_bad_description_is_refused_with_its_place(value, path):
     with pytest.raises(SpecMismatch) as caught:
         Layout(value)
     assert caught.value.path == path
+
+
+def test_a_graph_without_edges_may_leave_them_out():
+    graph = {"t": "graph", "nodes": DISCRETE, "max_nodes": 3, "max_edges": 5}
+    assert Layout(graph).size == Layout({**graph, "edges": None}).size == 40
 
 
 def test_the_deepest_allowed_description_is_taken():

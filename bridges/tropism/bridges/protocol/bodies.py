@@ -112,16 +112,9 @@ class ObsCodec:
         status: int = Status.RUNNING,
         tail: bytes = b"",
     ) -> int:
-        """Write a body into a buffer that is zero or was written by this codec.
+        """Write a body to the front of a buffer that is zero or was written by this codec.
 
-        Args:
-            buffer: where to; begins with the body.
-            tail: the info as JSON already, or nothing.
-            agents: as in `Observation`, and so the others.
-            step: see there.
-            applied: see there.
-            game_time: see there.
-            status: see there.
+        Arguments are those of `encode`, but `tail` is the info as JSON already, or nothing.
 
         Returns:
             The length of the body in bytes.
@@ -158,12 +151,28 @@ class ObsCodec:
             ProtocolError: it is no body of OBS of this game.
         """
         _check_length(len(buffer), self.size, Type.OBS)
+        if len(self.layouts) == 1:
+            observation = self._decode_one(buffer, copy)
+            if observation is not None:
+                return observation
         step, applied, game_time, status, count, *facts = self.head.unpack_from(buffer)
         if count != len(self.layouts) or status > Status.CLOSING:
             raise ProtocolError(f"OBS of {count} agents with status {status}")
         agents = [self._outcome(buffer, i, facts[4 * i : 4 * i + 4], copy) for i in range(count)]
         info = self._info(buffer)
         return Observation(step, applied, game_time, _STATUS[status], agents, info)
+
+    def _decode_one(self, buffer: Any, copy: bool) -> Observation | None:
+        """The usual case, one agent and no info, in half the time; None if it is another one, or wrong."""
+        facts = self.head.unpack_from(buffer)
+        step, applied, game_time, status, count, reward, terminated, truncated, alive = facts
+        usual = len(buffer) == self.size and buffer[self._end :] == _NO_INFO
+        if not usual or count != 1 or alive != 1 or terminated | truncated > 1 or status > 6:
+            return None
+        observation = self.layouts[0].node.decode(buffer, self._offsets[0], copy)
+        # as Outcome(...) and Observation(...) would do it
+        agent = _new(Outcome, (reward, terminated == 1, truncated == 1, True, observation))
+        return _new(Observation, (step, applied, game_time, _STATUS[status], [agent], {}))
 
     def _outcome(self, buffer: Any, i: int, facts: list[Any], copy: bool) -> Outcome:
         reward, terminated, truncated, alive = facts
@@ -246,6 +255,8 @@ class ActionCodec:
 
 
 _STATUS = tuple(Status)
+_NO_INFO = bytes(8)
+_new = tuple.__new__
 
 
 def _check_length(length: int, least: int, type: Type) -> None:  # noqa: A002

@@ -136,7 +136,8 @@ class Sequence(Node):
         items = tuple([self.element.decode(buffer, at, copy) for at in places])
         if self.stacked is None:
             return items
-        return concatenate(self.of, items, create_empty_array(self.of, count))
+        empty = create_empty_array(self.of, count)
+        return concatenate(self.of, items, empty) if items else empty
 
     def leaves(self, offset: int) -> Iterator[Leaf]:
         """The count and every element there is room for."""

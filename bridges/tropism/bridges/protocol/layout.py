@@ -124,7 +124,7 @@ def _array(json: Json, path: str, before: tuple[int, ...] = ()) -> Array:
 def _graph(json: Json, path: str) -> Node:
     nodes = _elements(json["nodes"], json["max_nodes"], f"{path}.nodes")
     edges = None
-    if json["edges"] is not None:
+    if json.get("edges") is not None:
         edges = _elements(json["edges"], json["max_edges"], f"{path}.edges")
     return containers.Graph(path, nodes, edges)
 

@@ -60,8 +60,8 @@ class _Reader:
     def box(self, value: Json, path: str) -> spaces.Space:
         dtype = _dtype(value, path, "biuf")
         shape = self.shape(value, path, dtype.itemsize)
-        low = _bound(value.get("lo"), dtype, shape, f"{path}.lo")
-        high = _bound(value.get("hi"), dtype, shape, f"{path}.hi")
+        low = _bound(value.get("lo"), dtype, shape, f"{path}.lo", "-inf")
+        high = _bound(value.get("hi"), dtype, shape, f"{path}.hi", "inf")
         return spaces.Box(low, high, shape, dtype)  # type: ignore[arg-type]
 
     def discrete(self, value: Json, path: str) -> spaces.Space:
@@ -184,14 +184,26 @@ def _dtype(value: Json, path: str, kinds: str) -> np.dtype:
     return dtype
 
 
-def _bound(value: object, dtype: np.dtype, shape: tuple[int, ...], path: str) -> Any:
+def _bound(value: object, dtype: np.dtype, shape: tuple[int, ...], path: str, outwards: str) -> Any:
+    """A bound; integers may be infinite `outwards` only ("-inf" below)."""
     if isinstance(value, dict):
         return from_base64(value.get("b64"), dtype, shape)
-    if value in ("inf", "-inf"):
+    if value in ("inf", "-inf") and (dtype.kind == "f" or value == outwards):
         return math.inf if value == "inf" else -math.inf
-    if isinstance(value, float) or (_integer(value) and -(2**63) <= value < 2**64):
-        return value
-    raise SpecMismatch(path, 'a number, "inf", "-inf" or {"b64": ...}', short(value))
+    if isinstance(value, float) or _integer(value):
+        least, most = _range(dtype)
+        if least <= value <= most and (dtype.kind == "f" or value == int(value)):
+            return value if dtype.kind == "f" else int(value)
+    raise SpecMismatch(path, f'a number for {dtype}, "inf", "-inf" or {{"b64": ...}}', short(value))
+
+
+def _range(dtype: Any) -> tuple[float, float]:
+    if dtype.kind == "b":
+        return 0, 1
+    if dtype.kind == "f":
+        most = float(np.finfo(dtype).max)
+        return -most, most
+    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
 
 
 def _integers(value: object, dtype: np.dtype, shape: tuple[int, ...], path: str) -> np.ndarray:
