@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Sequence
 from time import monotonic
@@ -21,6 +20,7 @@ from tropism.bridges.errors import (
 )
 from tropism.bridges.faults import DEATH_TAKES, explained
 from tropism.bridges.jsonable import from_json, to_json
+from tropism.bridges.forks import FORKS
 from tropism.bridges.line import Line
 from tropism.bridges.options import GameOptions
 from tropism.bridges.protocol.bodies import ActionCodec, ObsCodec, Observation
@@ -60,7 +60,7 @@ class Session:
         self.stats, self.events = Stats(), deque[tuple[str, Any]](maxlen=KEPT_EVENTS)
         self.ended: str | None = "it has not begun"
         self._line = Line(options, recorder)
-        self._owner = os.getpid()
+        self._forks = FORKS.count
         self._seq = self._episode = self._calls = 0
         self._awaited: int | None = None  # number of the request under way
         self._abandoned: int | None = None  # of one whose time ran out; the answer may still come
@@ -173,7 +173,7 @@ class Session:
         Raises:
             InvalidValue: an action has the wrong shape or type; nothing was sent.
         """
-        if self.ended is not None or self._awaited is not None or os.getpid() != self._owner:
+        if self.ended is not None or self._awaited is not None or self._forks != FORKS.count:
             self._check()
         self._request(Type.STEP, self._actions.encode(actions), "step")
 
@@ -257,7 +257,7 @@ class Session:
 
         A game at rest has the deadline of closing to end by itself; one that owes an answer is terminated at once.
         """
-        if os.getpid() != self._owner or self._closed:
+        if self._forks != FORKS.count or self._closed:
             return
         self._closed = True
         at_rest = self.ended is None and self._awaited is None and self._abandoned is None
@@ -346,7 +346,7 @@ class Session:
         return found
 
     def _check(self) -> None:
-        if os.getpid() != self._owner:
+        if self._forks != FORKS.count:
             raise ForkedBridge("this session belongs to the parent process; make a new one here")
         if self.ended is not None:
             raise BridgeClosed(f"there is no session: {self.ended}")
