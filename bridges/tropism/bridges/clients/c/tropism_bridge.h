@@ -223,15 +223,17 @@ void tb_put_text(void *leaf, uint32_t max, const char *text); /* fills a leaf of
 #define MSG_NOSIGNAL 0 /* SO_NOSIGPIPE does it there */
 #endif
 
-/* Shared memory needs atomics: the builtins of GCC and Clang, or those of C11, or none of it. */
-#if defined(__GNUC__)
+/* Shared memory needs atomics: the builtins of GCC and Clang, or those of C11. TROPISM_BRIDGE_NO_SHM
+   leaves it out, TROPISM_BRIDGE_C11_ATOMICS takes those of C11 in any case. */
+#if defined(__GNUC__) && !defined(TROPISM_BRIDGE_C11_ATOMICS) && !defined(TROPISM_BRIDGE_NO_SHM)
 #define TB__SHM 1
 #define tb__load32(p) __atomic_load_n((const uint32_t *)(p), __ATOMIC_ACQUIRE)
 #define tb__load64(p) __atomic_load_n((const uint64_t *)(p), __ATOMIC_ACQUIRE)
 #define tb__store32(p, v) __atomic_store_n((uint32_t *)(p), (v), __ATOMIC_RELEASE)
 #define tb__store64(p, v) __atomic_store_n((uint64_t *)(p), (v), __ATOMIC_RELEASE)
 #define tb__fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
-#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L && !defined(__STDC_NO_ATOMICS__)
+#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L && \
+    !defined(__STDC_NO_ATOMICS__) && !defined(TROPISM_BRIDGE_NO_SHM)
 #include <stdatomic.h>
 #define TB__SHM 1
 #define tb__load32(p) atomic_load_explicit((_Atomic uint32_t *)(void *)(p), memory_order_acquire)
