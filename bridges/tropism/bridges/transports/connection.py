@@ -223,6 +223,8 @@ class Connection:
 
     def _next(self) -> Message | None:
         """The next message for the caller among the bytes received."""
+        if self._fd < 0:
+            self._check_open()
         stream = self._stream
         try:
             message = stream.next()

@@ -1,0 +1,332 @@
+"""Connections: whole messages in time or a typed error, on every transport."""
+
+import os
+import random
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from tests.bridges.pairs import SOCKETS, TRANSPORTS, connected, echoing, raw_peer, session
+from tropism.bridges.errors import (
+    AuthError,
+    BadMagic,
+    BridgeClosed,
+    BridgeTimeout,
+    ConnectionLost,
+    EndianMismatch,
+    MessageTooLarge,
+    PeerBusy,
+    PeerError,
+    ProtocolError,
+    StepTimeout,
+    UnsupportedMessage,
+    VersionMismatch,
+)
+from tropism.bridges.protocol.header import HEADER, MAGIC, Type
+from tropism.bridges.protocol.messages import Decoder, encode, read_json, write_json
+
+SIZES = (0, 1, 3, 4, 125, 126, 4096, 65503, 65504, 65505, 65536, 921_600, 3_000_000)
+
+
+@pytest.mark.parametrize("agent_listens", [True, False])
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_bodies_of_all_sizes_come_back(transport, agent_listens):
+    rng = random.Random(5)
+    with session(transport, agent_listens) as (agent, game), echoing(game):
+        for seq, size in enumerate(SIZES, 1):
+            body = rng.randbytes(size)
+            agent.send(Type.RESET, body, seq, seq)
+            message = agent.receive(10)
+            assert (message.type, message.seq, message.episode) == (Type.OBS, seq, seq)
+            assert bytes(message.body) == body
+        agent.close("done")
+
+
+@pytest.mark.parametrize("transport", SOCKETS)
+def test_checksums_and_compression_are_used_once_granted(transport):
+    caps = ("crc", "zlib")
+    with session(transport, caps=caps) as (agent, game), echoing(game):
+        assert agent.crc
+        assert agent.zlib
+        for seq, body in enumerate((b"", b"abc", bytes(100_000), os.urandom(5000)), 1):
+            agent.send(Type.RESET, body, seq, seq)
+            assert bytes(agent.receive(10).body) == body
+        agent.close("done")
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_what_came_in_time_is_kept_for_the_next_call(transport):
+    with session(transport) as (agent, game):
+        with pytest.raises(StepTimeout, match=r"request 7") as caught:
+            agent.receive(0.02, "step", 7)
+        assert (caught.value.phase, caught.value.seq) == ("step", 7)
+        assert caught.value.waited >= 0.02
+        game.send(Type.OBS, b"late", 7, 1)
+        assert agent.receive(5, "step", 8).body == b"late"
+
+
+def test_a_message_in_pieces_survives_time_outs():
+    wire = encode(Type.OBS, b"x" * 500, 3, 1)
+    with raw_peer() as (connection, peer):
+        for start in range(0, len(wire) - 20, 20):
+            peer.send(wire[start : start + 20])
+            with pytest.raises(BridgeTimeout):
+                connection.receive(0.0)
+        with pytest.raises(StepTimeout, match="body of OBS, 488/500 bytes"):
+            connection.receive(0.0, "step")
+        peer.send(wire[-12:])
+        assert connection.receive(5).body == b"x" * 500
+
+
+def test_a_large_message_in_random_pieces_is_whole():
+    rng = random.Random(3)
+    bodies = [rng.randbytes(rng.choice((0, 10, 40_000, 70_000, 200_000))) for _ in range(20)]
+    wire = b"".join(encode(Type.OBS, body, i) for i, body in enumerate(bodies))
+
+    def dribble(peer):
+        start = 0
+        while start < len(wire):
+            size = rng.choice((1, 31, 32, 33, 1000, 65_536, 100_000))
+            peer.sendall(wire[start : start + size])
+            start += size
+
+    with raw_peer() as (connection, peer):
+        thread = threading.Thread(target=dribble, args=(peer,))
+        thread.start()
+        for i, body in enumerate(bodies):
+            message = connection.receive(10)
+            assert message.seq == i
+            assert bytes(message.body) == body
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("wire", "text"),
+    [
+        (b"", "end of the connection"),
+        (encode(Type.OBS, b"abc")[:10], "EOF inside header, 10/32 bytes"),
+        (encode(Type.OBS, bytes(500))[:132], "EOF inside body of OBS, 100/500 bytes"),
+        (encode(Type.OBS, bytes(500_000))[:132], "EOF inside body of OBS, 100/500000 bytes"),
+    ],
+    ids=["between", "header", "body", "large body"],
+)
+def test_the_end_says_where_it_was(wire, text):
+    with raw_peer() as (connection, peer):
+        peer.send(wire)
+        peer.close()
+        with pytest.raises((ConnectionLost, ProtocolError), match=text) as caught:
+            connection.receive(5)
+        assert isinstance(caught.value, ProtocolError) == bool(wire)
+
+
+def header(**changes) -> bytes:
+    fields = {"magic": MAGIC, "type": 18, "flags": 0, "stream": 0, "length": 0, "seq": 0}
+    fields |= {"time": 0, "episode": 0, "crc": 0}
+    return HEADER.pack(*(fields | changes).values())
+
+
+@pytest.mark.parametrize(
+    ("wire", "error", "code"),
+    [
+        (random.Random(1).randbytes(4096), BadMagic, "protocol"),
+        (header(magic=MAGIC[::-1]), EndianMismatch, "protocol"),
+        (header(length=0xFFFFFFFF), MessageTooLarge, "too-large"),
+        (header(flags=16), ProtocolError, "protocol"),
+        (header(flags=2), ProtocolError, "protocol"),
+        (header(flags=8), ProtocolError, "protocol"),
+        (header(stream=1), ProtocolError, "protocol"),
+        (header(type=99, flags=1), UnsupportedMessage, "unsupported"),
+        (encode(Type.PING, bytes(65)), ProtocolError, "protocol"),
+    ],
+    ids=["garbage", "endian", "length", "flag", "crc", "shm", "stream", "unknown", "ping"],
+)
+def test_what_breaks_the_protocol_is_answered_and_ends_the_connection(wire, error, code):
+    with raw_peer() as (connection, peer):
+        peer.send(wire)
+        with pytest.raises(error):
+            connection.receive(5)
+        assert connection.closed
+        decoder = Decoder()
+        while data := peer.recv(4096):
+            decoder.feed(data)
+        message = decoder.next()
+        assert message.type == Type.ERROR
+        assert read_json(message.body, message.type)["code"] == code
+
+
+def test_an_error_that_is_none_is_a_protocol_error():
+    with raw_peer() as (connection, peer):
+        peer.send(encode(Type.ERROR, b"no JSON"))
+        with pytest.raises(ProtocolError, match="JSON"):
+            connection.receive(5)
+
+
+def test_garbage_after_good_messages_does_not_hide_them():
+    with raw_peer() as (connection, peer):
+        peer.send(encode(Type.OBS, b"good") + b"garbage" * 10)
+        assert connection.receive(5).body == b"good"
+        with pytest.raises(BadMagic):
+            connection.receive(5)
+        with pytest.raises(BridgeClosed):
+            connection.receive(5)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_unknown_messages_are_skipped_and_counted(transport):
+    with session(transport) as (agent, game):
+        game.send(99, b"from the future")
+        game.send(Type.EVENT, b"{}")
+        assert agent.receive(5).type == Type.EVENT
+        assert agent.skipped == 1
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_ping_is_answered_while_receiving(transport):
+    with session(transport) as (agent, game), echoing(game):
+        agent.send(Type.PING, b"are you there?")
+        message = agent.receive(5)
+        assert (message.type, bytes(message.body)) == (Type.PONG, b"are you there?")
+        agent.close("done")
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("version", VersionMismatch),
+        ("auth", AuthError),
+        ("busy", PeerBusy),
+        ("action", PeerError),
+        ("whatever", PeerError),
+    ],
+)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_an_error_of_the_peer_has_its_class(transport, code, error):
+    with session(transport) as (agent, game):
+        game.send(Type.ERROR, write_json({"code": code, "text": "why", "detail": [1]}))
+        with pytest.raises(error, match="why") as caught:
+            agent.receive(5)
+        if error is PeerError:
+            assert (caught.value.code, caught.value.detail) == (code, [1])
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_close_comes_through_and_then_the_end(transport):
+    with session(transport) as (agent, game):
+        game.close("enough")
+        message = agent.receive(5)
+        assert message.type == Type.CLOSE
+        assert read_json(message.body, message.type) == {"reason": "enough"}
+        with pytest.raises(ConnectionLost):
+            agent.receive(5)
+        game.close("again")
+        for use in (lambda: game.send(Type.EVENT, b"{}"), lambda: game.receive(1), game.take):
+            with pytest.raises(BridgeClosed):
+                use()
+
+
+@pytest.mark.parametrize("transport", SOCKETS)
+def test_who_sends_to_a_peer_that_refused_learns_why(transport):
+    with session(transport) as (agent, game):
+        game.refuse(PeerError("action", "no such action"))
+        deadline = time.monotonic() + 10
+        with pytest.raises(PeerError, match="no such action"):
+            while time.monotonic() < deadline:
+                agent.send(Type.STEP, bytes(1000))
+
+
+@pytest.mark.parametrize("transport", SOCKETS)
+def test_a_peer_that_does_not_read_costs_no_byte(transport):
+    bodies = [bytes([i]) * 400_000 for i in range(30)]
+    with connected(transport) as (near, far):
+        far.send_timeout = 0.01
+        late = 0
+        for seq, body in enumerate(bodies):
+            try:
+                far.send(Type.OBS, body, seq)
+            except BridgeTimeout as error:
+                assert error.phase == "send"
+                late += 1
+        assert late > 0
+        assert not far.can_send()
+        received = []
+        while len(received) < len(bodies):
+            far.can_send()  # flushes what is left
+            message = near.take()
+            if message is not None:
+                received.append(bytes(message.body))
+        assert received == bodies
+        assert far.can_send()
+
+
+def test_a_flood_does_not_keep_the_receiver_beyond_its_time():
+    with raw_peer() as (connection, peer):
+        stop = threading.Event()
+
+        def flood():
+            peer.settimeout(0.05)
+            data = encode(Type.BELL) * 1000
+            while not stop.is_set():
+                try:
+                    peer.sendall(data)
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=flood)
+        thread.start()
+        start = time.monotonic()
+        with pytest.raises(BridgeTimeout):
+            connection.receive(0.2)
+        assert time.monotonic() - start < 5
+        assert connection.take() is None  # returns, though there is always more
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_the_end_of_a_watched_process_ends_the_wait(transport):
+    reader, writer = os.pipe()
+    with session(transport) as (agent, game):
+        agent.watch(reader)
+        game.send(Type.EVENT, b"{}")
+        os.close(writer)
+        assert agent.receive(5).type == Type.EVENT  # what it said last is not lost
+        with pytest.raises(ConnectionLost, match="process"):
+            agent.receive(5)
+        agent.watch(None)
+        with pytest.raises(BridgeTimeout):
+            agent.receive(0.0)
+    os.close(reader)
+
+
+def test_a_reset_connection_is_a_lost_one():
+    with connected("tcp") as (near, far):
+        linger = struct.pack("ii", 1, 0)
+        far._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        far._sock.close()
+        with pytest.raises(ConnectionLost):
+            near.receive(5)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_message_put_back_is_received_again(transport):
+    with session(transport) as (agent, game):
+        game.send(Type.EVENT, b'{"a":1}')
+        message = agent.receive(5)
+        agent.unread(message)
+        assert agent.receive(5) == message
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_forked_child_cannot_end_the_session_of_its_parent(transport):
+    with session(transport) as (agent, game):
+        pid = os.fork()
+        if pid == 0:
+            agent.close("I am the child")
+            os._exit(0)
+        os.waitpid(pid, 0)
+        game.send(Type.EVENT, b"{}")
+        assert agent.receive(5).type == Type.EVENT
