@@ -38,8 +38,19 @@ def test_an_address_reads_as_it_is_written(text, loopback):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "127.0.0.1:80", "tcp://127.0.0.1", "tcp://127.0.0.1:65536", "tcp://:80", "http://a:1"]
-    + ["tcp://a b:1", "unix://relative", "unix:///a\0b", "tcp://::1:80", "tcp://a:80/path"],
+    [
+        "",
+        "127.0.0.1:80",
+        "tcp://127.0.0.1",
+        "tcp://127.0.0.1:65536",
+        "tcp://:80",
+        "http://a:1",
+        "tcp://a b:1",
+        "unix://relative",
+        "unix:///a\0b",
+        "tcp://::1:80",
+        "tcp://a:80/path",
+    ],
 )
 def test_what_is_no_address_is_refused_by_name(text):
     with pytest.raises(OptionError, match="address"):

@@ -111,11 +111,11 @@ class WebSocketStream:
         first, second = self._bytes[0], self._bytes[1]
         self._check_bits(first, second)
         wide = {126: 2, 127: 8}.get(second & 127, 0)
-        start = 2 + wide + (0 if self._is_client else 4)
-        if len(self._bytes) < start:
+        if len(self._bytes) < 2 + wide:
             return None
         length = int.from_bytes(self._bytes[2 : 2 + wide], "big") if wide else second & 127
         self._check_length(length)
+        start = 2 + wide + (0 if self._is_client else 4)  # after the key
         return bool(first & 128), first & 15, start, length
 
     def _check_bits(self, first: int, second: int) -> None:
