@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
 import struct
 
 SIDE = 8
@@ -63,3 +65,27 @@ class Grid:
         self.random ^= self.random >> 17
         self.random ^= self.random << 5 & 0xFFFFFFFF
         return self.random % SIDE
+
+
+def play(agent, steps: int) -> str:
+    """Compare a random run of the game at the other end with this one.
+
+    Args:
+        agent: with `reset(seed)` and `step(action)`, which return bodies of OBS, and `seq`.
+        steps: to be played.
+
+    Returns:
+        SHA-256 of all the bodies.
+    """
+    world, actions, digest = Grid(), random.Random(7), hashlib.sha256()
+    for count in range(steps):
+        if count == 0 or world.over:
+            seed = None if count % 3 == 1 else count * 7919
+            world.reset(seed)
+            assert agent.reset(seed) == world.body(agent.seq), count
+        action = actions.randrange(len(MOVES))
+        world.step(action)
+        body = agent.step(action)
+        assert body == world.body(agent.seq), count
+        digest.update(body)
+    return digest.hexdigest()

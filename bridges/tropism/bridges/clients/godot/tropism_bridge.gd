@@ -113,8 +113,8 @@ func observe(outcome, game_time_ns := 0) -> void:
 		for id in _ids:
 			outcomes.append(outcome.get(id))
 	_step = 0 if _begins else _step + 1
-	_begins = false
 	_write_observation(outcomes, game_time_ns)
+	_begins = false
 	if ending == "":
 		_send_out(OBS, _sequence(), _episode)
 
@@ -521,18 +521,21 @@ func _write_observation(outcomes: Array, game_time_ns: int) -> void:
 
 func _write_outcome(at: int, outcome: Dictionary) -> void:
 	_out.seek(at)
-	_out.put_double(outcome.get("reward", 0.0) if _step > 0 else 0.0)
-	_out.put_u8(1 if _step > 0 and outcome.get("terminated", false) else 0)
-	_out.put_u8(1 if _step > 0 and outcome.get("truncated", false) else 0)
+	if not _begins:
+		_out.put_double(outcome.get("reward", 0.0))
+		_out.put_u8(1 if outcome.get("terminated", false) else 0)
+		_out.put_u8(1 if outcome.get("truncated", false) else 0)
+	_out.seek(at + 10)
 	_out.put_u8(1)
 
 
 func _write_info(at: int, outcomes: Array) -> void:
 	var of := {}
+	var some := false
 	for i in _ids.size():
-		if outcomes[i] != null and "info" in outcomes[i]:
-			of[_ids[i]] = outcomes[i]["info"]
-	if of.empty():
+		of[_ids[i]] = {} if outcomes[i] == null else outcomes[i].get("info", {})
+		some = some or not of[_ids[i]].empty()
+	if not some:
 		return
 	var info := to_json(of[_ids[0]] if _ids.size() == 1 else of).to_utf8()
 	_out.seek(at)
@@ -542,7 +545,7 @@ func _write_info(at: int, outcomes: Array) -> void:
 
 
 func _status(outcomes: Array) -> int:
-	if _step == 0:
+	if _begins:
 		return STATUS_READY
 	var status := STATUS_TERMINATED
 	for outcome in outcomes:
@@ -561,8 +564,8 @@ func _sequence() -> int:
 
 
 # ------------------------------------------------------------------------------ spaces, their layout
-# A codec is an Array [kind, size in bytes, ...]; section 7 of the protocol. Arrays are flat: a
-# PoolByteArray for one-byte elements (fast), else an Array; one number does for one element.
+# A codec is an Array [kind, size in bytes, ...]; section 7 of the protocol. Arrays are read flat; a
+# PoolByteArray for elements of one byte is fast.
 
 
 func _compile(spec) -> bool:
@@ -670,8 +673,8 @@ static func _graph_codec(space: Dictionary) -> Array:
 static func _row(space, most: int) -> Array:
 	if space == null:
 		return [ARRAY, 0, "u1", 0]
-	var is_box: bool = space["t"] == "box"
-	var codec := _array_codec(ARRAY, space["d"] if is_box else "i8", _product(space["s"]) if is_box else 1)
+	var type = {"discrete": "i8", "multibinary": "i1"}.get(space["t"], space.get("d"))
+	var codec := _array_codec(ARRAY, type, _product(space.get("s", [])))
 	if codec[0] >= 0:
 		codec[1] = _round8(codec[3] * WIDTH[codec[2]] * most)
 	return codec
@@ -700,8 +703,7 @@ func _write_value(codec: Array, at: int, value, name) -> void:
 
 
 func _write_array(type: String, count: int, value, name) -> void:
-	if value is int or value is float or value is bool:
-		value = [value]
+	value = _flat(value)
 	if value.size() != count:
 		_fail("internal", "%s has %d elements, not %d" % [name, value.size(), count])
 	elif value is PoolByteArray and WIDTH[type] == 1:
@@ -713,6 +715,20 @@ func _write_array(type: String, count: int, value, name) -> void:
 	else:
 		for x in value:
 			_out.call(PUT[type], x)
+
+
+# Numbers in a row: of one number, of nested arrays, of nothing.
+static func _flat(value):
+	if value == null:
+		return []
+	if value is int or value is float or value is bool:
+		return [value]
+	if not value is Array or value.empty() or not value[0] is Array:
+		return value
+	var row := []
+	for part in value:
+		row += _flat(part)
+	return row
 
 
 func _write_text(most: int, value: String, name) -> void:
@@ -733,18 +749,19 @@ func _write_sequence(codec: Array, at: int, value, name) -> void:
 		_write_value(codec[2], at + 8 + i * codec[2][1], value[i], name)
 
 
-# A graph is {"nodes": flat, "edges": flat, "links": flat}; edges and links may be missing.
+# A graph is {"nodes", "edges", "edge_links"}; the last two may be missing.
 func _write_graph(codec: Array, at: int, value: Dictionary, name) -> void:
-	var links = value.get("links", [])
-	var counts := [value["nodes"].size() / int(max(1, codec[2][3])), links.size() / 2]
+	var nodes = _flat(value["nodes"])
+	var links = _flat(value.get("edge_links"))
+	var counts := [nodes.size() / int(max(1, codec[2][3])), links.size() / 2]
 	if counts[0] > codec[5] or counts[1] > codec[6]:
 		_fail("internal", "%s is too large" % name)
 		return
 	_out.put_u64(counts[0])
 	_out.put_u64(counts[1])
-	_write_array(codec[2][2], counts[0] * codec[2][3], value["nodes"], name)
+	_write_array(codec[2][2], counts[0] * codec[2][3], nodes, name)
 	_out.seek(at + 16 + codec[2][1])
-	_write_array(codec[3][2], counts[1] * codec[3][3], value.get("edges", []), name)
+	_write_array(codec[3][2], counts[1] * codec[3][3], value.get("edges"), name)
 	_out.seek(at + 16 + codec[2][1] + codec[3][1])
 	_write_array("i4", counts[1] * 2, links, name)
 
@@ -839,7 +856,7 @@ func _read_graph(codec: Array, at: int) -> Dictionary:
 	_in.seek(at + 16 + codec[2][1])
 	graph["edges"] = _read_array(codec[3][2], ties * codec[3][3])
 	_in.seek(at + 16 + codec[2][1] + codec[3][1])
-	graph["links"] = _read_array("i4", ties * 2)
+	graph["edge_links"] = _read_array("i4", ties * 2)
 	return graph
 
 

@@ -278,13 +278,15 @@ function fromHalf(bits) {
   return sign * (power ? (1024 + part) * 2 ** (power - 25) : part * 2 ** -24);
 }
 
+const flat = (value) => (ArrayBuffer.isView(value) ? Array.from(value) : [value ?? []].flat(Infinity));
+
 /** `value` (a number, a nested or typed array) as a flat typed array of `count` elements. */
 function toTyped(Kind, code, value, count, path) {
   let typed = value;
   if (!(value instanceof Kind) || code === "f2") {
-    const flat = ArrayBuffer.isView(value) ? Array.from(value) : [value].flat(Infinity);
-    demand(flat.every((x) => x !== undefined && x !== null), `${path} has a hole`, "internal");
-    typed = Kind.from(flat, code === "f2" ? toHalf : Kind === BigInt64Array || Kind === BigUint64Array ? BigInt : Number);
+    const numbers = flat(value);
+    demand(!numbers.includes(undefined) && !numbers.includes(null), `${path} has a hole`, "internal");
+    typed = Kind.from(numbers, code === "f2" ? toHalf : code === "i8" || code === "u8" ? BigInt : Number);
   }
   demand(typed.length === count, `${path} has ${typed.length} elements, not ${count}`, "internal");
   return typed;
@@ -419,10 +421,11 @@ function oneOfCodec({ of }) {
 /** Element type and number of elements of one node, or of one edge, of a graph. */
 function rowOf(space) {
   if (space === null) return ["u1", 0];
-  return space.t === "discrete" ? ["i8", 1] : [space.d, product(space.s)];
+  const type = { discrete: "i8", multibinary: "i1" }[space.t] ?? space.d;
+  return [type, product(space.s ?? [])];
 }
 
-/** Values are `{nodes, edges, links}`: flat arrays; edges and links may be missing. */
+/** Values are `{nodes, edges, edge_links}`, flat or nested; the last two may be missing. */
 function graphCodec({ nodes, edges, max_nodes: maxNodes, max_edges }) {
   const [nodeType, nodeSize] = rowOf(nodes), [edgeType, edgeSize] = rowOf(edges);
   const maxEdges = edges === null ? 0 : max_edges;
@@ -432,13 +435,13 @@ function graphCodec({ nodes, edges, max_nodes: maxNodes, max_edges }) {
   return {
     size: 16 + rows.size + ties.size + ends.size,
     write(out, at, value, path) {
-      const count = value.nodes.length / nodeSize, tied = (value.links?.length ?? 0) / 2;
+      const count = flat(value.nodes).length / (nodeSize || 1), tied = flat(value.edge_links).length / 2;
       demand(count <= maxNodes && tied <= maxEdges, `${path} is too large`, "internal");
       viewOf(out).setUint32(at, count, true);
       viewOf(out).setUint32(at + 8, tied, true);
       rows.write(out, at + 16, value.nodes, `${path}.nodes`, count * nodeSize);
       ties.write(out, at + 16 + rows.size, value.edges ?? [], `${path}.edges`, tied * edgeSize);
-      ends.write(out, at + 16 + rows.size + ties.size, value.links ?? [], `${path}.links`, tied * 2);
+      ends.write(out, at + 16 + rows.size + ties.size, value.edge_links ?? [], `${path}.edge_links`, tied * 2);
     },
     read(bytes, at) {
       const count = readCount(bytes, at, maxNodes, "nodes");
@@ -446,7 +449,7 @@ function graphCodec({ nodes, edges, max_nodes: maxNodes, max_edges }) {
       return {
         nodes: rows.read(bytes, at + 16, count * nodeSize),
         edges: ties.read(bytes, at + 16 + rows.size, tied * edgeSize),
-        links: ends.read(bytes, at + 16 + rows.size + ties.size, tied * 2),
+        edge_links: ends.read(bytes, at + 16 + rows.size + ties.size, tied * 2),
       };
     },
   };
@@ -513,7 +516,7 @@ export class Spec {
     view.setUint32(28, this.ids.length, true);
     let at = 32 + 16 * this.ids.length;
     this.observations.forEach((codec, i) => {
-      if (outcomes[i]) this.#outcome(body, view, 32 + 16 * i, outcomes[i], step);
+      if (outcomes[i]) this.#outcome(body, view, 32 + 16 * i, outcomes[i]);
       if (outcomes[i]) codec.write(body, at, outcomes[i].observation, this.ids[i]);
       at += codec.size;
     });
@@ -522,11 +525,11 @@ export class Spec {
     return message;
   }
 
-  #outcome(body, view, at, { reward = 0, terminated = false, truncated = false }, step) {
+  #outcome(body, view, at, { reward = 0, terminated = false, truncated = false }) {
     demand(!Number.isNaN(Number(reward)), "the reward is not a number", "internal");
-    view.setFloat64(at, step ? Number(reward) : 0, true);
-    body[at + 8] = step && terminated ? 1 : 0;
-    body[at + 9] = step && truncated ? 1 : 0;
+    view.setFloat64(at, Number(reward), true);
+    body[at + 8] = terminated ? 1 : 0;
+    body[at + 9] = truncated ? 1 : 0;
     body[at + 10] = 1;
   }
 
@@ -748,8 +751,9 @@ export class Game {
    */
   observe(outcome, { gameTime = 0, status } = {}) {
     const one = this.spec.ids.length === 1;
-    const outcomes = one ? [outcome] : this.spec.ids.map((id) => outcome[id] ?? null);
+    let outcomes = one ? [outcome] : this.spec.ids.map((id) => outcome[id] ?? null);
     this.step = this.begins ? 0 : this.step + 1;
+    if (this.begins) outcomes = outcomes.map((all) => all && { observation: all.observation, info: all.info });
     this.begins = false;
     const facts = { step: this.step, applied: this.seq, gameTime, status: status ?? this.#status(outcomes) };
     const message = this.spec.encodeObservation(outcomes, facts);

@@ -1,0 +1,110 @@
+"""What the tests of every client library ask of its example, the grid, in whatever language it is written."""
+
+import secrets
+
+import pytest
+from tests.bridges.c_games import PATIENCE, Agent, running
+from tests.bridges.vectors import make
+
+from tropism.bridges import errors
+from tropism.bridges.protocol.header import Flag, Type, pack_header
+from tropism.bridges.protocol.jsons import write_json
+
+BROKEN = sorted(path.name for path in make.HERE.glob("bad-*.bin"))
+
+
+def answer_to(command, send, *, opened, token=None):
+    """The error by which a launched game answers what `send(connection)` sends; it must end by itself.
+
+    Args:
+        command: of the game.
+        send: called with the connection.
+        opened: whether a session is opened first.
+        token: the game's secret.
+    """
+    with running(*command, token=token) as (process, listener):
+        connection = listener.accept(PATIENCE)
+        if opened:
+            Agent(connection, token=token).reset(1)
+        send(connection)
+        with pytest.raises(errors.BridgeError) as caught:
+            while True:
+                connection.receive(PATIENCE)
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode != 0
+        connection.close()
+    return getattr(caught.value, "code", type(caught.value).__name__)
+
+
+def raw(data):
+    """Sends these bytes and nothing else."""
+    return lambda connection: connection._sock.sendall(data)
+
+
+def hello(**changes):
+    """Sends a HELLO that is right but for these changes."""
+    facts = {
+        "proto": [1, 0],
+        "min_major": 1,
+        "role": "agent",
+        "name": "",
+        "version": "",
+        "pid": 1,
+        "caps": [],
+        "nonce": secrets.token_hex(32),
+        "session": "",
+    }
+    return raw(message(Type.HELLO, write_json(facts | changes)))
+
+
+def message(kind, body=b"", seq=0, episode=0, flags=0):
+    """The bytes of a message."""
+    return pack_header(kind, len(body), seq, episode, flags) + body
+
+
+WRONG_HELLOS = {
+    "version": hello(proto=[3, 0], min_major=2),
+    "version-old": hello(proto=[0, 9], min_major=0),
+    "protocol-role": hello(role="game"),
+    "protocol-nonce": hello(nonce="0" * 63),
+    "protocol-proto": hello(proto="1.0"),
+    "protocol-json": raw(message(Type.HELLO, b"{")),
+    "protocol-list": raw(message(Type.HELLO, b"[]")),
+    "protocol-utf8": raw(message(Type.HELLO, b'{"role": "\xff"}')),
+    "protocol-order": raw(message(Type.STEP)),
+    "protocol-ping": raw(message(Type.PING)),
+}
+
+_STEP = b"\x01\0\0\0" + bytes(4) + b"\x01" + bytes(7)
+WRONG_REQUESTS = {
+    "protocol-short": raw(message(Type.STEP, _STEP, 2, 1)),
+    "protocol-agents": raw(message(Type.STEP, b"\x02" + _STEP[1:] + bytes(8), 2, 1)),
+    "protocol-flag": raw(message(Type.STEP, _STEP[:8] + b"\x02" + bytes(15), 2, 1)),
+    "protocol-mode": raw(message(Type.ACTION, _STEP + bytes(8), 2, 1)),
+    "protocol-seed": raw(message(Type.RESET, b'{"seed": -1, "options": null}', 2, 2)),
+    "protocol-options": raw(message(Type.RESET, b"7", 2, 2)),
+    "protocol-hello": hello(),
+    "protocol-long-ping": raw(message(Type.PING, bytes(65))),
+    "action-range": raw(message(Type.STEP, _STEP + b"\x05" + bytes(7), 2, 1)),
+    "unsupported-type": raw(message(99, flags=Flag.MUST_UNDERSTAND)),
+    "too-large": raw(pack_header(Type.STEP, 2**24 + 1, 2, 1)),
+}
+
+
+def code_of(name):
+    """The code at the start of a case's name."""
+    return "too-large" if name.startswith("too-large") else name.split("-")[0]
+
+
+def carries_on(agent):
+    """What a game has to take without harm: what it does not know, what is old, questions and signs of life."""
+    agent.reset(3)
+    for strange in (message(99, b"???"), message(Type.STEP, b"old", agent.seq, 1)):
+        raw(strange)(agent.connection)
+    agent.connection.send(Type.EVENT, write_json({"name": "hint", "data": [1]}))
+    agent.connection.send(Type.PING, b"there?")
+    assert agent.receive(Type.PONG).body == b"there?"
+    agent.connection.send(Type.CALL, write_json({"id": 9, "name": "ask", "args": {"a": 1}}))
+    reply = agent.receive(Type.REPLY).body
+    assert agent.step(1)
+    return reply

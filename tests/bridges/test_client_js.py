@@ -1,0 +1,165 @@
+"""The JavaScript client, in node: its example plays the oracle's game over every transport, and refuses what is wrong."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.bridges import client_games as ask
+from tests.bridges.c_games import PATIENCE, Agent, playing, running
+from tests.bridges.grid import play
+from tests.bridges.vectors import make
+
+from tropism.bridges import errors
+from tropism.bridges.transports.dial import dial
+
+ROOT = Path(__file__).parents[2]
+CLIENT = ROOT / "bridges/tropism/bridges/clients/js"
+STEPS = 10_000
+TOKEN = "c0ffee00" * 8
+
+
+def node():
+    """The command of node, with a WebSocket where that is not yet a matter of course; None: no node."""
+    found = shutil.which("node")
+    if found is None:
+        return None
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
+    major = int(re.match(r"v(\d+)", said).group(1))
+    flags = ("--experimental-websocket",) if major < 22 else ()
+    return (found, *flags) if major >= 20 else None
+
+
+NODE = node()
+pytestmark = pytest.mark.skipif(
+    NODE is None, reason="there is no `node` of version 20 or later here"
+)
+GRID = (*(NODE or ()), str(CLIENT / "example_grid.mjs"))
+
+
+@contextmanager
+def waiting(address):
+    """A game that listens; where."""
+    command = [*GRID, "--listen", address]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def address_of(scheme, folder):
+    return f"unix://{folder}/a.sock" if scheme == "unix" else f"{scheme}://127.0.0.1:0"
+
+
+@pytest.fixture(scope="module")
+def digest():
+    with playing(*GRID) as agent:
+        return play(agent, STEPS)
+
+
+@pytest.mark.parametrize("scheme", ["unix", "ws"])
+def test_every_transport_plays_the_same_game(scheme, tmp_path, digest):
+    with playing(*GRID, address=address_of(scheme, tmp_path), token=TOKEN) as agent:
+        assert play(agent, STEPS) == digest
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "unix"])
+def test_a_listening_game_serves_one_agent_after_another(scheme, tmp_path, digest):
+    with waiting(address_of(scheme, tmp_path)) as found:
+        for steps in (100, STEPS):
+            agent = Agent(dial(found, PATIENCE), dialled=True)
+            with pytest.raises(errors.PeerBusy):
+                Agent(dial(found, PATIENCE), dialled=True)
+            said = play(agent, steps)
+            agent.close()
+        assert said == digest
+
+
+def test_a_listening_game_goes_on_after_garbage_and_lost_agents(tmp_path):
+    path = tmp_path / "a.sock"
+    with waiting(f"unix://{path}") as found:
+        assert path.stat().st_mode & 0o777 == 0o600
+        for garbage in (b"GET / HTTP/1.1\r\n\r\n" + bytes(32), b"GBR1" + bytes(28), b"GB", b""):
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(str(path))
+                sock.sendall(garbage)
+                sock.shutdown(socket.SHUT_WR)
+                while sock.recv(4096):
+                    pass
+        lost = Agent(dial(found, PATIENCE), dialled=True)
+        lost.reset(1)
+        lost.connection.close()  # without CLOSE
+        agent = next_agent(found)
+        play(agent, 50)
+        agent.close()
+
+
+def next_agent(found):
+    """An agent, once the game has noticed that the last one is gone."""
+    while True:
+        try:
+            return Agent(dial(found, PATIENCE), dialled=True)
+        except errors.PeerBusy:
+            continue
+
+
+def test_without_a_token_only_loopback_is_served():
+    done = subprocess.run(
+        [*GRID, "--listen", "tcp://0.0.0.0:0"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "needs a token" in done.stderr
+
+
+@pytest.mark.parametrize("ours", [None, "cd" * 32])
+def test_an_agent_with_another_secret_is_refused(ours):
+    with running(*GRID, token=TOKEN) as (process, listener):
+        with pytest.raises((errors.AuthError, errors.PeerError)):
+            Agent(listener.accept(PATIENCE), token=ours)
+        _, said = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 1
+        assert "auth" in said
+
+
+def test_a_game_without_the_secret_is_refused():
+    with running(*GRID) as (process, listener):
+        with pytest.raises(errors.BridgeError):
+            Agent(listener.accept(PATIENCE), token=TOKEN)
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == 1
+
+
+@pytest.mark.parametrize("name", ask.WRONG_HELLOS)
+def test_a_wrong_hello_is_answered_by_an_error(name):
+    code = ask.answer_to(GRID, ask.WRONG_HELLOS[name], opened=False)
+    assert code == ask.code_of(name)
+
+
+@pytest.mark.parametrize("name", ask.WRONG_REQUESTS)
+def test_a_wrong_request_is_answered_by_an_error(name):
+    code = ask.answer_to(GRID, ask.WRONG_REQUESTS[name], opened=True)
+    assert code == ask.code_of(name)
+
+
+def test_strange_and_old_messages_do_no_harm():
+    with playing(*GRID) as agent:
+        reply = json.loads(ask.carries_on(agent))
+        assert reply == {"id": 9, "result": {"name": "ask", "args": {"a": 1}}}
+
+
+def test_the_golden_vectors_are_read_and_written_alike():
+    script = Path(__file__).parent / "js/golden.mjs"
+    command = [*NODE, str(script), str(CLIENT / "tropism_bridge.mjs"), str(make.HERE)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 40
