@@ -21,10 +21,19 @@ import time
 HELLO, AUTH, WELCOME, SPEC, SHM_OFFER, SHM_ACK, READY = 1, 3, 4, 5, 6, 7, 8
 RESET, STEP, OBS, BELL, ERROR, CLOSE = 16, 17, 18, 34, 48, 63
 HEADER = struct.Struct("<4sBBHIIQII")
-MISDEEDS = tuple(
-    "play kill leave fail hang slow late half_header half_body half_body_close garbage huge unknown must nan inf high"
-    " low".split()
+MISDEEDS = (
+    "play",
+    "kill",
+    "leave",
+    "fail",
+    "hang",
+    "slow",
+    "late",
+    "half_header",
+    "half_body",
+    "half_body_close",
 )
+MISDEEDS += ("garbage", "huge", "unknown", "must", "nan", "inf", "high", "low")
 SLOW_S = 0.05
 LIMIT = 1000.0
 """The upper bound of observations; the lower one is 0."""
@@ -84,15 +93,15 @@ class Wire:
         )
         return (head if size < 65536 else struct.pack(">BBQ", 130, 255, size)) + bytes(4) + data
 
-    def send(self, type, body=b"", seq=0, episode=0, **header):
-        self.sock.sendall(self.framed(message(type, body, seq, episode, **header)))
+    def send(self, kind, body=b"", seq=0, episode=0, **header):
+        self.sock.sendall(self.framed(message(kind, body, seq, episode, **header)))
 
     def receive(self):
         """Type, number, episode and body."""
         head = self._frame() if self.websocket else self.exactly(32)
-        _, type, _, _, length, seq, _, episode, _ = HEADER.unpack(head[:32])
+        _, kind, _, _, length, seq, _, episode, _ = HEADER.unpack(head[:32])
         body = head[32:] if self.websocket else self.exactly(length)
-        return type, seq, episode, body
+        return kind, seq, episode, body
 
     def _frame(self):
         first, size = self.exactly(2)
@@ -112,11 +121,11 @@ class Wire:
             answer += self.exactly(1)
 
 
-def message(type, body=b"", seq=0, episode=0, flags=0, length=None, magic=b"GBR1"):
+def message(kind, body=b"", seq=0, episode=0, flags=0, length=None, magic=b"GBR1"):
     """Header and body; the header may lie."""
     body = json.dumps(body).encode() if isinstance(body, dict) else body
     length = len(body) if length is None else length
-    return HEADER.pack(magic, type, flags, 0, length, seq, time.monotonic_ns(), episode, 0) + body
+    return HEADER.pack(magic, kind, flags, 0, length, seq, time.monotonic_ns(), episode, 0) + body
 
 
 class Memory:
@@ -174,12 +183,12 @@ class BareGame:
     def run(self):
         self.open()
         while True:
-            type, seq, episode, body = self.wire.receive()
-            if type == BELL:
+            kind, seq, episode, body = self.wire.receive()
+            if kind == BELL:
                 self.ring()
-            elif type in (RESET, STEP):
-                self.request(type, seq, episode, body)
-            elif type == CLOSE:
+            elif kind in (RESET, STEP):
+                self.request(kind, seq, episode, body)
+            elif kind == CLOSE:
                 return
 
     # --- opening --------------------------------------------------------------------------------
@@ -221,9 +230,9 @@ class BareGame:
             self.expect(AUTH)
 
     def expect(self, *types):
-        type, _, _, body = self.wire.receive()
-        if type not in types:
-            raise SystemExit(f"message of type {type}: {body.decode()}")
+        kind, _, _, body = self.wire.receive()
+        if kind not in types:
+            raise SystemExit(f"message of type {kind}: {body.decode()}")
         return json.loads(body)
 
     # --- requests -------------------------------------------------------------------------------
@@ -233,10 +242,10 @@ class BareGame:
         if seq != self.seq and episode == self.episode:
             self.request(STEP, seq, episode, body)
 
-    def request(self, type, seq, episode, body):
+    def request(self, kind, seq, episode, body):
         self.seq, self.episode = seq, episode
-        self.step = 0 if type == RESET else self.step + 1
-        what = struct.unpack_from("<q", body, 16)[0] if type == STEP else 0
+        self.step = 0 if kind == RESET else self.step + 1
+        what = struct.unpack_from("<q", body, 16)[0] if kind == STEP else 0
         name = MISDEEDS[what] if 0 <= what < len(MISDEEDS) else "play"
         getattr(self, f"do_{name}", self.do_play)(name)
 
@@ -286,9 +295,9 @@ class BareGame:
     def do_late(self, name):
         """Answer when the next request has come already."""
         late = self.body(), self.seq, self.episode
-        type, seq, episode, body = self.wire.receive()
+        kind, seq, episode, body = self.wire.receive()
         self.show(*late)
-        self.ring() if type == BELL else self.request(type, seq, episode, body)
+        self.ring() if kind == BELL else self.request(kind, seq, episode, body)
 
     def do_half_header(self, name):
         self._half(10, stays=False)
@@ -359,7 +368,7 @@ def accept(address):
     else:
         listener = socket.create_server(("127.0.0.1", 0))
         where = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
-    print(where, flush=True)
+    print(where, flush=True)  # noqa: T201
     return Wire(listener.accept()[0])
 
 

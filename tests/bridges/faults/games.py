@@ -46,7 +46,7 @@ def fault(env, action):
     start = time.monotonic()
     action = act(action) if isinstance(action, str) else action
     if env._keeper.faults.on_fault.policy == "raise":
-        with pytest.raises(Exception) as caught:  # noqa: PT011  the caller looks at it
+        with pytest.raises(Exception) as caught:
             env.step(action)
         error = caught.value
         return Told(type(error).__name__, str(error), error.facts, error, time.monotonic() - start)
