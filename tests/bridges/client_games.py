@@ -28,12 +28,16 @@ def answer_to(command, send, *, opened, token=None):
             Agent(connection, token=token).reset(1)
         send(connection)
         with pytest.raises(errors.BridgeError) as caught:
-            while True:
-                connection.receive(PATIENCE)
+            _listen(connection)
         process.communicate(timeout=PATIENCE)
         assert process.returncode != 0
         connection.close()
     return getattr(caught.value, "code", type(caught.value).__name__)
+
+
+def _listen(connection):
+    while True:
+        connection.receive(PATIENCE)
 
 
 def raw(data):
@@ -108,3 +112,27 @@ def carries_on(agent):
     reply = agent.receive(Type.REPLY).body
     assert agent.step(1)
     return reply
+
+
+def lives(agent):
+    """Act in a game of two that runs by itself, and see the effect."""
+    agent.episode, seen = 1, 0
+    agent.send(Type.RESET, write_json({"seed": None, "options": None}))
+    for actions in ((1, 2), (2, None), (0, 1)):
+        agent.send(Type.ACTION, agent.actions.encode(actions))
+        message, frame = _frame_after(agent, seen)
+        seen = message.seq
+        red, blue = frame.agents
+        assert [red.observation[0], blue.alive] == [actions[0], actions[1] is not None]
+        assert not blue.alive or blue.observation == (actions[1], red.observation[1])
+        assert red.reward == red.observation[1]
+
+
+def _frame_after(agent, seen):
+    """The first frame that shows the effect of the last action, all frames being in order."""
+    while True:
+        message = agent.receive(Type.OBS)
+        assert message.seq == seen + 1
+        seen, frame = message.seq, agent.frames.decode(message.body)
+        if frame.applied == agent.seq:
+            return message, frame

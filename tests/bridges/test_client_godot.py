@@ -106,3 +106,9 @@ def test_the_golden_vectors_are_read_and_written_alike():
     assert done.returncode == 0, done.stderr
     assert "SCRIPT ERROR" not in done.stderr, done.stderr
     assert int(done.stdout.split("checked ")[1]) > 200
+
+
+def test_a_live_game_of_two_agents_shows_what_was_done():
+    script = Path(__file__).parent / "godot/live.gd"
+    with playing(GODOT, "--path", str(CLIENT), "-s", str(script), mode="latest") as agent:
+        ask.lives(agent)

@@ -159,7 +159,14 @@ def test_strange_and_old_messages_do_no_harm():
 
 def test_the_golden_vectors_are_read_and_written_alike():
     script = Path(__file__).parent / "js/golden.mjs"
-    command = [*NODE, str(script), str(CLIENT / "tropism_bridge.mjs"), str(make.HERE)]
+    command = [*(NODE or ()), str(script), str(CLIENT / "tropism_bridge.mjs"), str(make.HERE)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 40
+
+
+def test_a_live_game_of_two_agents_shows_what_was_done():
+    script = Path(__file__).parent / "js/live.mjs"
+    command = (*(NODE or ()), str(script), str(CLIENT / "tropism_bridge.mjs"))
+    with playing(*command, mode="latest") as agent:
+        ask.lives(agent)
