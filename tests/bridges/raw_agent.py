@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import contextmanager
+from typing import Any
 
 from tropism.bridges.errors import PeerBusy
 from tropism.bridges.protocol.bodies import ActionCodec, ObsCodec
@@ -38,7 +39,7 @@ class RawAgent:
         assert kind is None or message.type == kind, message
         return message
 
-    def observation(self):
+    def observation(self) -> Any:
         return self.frames.decode(self.receive(Type.OBS).body)
 
     def ask_reset(self, seed=None, options=None):
