@@ -184,6 +184,8 @@ class Line:
             self._recorder.write(Direction.TO_AGENT, Type.SPEC, agreement.spec.to_bytes(), 0, 0)
             self.channel = Tee(self.channel, self._recorder, "agent")
         if self._listener is not None:
+            if self.launcher is not None:  # nobody else was told where
+                self._listener.hide()
             self._listener.refuse_others()
 
     # -- what went wrong ------------------------------------------------------------------------------------

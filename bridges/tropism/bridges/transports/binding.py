@@ -57,6 +57,14 @@ class Bound:
         if self._sock.fileno() < 0:
             return
         self._sock.close()
+        self._remove()
+
+    def hide(self) -> None:
+        """Remove the file of a Unix socket whose place was chosen here; who is connected stays so."""
+        if self._directory is not None:
+            self._remove()
+
+    def _remove(self) -> None:
         if self.address.is_unix:
             with contextlib.suppress(OSError):
                 if os.stat(self.address.path).st_ino == self._inode:

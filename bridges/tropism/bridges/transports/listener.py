@@ -100,6 +100,10 @@ class Listener:
             self._guard = thread, ringer
             thread.start()
 
+    def hide(self) -> None:
+        """Let nobody else find a Unix socket whose place was chosen here: a kill leaves no file behind then."""
+        self._bound.hide()
+
     def close(self) -> None:
         """Stop listening; does nothing the second time."""
         if os.getpid() != self._pid:  # a forked child must leave the parent's listener alone
