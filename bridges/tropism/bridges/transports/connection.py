@@ -11,21 +11,18 @@ from collections.abc import Collection, Sequence
 from typing import NoReturn
 
 from tropism.bridges.errors import (
-    AuthError,
     BridgeClosed,
     BridgeError,
     BridgeTimeout,
     ConnectionLost,
-    PeerBusy,
-    PeerError,
     ProtocolError,
-    VersionMismatch,
     timeout_of,
 )
 from tropism.bridges.protocol.header import HEADER_SIZE, Flag, Type, pack_header
-from tropism.bridges.protocol.messages import Message, encode, read_json, write_json
+from tropism.bridges.protocol.messages import Message, encode, write_json
 from tropism.bridges.transports.outbox import Outbox
 from tropism.bridges.transports.polling import READ, milliseconds, new_poller
+from tropism.bridges.transports.refusal import peer_error, refusal
 from tropism.bridges.transports.stream import Bytes, RawStream, Stream, check_end
 
 SEND_TIMEOUT = 10.0
@@ -34,7 +31,6 @@ COMPRESSED_FROM = 1024
 LONGEST_PING = 64
 READS_AT_ONCE = 64  # so that nobody can keep us reading
 _HANDLED = frozenset((int(Type.PING), int(Type.BELL), int(Type.ERROR)))
-_BY_CODE = {"version": VersionMismatch, "auth": AuthError, "busy": PeerBusy}
 
 
 class Connection:
@@ -265,9 +261,7 @@ class Connection:
 
     def refuse(self, error: BridgeError) -> None:
         """Tell the peer by ERROR what is wrong, if it still listens, and close."""
-        text = "" if isinstance(error, AuthError) else str(error)
-        body = {"code": getattr(error, "code", "internal"), "text": text, "detail": None}
-        self._farewell(Type.ERROR, write_json(body))
+        self._farewell(Type.ERROR, refusal(error))
 
     def close(self, reason: str | None = None) -> None:
         """Close, with a CLOSE if a reason is given; does nothing the second time."""
@@ -297,12 +291,3 @@ class Connection:
     def _check_open(self) -> None:
         if self._fd < 0:
             raise BridgeClosed("the connection is closed")
-
-
-def peer_error(message: Message) -> BridgeError:
-    """The exception for an ERROR message."""
-    body = read_json(message.body, message.type)
-    code, text = str(body.get("code")), str(body.get("text", ""))
-    if code in _BY_CODE:
-        return _BY_CODE[code](f"the peer says: {text}" if text else f"the peer refuses: {code}")
-    return PeerError(code, text, body.get("detail"))

@@ -34,12 +34,18 @@ class WebSocketStream:
         self._buffer = memoryview(bytearray(BUFFER))
         self._bytes = bytearray()  # received, not taken apart yet
         self._parts: bytearray | None = None  # of a binary message under way
+        self._payload: memoryview | None = None  # of a large frame under way
+        self._filled = 0
 
     def room(self) -> memoryview:  # noqa: D102
-        return self._buffer
+        rest = None if self._payload is None else self._payload[self._filled :]
+        return rest or self._buffer
 
     def received(self, count: int) -> None:  # noqa: D102
-        self._bytes += self._buffer[:count]
+        if self._payload is not None and self._filled < len(self._payload):
+            self._filled += count
+        else:
+            self._bytes += self._buffer[:count]
 
     def next(self) -> Message | None:  # noqa: D102
         while not self.closed and (frame := self._frame()) is not None:
@@ -50,16 +56,19 @@ class WebSocketStream:
         return None
 
     def progress(self) -> str:  # noqa: D102
-        have = len(self._bytes) + len(self._parts or b"")
-        started = self._parts is not None or self._bytes
-        return f"a WebSocket message, {have} bytes" if started and not self.closed else ""
+        if self.closed or (self._parts is None and not self._bytes):
+            return ""
+        before, head = len(self._parts or b""), self._read_head()
+        have = before + len(self._bytes) + self._filled
+        whole = "" if head is None else f"/{before + head[2] + head[3]}"
+        return f"a WebSocket message, {have}{whole} bytes"
 
     def frame(self, header: bytes, body: Bytes) -> Sequence[Bytes]:  # noqa: D102
         if self._is_client:
             return (_frame(BINARY, (header, body), masked=True),)
         return _head(BINARY, len(header) + len(body), 0) + header, body
 
-    def _message(self, raw: bytearray) -> Message | None:
+    def _message(self, raw: bytearray | memoryview) -> Message | None:
         if len(raw) < HEADER_SIZE:
             raise ProtocolError(f"a WebSocket message of {len(raw)} bytes holds no header")
         header = parse_header(raw, self.max_message)
@@ -68,20 +77,23 @@ class WebSocketStream:
             raise ProtocolError(f"a WebSocket message of {text}")
         return finish(self, header, memoryview(raw)[HEADER_SIZE:])
 
-    def _collect(self, final: bool, opcode: int, payload: bytearray) -> bytearray | None:
+    def _collect(
+        self, final: bool, opcode: int, payload: bytearray | memoryview
+    ) -> bytearray | memoryview | None:
         """Take one frame; returns a whole binary message, if this ends one."""
         if opcode >= CLOSE:
             self._control(opcode, payload)
             return None
         if opcode not in (BINARY, CONTINUATION) or (opcode == BINARY) != (self._parts is None):
             raise ProtocolError(f"a WebSocket frame of kind {opcode}, where it may not stand")
-        whole = payload if self._parts is None else self._parts
-        if self._parts is not None:
-            whole += payload
+        if final and self._parts is None:
+            return payload
+        whole = bytearray() if self._parts is None else self._parts
+        whole += payload
         self._parts = None if final else whole
         return whole if final else None
 
-    def _control(self, opcode: int, payload: bytearray) -> None:
+    def _control(self, opcode: int, payload: bytearray | memoryview) -> None:
         if opcode == PING:
             self.replies += _frame(PONG, (payload,), self._is_client)
         elif opcode == CLOSE:
@@ -90,19 +102,31 @@ class WebSocketStream:
         elif opcode != PONG:
             raise ProtocolError(f"a WebSocket frame of unknown kind {opcode}")
 
-    def _frame(self) -> tuple[bool, int, bytearray] | None:
+    def _frame(self) -> tuple[bool, int, bytearray | memoryview] | None:
         """Cut the frame in front off, once it is whole: whether it is final, its kind, its payload."""
         head = self._read_head()
         if head is None:
             return None
         final, opcode, start, length = head
-        if len(self._bytes) < start + length:
+        payload = self._take(start, length)
+        if payload is None:
             return None
-        payload = self._bytes[start : start + length]
         if not self._is_client:
             _mask(payload, bytes(self._bytes[start - 4 : start]))
-        del self._bytes[: start + length]
+        del self._bytes[: start if self._payload is not None else start + length]
+        self._payload, self._filled = None, 0
         return final, opcode, payload
+
+    def _take(self, start: int, length: int) -> bytearray | memoryview | None:
+        """The payload of the frame in front, once it is whole; a large one is received into memory of its own."""
+        if self._payload is None and length > BUFFER:
+            self._payload = np.empty(length, np.uint8).data
+            self._filled = min(len(self._bytes) - start, length)
+            self._payload[: self._filled] = self._bytes[start : start + self._filled]
+            del self._bytes[start : start + self._filled]
+        if self._payload is not None:
+            return self._payload if self._filled == length else None
+        return self._bytes[start : start + length] if len(self._bytes) >= start + length else None
 
     def _read_head(self) -> tuple[bool, int, int, int] | None:
         """Whether the frame in front is final, its kind, where its payload begins, and its length."""
@@ -116,6 +140,8 @@ class WebSocketStream:
         length = int.from_bytes(self._bytes[2 : 2 + wide], "big") if wide else second & 127
         self._check_length(length)
         start = 2 + wide + (0 if self._is_client else 4)  # after the key
+        if len(self._bytes) < start:
+            return None
         return bool(first & 128), first & 15, start, length
 
     def _check_bits(self, first: int, second: int) -> None:
@@ -152,7 +178,7 @@ def _head(opcode: int, length: int, mask_bit: int) -> bytes:
     return struct.pack(">BBQ", 128 | opcode, mask_bit | 127, length)
 
 
-def _mask(data: bytearray, key: bytes, start: int = 0) -> None:
+def _mask(data: bytearray | memoryview, key: bytes, start: int = 0) -> None:
     """Combine in place with the key, repeated, by exclusive or, from `start` on."""
     count = (len(data) - start) // 4
     if count:

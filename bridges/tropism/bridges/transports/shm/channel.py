@@ -79,6 +79,11 @@ class ShmChannel:
         return self._ring.dropped
 
     @property
+    def max_message(self) -> int:
+        """The longest body accepted on the connection, in bytes."""
+        return self.connection.max_message
+
+    @property
     def skipped(self) -> int:
         """How many messages of unknown types were skipped."""
         return self.connection.skipped
