@@ -79,10 +79,14 @@ class Agent:
         assert kind is None or message.type == kind, message
         return message
 
-    def reset(self, seed=None, options=None):
-        """The body of the answer to RESET."""
+    def ask_reset(self, seed=None, options=None):
+        """RESET, without waiting for what comes of it."""
         self.episode += 1
         self.send(Type.RESET, write_json({"seed": seed, "options": options}))
+
+    def reset(self, seed=None, options=None):
+        """The body of the answer to RESET."""
+        self.ask_reset(seed, options)
         return self._answer()
 
     def step(self, *actions):

@@ -10,8 +10,18 @@ import subprocess
 import time
 
 import pytest
-from tests.bridges.c_games import CLIENT, HERE, PATIENCE, SANITIZED, Agent, build, needs_cc
-from tests.bridges.c_games import playing, running, waiting
+from tests.bridges.c_games import (
+    CLIENT,
+    HERE,
+    PATIENCE,
+    SANITIZED,
+    Agent,
+    build,
+    needs_cc,
+    playing,
+    running,
+    waiting,
+)
 from tests.bridges.grid import Grid
 
 from tropism.bridges import errors
@@ -49,10 +59,24 @@ def test_it_compiles_without_a_warning_and_plays(flags):
         play(agent, 300)
 
 
+def test_the_game_of_the_readme_plays(tmp_path):
+    source = tmp_path / "line.c"
+    readme = (CLIENT / "README.md").read_text(encoding="utf-8")
+    source.write_text(readme.split("```c\n")[1].split("```")[0], encoding="utf-8")
+    with playing(build(source, *SANITIZED)) as agent:
+        agent.reset()
+        seen = [agent.frames.decode(agent.step(1)).agents[0] for _ in range(10)]
+        assert [one.observation.tolist() for one in seen] == [[n] for n in range(1, 11)]
+        assert [one.reward for one in seen] == [0] * 9 + [1]
+        assert [one.terminated for one in seen] == [False] * 9 + [True]
+
+
 @pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler `c++` here")
 def test_its_declarations_serve_cplusplus(tmp_path):
     source = tmp_path / "game.cpp"
-    source.write_text('#include "tropism_bridge.h"\nint main() { return tb_error(nullptr) == nullptr; }')
+    source.write_text(
+        '#include "tropism_bridge.h"\nint main() { return tb_error(nullptr) == nullptr; }'
+    )
     flags = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"]
     subprocess.run(["c++", *flags, f"-I{CLIENT}", str(source)], check=True)
 
@@ -131,6 +155,33 @@ def test_a_listening_game_goes_on_after_garbage_and_lost_agents(grid):
         play(agent, 50)
         agent.close()
         assert process.poll() is None
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_in_latest_frame_mode_frames_come_by_themselves_and_show_the_newest_action(shared):
+    live = build(HERE / "live.c", *SANITIZED)
+    with playing(live, mode="latest", shared=shared) as agent:
+        last = 0
+        for episode in (1, 2):
+            agent.ask_reset(seed=1)
+            message = agent.receive(Type.OBS)
+            while message.episode < episode:  # frames of the old one may still come
+                last, message = message.seq, agent.receive(Type.OBS)
+            seen = agent.frames.decode(message.body)
+            assert shared or (message.seq, seen.step) == (last + 1, 0)
+            for action in (3, 4):
+                agent.send(Type.ACTION, agent.actions.encode([action]))
+                while seen.applied < agent.seq:
+                    last, message = message.seq, agent.receive(Type.OBS)
+                    seen = agent.frames.decode(message.body)
+                    assert message.seq == last + 1 or (shared and message.seq > last)
+                assert seen.agents[0].observation.tolist() == [seen.step, action]
+            last = message.seq
+
+
+def test_a_game_that_waits_for_its_agent_refuses_latest_frame_mode(grid):
+    with running(grid) as (_, listener), pytest.raises(errors.BridgeError, match="latest"):
+        Agent(listener.accept(PATIENCE), mode="latest")
 
 
 def test_a_second_agent_is_told_that_the_game_is_busy(grid):
@@ -217,6 +268,15 @@ def hello(**changes):
     return pack_header(Type.HELLO, len(body)) + body
 
 
+def last_words(connection):
+    """The code of the ERROR that ends it."""
+    try:
+        while True:
+            connection.receive(PATIENCE)
+    except errors.BridgeError as error:
+        return getattr(error, "code", "")
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
@@ -233,10 +293,7 @@ def test_a_wrong_hello_is_answered_by_an_error(grid, changes, code):
         sock = socket.create_connection((host, int(port)), PATIENCE)
         sock.sendall(hello(**changes))
         connection = Connection(sock)
-        with pytest.raises(errors.BridgeError) as caught:
-            while True:
-                connection.receive(PATIENCE)
-        assert getattr(caught.value, "code", "") == code
+        assert last_words(connection) == code
         connection.close()
 
 

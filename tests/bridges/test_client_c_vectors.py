@@ -4,7 +4,16 @@ import json
 import subprocess
 
 import pytest
-from tests.bridges.c_games import HERE, PATIENCE, SANITIZED, Agent, build, needs_cc, playing, running
+from tests.bridges.c_games import (
+    HERE,
+    PATIENCE,
+    SANITIZED,
+    Agent,
+    build,
+    needs_cc,
+    playing,
+    running,
+)
 from tests.bridges.vectors import make
 
 from tropism.bridges.errors import BridgeError, PeerError
@@ -16,7 +25,9 @@ pytestmark = needs_cc
 VECTORS = make.HERE
 INDEX = json.loads((VECTORS / "index.json").read_text(encoding="utf-8"))
 GAMES = {game["name"]: game for game in INDEX["games"]}
-BROKEN = [case for case in INDEX["broken"] if "zlib" not in case["file"] and "bomb" not in case["file"]]
+BROKEN = [
+    case for case in INDEX["broken"] if "zlib" not in case["file"] and "bomb" not in case["file"]
+]
 
 
 def raw(name):
@@ -58,7 +69,9 @@ def test_the_builder_makes_the_spaces_and_offsets_of_the_vectors(golden, name):
     leaves = [agent[side]["leaves"] for agent in GAMES[name]["agents"] for side in ("obs", "act")]
     known = [offset for side in leaves for *_, offset in side]
     found = [int(offset) for offset in offsets.split()]
-    if name == "variable":  # the elements of a sequence are leaves, too, of which one offset is told
+    if (
+        name == "variable"
+    ):  # the elements of a sequence are leaves, too, of which one offset is told
         assert set(found) <= set(known)
     else:
         assert found == known
@@ -122,7 +135,7 @@ def test_calls_are_answered_in_every_way(agent):
     def reply():
         return read_json(agent.receive(Type.REPLY).body, Type.REPLY)
 
-    args = {"text": "ü\n\"\\\U0001d11e", "deep": [[{}]], "n": -1.5e-3}
+    args = {"text": 'ü\n"\\\U0001d11e', "deep": [[{}]], "n": -1.5e-3}
     call(-5, "echo", args)
     assert reply() == {"id": -5, "result": args}
     call(2, "what ü")

@@ -1,6 +1,6 @@
 /* fuzz.c - feeds streams of bytes to the C client, as an agent would have sent them.
 
-   `fuzz FILE SHM [latest]`: FILE holds, again and again, two u32 lengths, a file of shared memory (written
+   `fuzz` prints its spec. `fuzz FILE SHM`: FILE holds, again and again, two u32 lengths, a file of shared memory (written
    to SHM before the stream is fed, if it is not empty) and the stream. Prints how many sessions ended
    in which way, and how many requests were taken. Built with sanitizers, it aborts at the first error. */
 
@@ -66,7 +66,8 @@ int main(int count, char **words) {
     FILE *file = count > 2 ? fopen(words[1], "rb") : NULL;
     uint32_t sizes[2];
     tb_game *game = make_game();
-    if (!file || !game) return 2;
+    if (!file && game) fputs(tb_spec_json(game->spec), stdout);
+    if (!file || !game) return tb_free(game), 2;
     while (fread(sizes, 4, 2, file) == 2) {
         size_t size = (size_t)sizes[0] + sizes[1];
         uint8_t *bytes = (uint8_t *)malloc(size + 1);

@@ -1166,6 +1166,7 @@ struct tb_game {
     uint8_t *shm;
     size_t shm_size, action_slot, obs_slot;
     uint64_t shm_number;
+    unsigned looks;
     int spin_misses, spin_skips;
 };
 
@@ -1307,10 +1308,20 @@ static int tb__await(tb_game *g, int64_t deadline) {
     }
 }
 
-/* Receives until `want` bytes of the message are here. */
+static int tb__reserve(tb_game *g, size_t size) {
+    uint8_t *in = size <= g->in_room ? g->in : (uint8_t *)realloc(g->in, size);
+    if (in && size > g->in_room) g->in_room = size;
+    if (in) g->in = in;
+    return in != NULL;
+}
+
+/* Receives until `want` bytes of the message are here. Room grows as bytes come, not as a length
+   promises them. */
 static tb_result tb__fill(tb_game *g, size_t want, int64_t deadline, const char *where) {
     while (g->have < want) {
         ssize_t got;
+        if (g->have == g->in_room && !tb__reserve(g, want < 2 * g->have ? want : 2 * g->have))
+            return tb__fail(g, TB_SYSTEM, "internal", "out of memory");
         /* waiting for ever needs no poll, unless others may knock at the door */
         if ((deadline != TB__NEVER || g->listener >= 0) && !tb__await(g, deadline)) return TB_TIMEOUT;
         got = recv(g->sock, g->in + g->have, g->in_room - g->have, 0);
@@ -1349,13 +1360,6 @@ static void tb__drop(tb_game *g) { /* the message handled last */
     g->have -= g->used, g->used = 0;
 }
 
-static int tb__reserve(tb_game *g, size_t size) {
-    uint8_t *in = size <= g->in_room ? g->in : (uint8_t *)realloc(g->in, size);
-    if (in && size > g->in_room) g->in_room = size;
-    if (in) g->in = in;
-    return in != NULL;
-}
-
 /* The next message of a known type. After TB_TIMEOUT it goes on where it was. */
 static tb_result tb__receive(tb_game *g, tb__message *m, int64_t deadline) {
     for (;;) {
@@ -1367,8 +1371,6 @@ static tb_result tb__receive(tb_game *g, tb__message *m, int64_t deadline) {
             return tb__fail(g, TB_PROTOCOL, "protocol", wrong);
         if (m->length > g->max_message)
             return tb__fail(g, TB_PROTOCOL, "too-large", "a message longer than agreed");
-        if (!tb__reserve(g, TB__HEADER + (size_t)m->length))
-            return tb__fail(g, TB_SYSTEM, "too-large", "out of memory");
         result = tb__fill(g, TB__HEADER + (size_t)m->length, deadline, " within a message");
         if (result != TB_OK) return result;
         g->used = TB__HEADER + (size_t)m->length;
@@ -1692,7 +1694,8 @@ static void tb__spin(tb_game *g) {
 /* The next message from wherever it comes. */
 static tb_result tb__wait(tb_game *g, tb__message *m, int64_t deadline) {
     if (!g->shm) return tb__receive(g, m, deadline);
-    if (g->have > g->used) return tb__receive(g, m, deadline); /* already here */
+    if (++g->looks % 64 == 0 && tb__await(g, 0)) return tb__receive(g, m, deadline); /* in its turn */
+    if (tb__look(g) != 1 && g->have > g->used) return tb__receive(g, m, deadline); /* already here */
     tb__spin(g);
     for (;;) {
         int news = tb__look(g), ready;
@@ -1735,7 +1738,8 @@ static int tb__share_frame(tb_game *g, size_t length, uint32_t seq) {
 static tb_result tb__expect(tb_game *g, int type, tb__span *object, int64_t deadline) {
     tb__message m;
     tb_result result = tb__receive(g, &m, deadline);
-    if (result == TB_TIMEOUT) return tb__fail(g, TB_PROTOCOL, "timeout", "the agent does not open the session");
+    if (result == TB_TIMEOUT)
+        return tb__fail(g, TB_PROTOCOL, "timeout", "the agent does not open the session");
     if (result == TB_OK) result = tb__farewell(g, &m);
     if (result != TB_OK) return result;
     *object = tb__text_of(&m);
@@ -1762,7 +1766,8 @@ static tb_result tb__send_hello(tb_game *g, char nonce[65]) {
     tb__text *out = tb__begin(g);
     if (!tb__random(random, 32)) return tb__fail(g, TB_SYSTEM, "internal", "no randomness");
     tb__hex(random, 32, nonce);
-    tb__printf(out, "{\"proto\":[1,0],\"min_major\":1,\"role\":\"game\",\"pid\":%ld,\"name\":", (long)getpid());
+    tb__printf(out, "{\"proto\":[1,0],\"min_major\":1,\"role\":\"game\",\"pid\":%ld,\"name\":",
+               (long)getpid());
     tb__quote(out, g->spec->name);
     tb__puts(out, ",\"version\":");
     tb__quote(out, g->version ? g->version : "");
@@ -1807,7 +1812,8 @@ static tb_result tb__take_hello(tb_game *g, char nonce[65], int64_t deadline) {
     return TB_OK;
 }
 
-static void tb__mac(const tb_game *g, const char *role, const char *agent, const char *game, uint8_t mac[32]) {
+static void tb__mac(const tb_game *g, const char *role, const char *agent, const char *game,
+                    uint8_t mac[32]) {
     char text[192];
     snprintf(text, sizeof text, "tropism-bridge-1|%s|%s|%s", role, agent, game);
     tb__hmac(g->token, text, mac);
@@ -1975,8 +1981,10 @@ static const char *tb__wrong_action(const tb_game *g, const tb__message *m) {
 
 static tb_result tb__take_action(tb_game *g, const tb__message *m) {
     const char *wrong;
-    if (m->type != (g->latest ? TB_ACTION : TB_STEP)) return tb__fail(g, TB_PROTOCOL, "protocol", "a request of the other mode");
-    if (!g->was_reset) return tb__fail(g, TB_PROTOCOL, "protocol", "the first request must be RESET");
+    if (m->type != (g->latest ? TB_ACTION : TB_STEP))
+        return tb__fail(g, TB_PROTOCOL, "protocol", "a request of the other mode");
+    if (!g->was_reset)
+        return tb__fail(g, TB_PROTOCOL, "protocol", "the first request must be RESET");
     if (m->episode != g->episode) {
         if (g->latest) return TB__AGAIN;
         return tb__fail(g, TB_PROTOCOL, "protocol", "a STEP of another episode");
@@ -2010,7 +2018,7 @@ static tb_result tb__handle(tb_game *g, const tb__message *m, tb_request *reques
     request->type = m->type, request->seq = m->seq, request->episode = m->episode;
     if (m->type == TB_RESET || m->type == TB_STEP || m->type == TB_ACTION) {
         if (!m->seq || (g->taken && !tb__newer(m->seq, g->taken))) return TB__AGAIN;
-        g->taken = m->seq, g->actions = NULL;
+        g->taken = m->seq;
         return m->type == TB_RESET ? tb__take_reset(g, m, request) : tb__take_action(g, m);
     }
     if (m->type == TB_EVENT || m->type == TB_CALL) return tb__take_named(g, m, request);
@@ -2057,7 +2065,8 @@ static tb_result tb__make_room(tb_game *g) {
     if (!json) return tb__say(g, TB_USAGE, "the spec: %s", s ? s->error : "out of memory");
     tb__sha256(json, s->json.size, NULL, 0, g->spec_hash);
     g->frame_size = 64 + 16 * (size_t)s->agents, g->action_size = 8;
-    for (int i = 0; i < s->agents; i++) g->frame_size += s->agent[i].size[0], g->action_size += 8 + s->agent[i].size[1];
+    for (int i = 0; i < s->agents; i++)
+        g->frame_size += s->agent[i].size[0], g->action_size += 8 + s->agent[i].size[1];
     g->frame_size += 8; /* the length of the info */
     g->frame_room = g->frame_size + TB__INFO_ROOM;
     g->frame = (uint8_t *)calloc(1, g->frame_room);
@@ -2127,6 +2136,7 @@ tb_result tb_connect(tb_game *g, int timeout_ms) {
 
 tb_result tb_next(tb_game *g, tb_request *request, int timeout_ms) {
     int64_t deadline = tb__deadline(timeout_ms);
+    g->actions = NULL;
     if (g->call_id[0]) tb_reply_error(g, "the game did not answer");
     for (;;) {
         tb__message m;
@@ -2253,7 +2263,8 @@ tb_result tb_observe(tb_game *g, const char *info) {
     if (!g->was_reset || (!g->latest && !g->pending))
         return tb__say(g, TB_USAGE, "tb_observe: no request waits for an answer");
     if (!info && g->seed_ignored && !g->step) info = tb__seed_info(g);
-    if (info && !tb__is_object(tb__all(info))) return tb__say(g, TB_USAGE, "tb_observe: info is no JSON object");
+    if (info && !tb__is_object(tb__all(info)))
+        return tb__say(g, TB_USAGE, "tb_observe: the info is no JSON object");
     tb__tidy_frame(g);
     if (!(length = tb__put_info(g, info))) return tb__say(g, TB_SYSTEM, "out of memory");
     if (length > g->max_message) return tb__say(g, TB_USAGE, "tb_observe: the info is too long");
