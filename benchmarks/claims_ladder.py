@@ -76,14 +76,14 @@ def large(read: Read) -> Finding:
 
 
 def savings(read: Read) -> Finding:
-    """Filter and rungs save steps while final performance is not shown to be worse."""
-    record, kept, numbers = read("study_savings"), True, []
+    """A filter and a rung that select save steps while final performance is not shown to be worse."""
+    record, kept, numbers = read("study_selection"), True, []
     whole = record["arms"]["full"]["simulated"]
-    for name in ("viability", "rung"):
+    for name in ("viability, a meal", "rung, three quarters"):
         share = record["arms"][name]["simulated"] / whole
         difference = record["comparisons"][f"{name} - full"]
         kept &= share < 1 and difference["high"] >= 0
-        numbers.append(f"{name} {share:.0%} of the steps, {told(difference)}")
+        numbers.append(f"{name}: {share:.0%} of the steps, {told(difference)}")
     return kept, "; ".join(numbers)
 
 
