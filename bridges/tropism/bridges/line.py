@@ -15,6 +15,7 @@ from tropism.bridges.errors import (
     ShmUnavailable,
 )
 from tropism.bridges.faults import explained, words
+from tropism.bridges.forks import FORKS
 from tropism.bridges.launcher import Launcher
 from tropism.bridges.options import GameOptions
 from tropism.bridges.protocol.header import Type
@@ -113,6 +114,13 @@ class Line:
             if self._listener is not None:
                 self._listener.close()
 
+    def abandon(self) -> None:
+        """In a forked child: close its copies of what belongs to the parent."""
+        if self.channel is not None:
+            self.channel.close()
+        if self._listener is not None:
+            self._listener.close()
+
     # -- opening --------------------------------------------------------------------------------------------
 
     def _agree(self, start: float) -> Agreement:
@@ -180,6 +188,7 @@ class Line:
 
     def _attend(self, agreement: Agreement) -> None:
         """The session is open: record it, and tell others that we are busy."""
+        FORKS.release(self)
         if self._recorder is not None:
             self._recorder.write(Direction.TO_AGENT, Type.SPEC, agreement.spec.to_bytes(), 0, 0)
             self.channel = Tee(self.channel, self._recorder, "agent")

@@ -7,6 +7,7 @@ from time import monotonic, monotonic_ns
 from typing import Any, NamedTuple
 
 from tropism.bridges.errors import BridgeError, BridgeTimeout
+from tropism.bridges.forks import FORKS
 from tropism.bridges.options import GameOptions
 from tropism.bridges.protocol.bodies import Observation
 from tropism.bridges.protocol.header import Type, is_newer
@@ -48,6 +49,8 @@ class LiveSession(Session):
 
     def receive(self) -> Observation:
         """The first frame of the episode that was asked for; see :meth:`Session.receive`."""
+        if self._forks != FORKS.count:
+            self._check()
         found = self._gather(0, 0.0, self.deadlines.reset)
         self._awaited = self._abandoned = None
         self.waited = monotonic() - self._sent_at

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tropism.bridges.errors import RecordingError
+from tropism.bridges.forks import FORKS
 from tropism.bridges.protocol.messages import Message, encode
 
 MAGIC = b"GBRLOG1\n"
@@ -46,7 +47,7 @@ class Recorder:
     """
 
     def __init__(self, path: str | os.PathLike[str], facts: dict[str, Any] | None = None) -> None:
-        self.path = Path(path)
+        self.path, self._forks = Path(path), FORKS.count
         try:
             self._file: IO[bytes] | None = self.path.open("xb", buffering=0)
         except OSError as error:
@@ -65,8 +66,9 @@ class Recorder:
         """Mark the end and make it last; a second call does nothing."""
         if self._file is None:
             return
-        self._append(Direction.END, b"")
-        os.fsync(self._file.fileno())
+        if self._forks == FORKS.count:  # the end is not for a forked child to tell
+            self._append(Direction.END, b"")
+            os.fsync(self._file.fileno())
         self._file.close()
         self._file = None
 

@@ -187,6 +187,8 @@ class Session:
             BridgeError: the game broke the protocol or reported an error.
         """
         seq, phase = self._awaited, self._phase
+        if self._forks != FORKS.count:
+            self._check()
         if seq is None:
             raise BridgeError("no request is under way: send_reset() or send_step() first")
         limit = self.deadlines.step if phase == "step" else self.deadlines.reset
