@@ -17,7 +17,7 @@ from tropism.bridges.link import from_environment
 from tropism.bridges.protocol.bodies import ActionCodec
 from tropism.bridges.protocol.header import Type
 from tropism.bridges.protocol.messages import read_json, write_json
-from tropism.bridges.requests import check_action
+from tropism.bridges.requests import checker
 from tropism.errors import OptionError
 
 LOCAL = "tcp://127.0.0.1:0"
@@ -291,9 +291,10 @@ def test_wrong_arguments_are_named():
     ],
 )
 def test_actions_are_checked_by_their_parts(space, good, bad, part):
-    check_action(space, good, "p")
+    check = checker(space, "p")
+    check(good)
     with pytest.raises(InvalidValue, match=f"^{part} = "):
-        check_action(space, bad, "p")
+        check(bad)
 
 
 # --- latest frame --------------------------------------------------------------------------------

@@ -18,11 +18,13 @@ from tropism.bridges.requests import (
     Close,
     Request,
     Step,
-    check_action,
+    checker,
     read_reset,
     status_of,
 )
 
+RESET, STEP = int(Type.RESET), int(Type.STEP)
+REQUESTS = frozenset((RESET, STEP, int(Type.ACTION)))
 log = logging.getLogger(__name__)
 FLUSH_S = 0.01
 """How often a frame that the agent has no room for is tried again while the game waits, in seconds."""
@@ -46,25 +48,25 @@ class Dialogue:
         self.dropped = 0
         self._link, self._calls, self._on_event = link, calls, on_event
         self._agents = spec.agents
+        self._checks = [checker(agent.action_space, agent.id) for agent in spec.agents]
         self._actions, self._frames = ActionCodec(spec), ObsCodec(spec)
         self._warned: set[str] = set()
         self._forget()
 
-    def look(self, timeout: float) -> Request | None:
+    def look(self, timeout: float | None) -> Request | None:
         """The next request, or None if something else came or the time ran out."""
-        if self._link.over:
-            return Close(self._link.reason)
-        if not self._link.open:
-            if self._link.connect(timeout):
-                self._forget()
+        link = self._link
+        if not link.open:
+            return self._connect(timeout)
+        if link.mode == "latest" and self._unsent():
+            timeout = FLUSH_S if timeout is None else min(timeout, FLUSH_S)
+        message = link.receive(timeout)
+        if message is None:
             return None
-        if self._unsent() and timeout > FLUSH_S:
-            timeout = FLUSH_S
-        message = self._link.receive(timeout)
         try:
-            return None if message is None else self._take(message)
+            return self._take(message)
         except BridgeError as error:  # the agent's mistakes; those of the game are raised elsewhere
-            self._link.refuse(error)
+            link.refuse(error)
             self._forget()
             return None
 
@@ -80,51 +82,61 @@ class Dialogue:
             return
         if self.due is None and (self._link.mode == "lockstep" or not self._began):
             raise BridgeError("observe() answers a request, and there is none")
-        first = self.due is not None and self.due.type == Type.RESET
-        self._step = 0 if first else self._step + 1
+        first = self.due is not None and self.due.type == RESET
         if first:
             agents = [a._replace(reward=0.0, terminated=False, truncated=False) for a in agents]
+        self._step = 0 if first else self._step + 1
         status = status_of(agents, first) if status is None else status
-        tail = self._jsonable(info)
-        body = self._frames.encode(agents, self._step, self._last, time, status, tail)
+        info = self._jsonable(info) if info else None
+        body = self._frames.encode(agents, self._step, self._last, time, status, info)
         self.due = None
         self._send_frame(body)
 
+    def _connect(self, timeout: float | None) -> Close | None:
+        if self._link.over:
+            return Close(self._link.reason)
+        if self._link.connect(timeout):
+            self._forget()
+        return None
+
     def _take(self, message: Message) -> Request | None:
-        if message.type in (Type.RESET, Type.STEP, Type.ACTION):
-            if not is_newer(message.seq, self._last):
-                return None
-            return self._take_request(message)
-        if message.type == Type.CALL:
-            self._answer(read_json(message.body, Type.CALL))
-        elif message.type == Type.EVENT:
-            event = read_json(message.body, Type.EVENT)
+        kind = message.type
+        if kind in REQUESTS:
+            return self._take_request(message) if is_newer(message.seq, self._last) else None
+        if kind == Type.CALL:
+            self._answer(read_json(message.body, kind))
+        elif kind == Type.EVENT:
+            event = read_json(message.body, kind)
             if self._on_event is not None:
                 self._on_event(str(event.get("name")), from_json(event.get("data")))
-        elif message.type != Type.PONG:
-            raise UnexpectedMessage(f"{name_of(message.type)} while running")
+        elif kind != Type.PONG:
+            raise UnexpectedMessage(f"{name_of(kind)} while running")
         return None
 
     def _take_request(self, message: Message) -> Request:
-        if message.type == Type.RESET:
+        kind = message.type
+        if kind == RESET:
             reset = read_reset(message)
             self._last, self._episode, self.due = message.seq, message.episode, message
             self._began = True
             return reset
         if not self._began:
-            raise UnexpectedMessage(f"{name_of(message.type)} before the first RESET")
-        if (message.type == Type.STEP) != (self._link.mode == "lockstep"):
-            raise UnexpectedMessage(f"{name_of(message.type)} in mode {self._link.mode}")
-        actions = self._actions.decode(message.body)
-        for agent, action in zip(self._agents, actions, strict=True):
-            if action is not None:
-                check_action(agent.action_space, action, agent.id)
+            raise UnexpectedMessage(f"{name_of(kind)} before the first RESET")
+        if (kind == STEP) != (self._link.mode == "lockstep"):
+            raise UnexpectedMessage(f"{name_of(kind)} in mode {self._link.mode}")
+        action = self._read_action(message)
         self._last = message.seq
-        action = actions[0] if len(actions) == 1 else self._by_id(actions)
-        if message.type == Type.ACTION:
-            return Action(action)
-        self.due = message
-        return Step(action)
+        if kind == STEP:
+            self.due = message
+            return Step(action)
+        return Action(action)
+
+    def _read_action(self, message: Message) -> Any:
+        actions = self._actions.decode(message.body)
+        for check, action in zip(self._checks, actions, strict=True):
+            if action is not None:
+                check(action)
+        return actions[0] if len(actions) == 1 else self._by_id(actions)
 
     def _by_id(self, actions: list[Any]) -> dict[str, Any]:
         pairs = zip(self._agents, actions, strict=True)
@@ -153,8 +165,6 @@ class Dialogue:
 
     def _unsent(self) -> bool:
         """Try to send the newest frame; whether anything is left that the agent has no room for."""
-        if self._link.mode == "lockstep":
-            return False
         free = self._link.can_send()
         if self._frame is None or not free:
             return not free
@@ -163,9 +173,7 @@ class Dialogue:
         self._link.send(Type.OBS, body, self._shown, episode)
         return not self._link.can_send()
 
-    def _jsonable(self, info: dict[str, Any] | None) -> dict[str, Any] | None:
-        if not info:
-            return None
+    def _jsonable(self, info: dict[str, Any]) -> dict[str, Any]:
         dropped: list[str] = []
         result = to_json(info, dropped)
         for path in set(dropped) - self._warned:

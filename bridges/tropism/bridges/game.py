@@ -161,12 +161,11 @@ class Game:
         due = self._dialogue.due
         if due is not None and self.connected and self.mode == "lockstep":
             raise BridgeError(f"{name_of(due.type)} must be answered by observe() first")
-        end = time.monotonic() + (math.inf if timeout is None else timeout)
-        while True:
-            left = max(end - time.monotonic(), 0.0)
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        request, left = self._dialogue.look(timeout), timeout
+        while request is None and (left is None or (left := end - time.monotonic()) > 0):
             request = self._dialogue.look(left)
-            if request is not None or time.monotonic() >= end:
-                return request
+        return request
 
     def newest(self, timeout: float | None = 0.0) -> Request | None:
         """What a live game looks for in each turn of its loop: a reset, else the newest action, if there is one.

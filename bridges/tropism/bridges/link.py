@@ -28,9 +28,11 @@ from tropism.bridges.transports.listener import Listener
 from tropism.bridges.transports.shm.upgrade import answer
 from tropism.errors import OptionError
 
+CLOSE = int(Type.CLOSE)
 log = logging.getLogger(__name__)
 AT_ONCE_S = 60.0
 """Waiting for ever is done in slices of this many seconds."""
+DIAL_S = 30.0
 LOOK_AGAIN_S = 0.5
 """How long a game that dials leaves an agent alone that has refused it, in seconds."""
 
@@ -61,7 +63,8 @@ class Link:
             raise OptionError("a game either dials `address` or listens at `listen`, not both")
         self._session = ""
         if address is None and listen is None:
-            address, token, self._session = from_environment(os.environ)
+            address, found, self._session = from_environment(os.environ)
+            token = found or token
         self._spec, self._caps, self._recorder, self._token = spec, caps, recorder, token
         self._spin_us = spin_us
         self._listener = None if listen is None else Listener(listen, token=token)
@@ -82,14 +85,18 @@ class Link:
             Whether one came within `timeout` seconds (None: for ever).
 
         Raises:
+            ConnectTimeout: for half a minute there was nobody to dial, and the game does not wait for another agent.
             BridgeError: an agent that was dialled could not be agreed with. A listener logs it and goes on waiting.
         """
-        end = time.monotonic() + (math.inf if timeout is None else timeout)
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        gives_up = self._listener is None and not self.wait
         while self._channel is None:
             left = max(end - time.monotonic(), 0.0)
             try:
-                self._open(self._find(min(left, AT_ONCE_S)))
+                self._open(self._find(min(left, DIAL_S if gives_up else AT_ONCE_S)))
             except ConnectTimeout:
+                if gives_up and left >= DIAL_S:
+                    raise  # else a game whose agent has died would go on for ever
                 if left <= AT_ONCE_S:
                     return False
             except BridgeError as error:
@@ -120,23 +127,23 @@ class Link:
         """Wait for a message that concerns the game.
 
         Returns:
-            None: nothing came within `timeout` seconds (None: for ever), or the session has ended.
+            None: nothing came within `timeout` seconds (None: a minute), or the session has ended.
         """
-        end = time.monotonic() + (math.inf if timeout is None else timeout)
-        while self._channel is not None:
-            left = max(end - time.monotonic(), 0.0)
-            try:
-                message = self._receive(min(left, AT_ONCE_S))
-                if message is None:
-                    return None
-                if message.type != Type.CLOSE:
-                    return message
-                self._end(str(read_json(message.body, Type.CLOSE).get("reason", "")))
-            except BridgeTimeout:
-                if left <= AT_ONCE_S:
-                    return None
-            except BridgeError as error:
-                self.lose(error)
+        channel = self._channel
+        if channel is None:
+            return None
+        try:
+            if timeout == 0:
+                message = channel.take()
+            else:
+                message = channel.receive(AT_ONCE_S if timeout is None else min(timeout, AT_ONCE_S))
+            if message is None or message.type != CLOSE:
+                return message
+            self._end(str(read_json(message.body, Type.CLOSE).get("reason", "")))
+        except BridgeTimeout:
+            pass
+        except BridgeError as error:
+            self.lose(error)
         return None
 
     def refuse(self, error: BridgeError) -> None:
@@ -157,9 +164,6 @@ class Link:
         self._end(reason)
         if self._listener is not None:
             self._listener.close()
-
-    def _receive(self, timeout: float) -> Message | None:
-        return self._channel.receive(timeout) if timeout else self._channel.take()
 
     def _end(self, reason: str) -> None:
         if self._channel is not None:

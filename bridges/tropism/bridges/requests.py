@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from tropism.bridges.protocol.jsons import is_count
 from tropism.bridges.protocol.messages import Message, read_json
 from tropism.bridges.protocol.spec import Spec
 
+READY, RUNNING = Status.READY, Status.RUNNING
 ABSENT = Outcome(0.0, False, False, False, None)
 
 
@@ -64,23 +65,48 @@ def read_reset(message: Message) -> Reset:
     return Reset(seed, options)
 
 
-def check_action(space: spaces.Space, action: Any, path: str = "action") -> None:
-    """Refuse what would make a game stumble: choices that do not exist, numbers that are none.
+def checker(space: spaces.Space, path: str) -> Callable[[Any], None]:
+    """What refuses actions that would make a game stumble: choices that do not exist, numbers that are none.
 
     Bounds of boxes are not checked: as in Gymnasium, an environment clips as it likes.
 
-    Raises:
-        InvalidValue: the text names the part, which begins with `path`.
+    Args:
+        space: of the actions.
+        path: their name.
+
+    Returns:
+        A function of an action, which raises `InvalidValue` naming the part.
     """
-    for part, leaf, value in _parts(path, space, action):
-        if isinstance(leaf, spaces.Discrete):
-            fine = leaf.start <= value < leaf.start + leaf.n
-        elif isinstance(leaf, spaces.Box):
-            fine = not np.isnan(value).any()
-        else:
-            fine = leaf.contains(value)
-        if not fine:
-            raise InvalidValue(f"{part} = {value!r} is not in {leaf}")
+    if isinstance(space, spaces.Dict):
+        return _checker_of_parts([(k, checker(s, f"{path}.{k}")) for k, s in space.items()])
+    if isinstance(space, spaces.Tuple):
+        return _checker_of_parts([(i, checker(s, f"{path}[{i}]")) for i, s in enumerate(space)])
+    allows = _allows(space)
+
+    def check(action: Any) -> None:
+        if not allows(action):
+            raise InvalidValue(f"{path} = {action!r} is not in {space}")
+
+    return check
+
+
+def _checker_of_parts(parts: list[tuple[Any, Callable[[Any], None]]]) -> Callable[[Any], None]:
+    def check(action: Any) -> None:
+        for key, check_part in parts:
+            check_part(action[key])
+
+    return check
+
+
+def _allows(space: spaces.Space) -> Callable[[Any], bool]:
+    if isinstance(space, spaces.Discrete):
+        choices = range(int(space.start), int(space.start + space.n))
+        return lambda action: int(action) in choices
+    if not isinstance(space, spaces.Box):
+        return space.contains
+    if space.dtype.kind != "f":
+        return lambda _: True
+    return lambda action: not np.isnan(action).any()
 
 
 def outcomes(
@@ -127,24 +153,12 @@ def by_agent(spec: Spec, action: Any) -> list[Any]:
 def status_of(agents: Sequence[Outcome], first: bool) -> Status:
     """READY after a reset, RUNNING while anybody goes on, then TERMINATED or, if nobody was, TRUNCATED."""
     if first:
-        return Status.READY
+        return READY
     if any(a.alive and not (a.terminated or a.truncated) for a in agents):
-        return Status.RUNNING
+        return RUNNING
     cut = any(a.truncated for a in agents) and not any(a.terminated for a in agents)
     return Status.TRUNCATED if cut else Status.TERMINATED
 
 
 def _of(value: Any, agent: str) -> Any:
     return value.get(agent, 0) if isinstance(value, Mapping) else value
-
-
-def _parts(path: str, space: spaces.Space, action: Any) -> Iterator[tuple[str, Any, Any]]:
-    """The leaves of a space with their names and what an action holds there."""
-    if isinstance(space, spaces.Dict):
-        for key, inner in space.items():
-            yield from _parts(f"{path}.{key}", inner, action[key])
-    elif isinstance(space, spaces.Tuple):
-        for i, inner in enumerate(space):
-            yield from _parts(f"{path}[{i}]", inner, action[i])
-    else:
-        yield path, space, action
