@@ -86,12 +86,13 @@ class Wire:
         if not self.websocket:
             return data
         size = len(data)
-        head = (
-            struct.pack(">BB", 130, 128 + size)
-            if size < 126
-            else struct.pack(">BBH", 130, 254, size)
-        )
-        return (head if size < 65536 else struct.pack(">BBQ", 130, 255, size)) + bytes(4) + data
+        if size < 126:
+            head = struct.pack(">BB", 130, 128 + size)
+        elif size < 65536:
+            head = struct.pack(">BBH", 130, 254, size)
+        else:
+            head = struct.pack(">BBQ", 130, 255, size)
+        return head + bytes(4) + data
 
     def send(self, kind, body=b"", seq=0, episode=0, **header):
         self.sock.sendall(self.framed(message(kind, body, seq, episode, **header)))

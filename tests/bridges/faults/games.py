@@ -67,6 +67,11 @@ def comes_back(env):
     assert env.step(act("play"))[4]["bridge"]["step"] == 1
 
 
+def len_of_observation(size):
+    """Bytes of the body of OBS of a bare game with so many numbers (f4)."""
+    return 32 + 16 + -(-4 * size // 8) * 8 + 8
+
+
 def is_running(pid):
     """Whether a process is there and no zombie."""
     try:
