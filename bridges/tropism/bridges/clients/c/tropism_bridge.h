@@ -125,7 +125,7 @@ typedef struct {
     unsigned can;        /* TB_CAN_... */
     int reconnect;       /* 1: tb_next goes on with the next agent when one has gone */
     int connect_ms;      /* patience when dialling; 0: 30 s; with `reconnect` for ever */
-    int spin_us;         /* look at shared memory so long before sleeping; 0: 30, -1: never */
+    int spin_us;         /* where it pays, look so long before sleeping; 0: 30, -1: never */
     int checksum;        /* 1: send checksums if the agent takes them */
     int no_shm;          /* 1: refuse shared memory */
 } tb_options;
@@ -1167,7 +1167,8 @@ struct tb_game {
     size_t shm_size, action_slot, obs_slot;
     uint64_t shm_number;
     unsigned looks;
-    int spin_misses, spin_skips;
+    int64_t asked_at, cost[2]; /* without and with spinning */
+    int asked;
 };
 
 static tb_result tb__say(tb_game *g, tb_result result, const char *format, ...) {
@@ -1634,7 +1635,7 @@ static const char *tb__take_offer(tb_game *g, tb__span offer) {
         munmap(g->shm, g->shm_size), g->shm = NULL;
         return wrong;
     }
-    g->shm_number = 0, g->spin_misses = 0;
+    g->shm_number = 0, g->asked = 0;
     tb__store64(g->shm + TB__ACCEPTED, nonce + 1);
     return NULL;
 }
@@ -1679,16 +1680,26 @@ static int tb__look(const tb_game *g) {
     return seq == tb__after(g->taken) ? 1 : 2;
 }
 
-/* Looking costs a processor, so it is given up, but for a try now and then, where it never pays. */
+/* Does it pay to look for a while before sleeping? It spares waking up, but costs a processor that
+   others may need, the agent among them. So both are tried for 128 requests each, by the time from one
+   request to the next (but for long thoughts of the agent), and the better is kept for 4,096. */
+static int tb__pays(tb_game *g) {
+    int64_t now = tb__now(), took = now - g->asked_at;
+    g->asked_at = now;
+    if (g->asked == 0) g->cost[0] = g->cost[1] = 0;
+    else if (g->asked <= 256) g->cost[g->asked > 128] += took < TB__SECOND / 1000 ? took : TB__SECOND / 1000;
+    g->asked = g->asked < 256 + 4096 ? g->asked + 1 : 0;
+    return g->asked <= 256 ? g->asked > 128 : g->cost[1] < g->cost[0] - g->cost[0] / 8;
+}
+
 static void tb__spin(tb_game *g) {
     int64_t until;
-    if (g->options.spin_us < 0 || (g->spin_misses >= 8 && ++g->spin_skips % 64)) return;
+    if (g->options.spin_us < 0 || !tb__pays(g)) return;
     until = tb__now() + g->options.spin_us * 1000LL;
     do {
         for (int i = 0; i < 64; i++)
-            if (tb__look(g)) { g->spin_misses = 0; return; }
+            if (tb__look(g)) return;
     } while (tb__now() < until);
-    g->spin_misses++;
 }
 
 /* The next message from wherever it comes. */
