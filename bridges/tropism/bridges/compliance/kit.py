@@ -53,7 +53,7 @@ class Kit:
 
     def connect_beside(self) -> Wire:
         """A further connection, beside those that are open."""
-        wire = Wire(self.target.connect(max(self.patience, 5.0)), self.patience)
+        wire = Wire(self.target.connect(self.patience), self.patience)
         self._wires.append(wire)
         return wire
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tropism.bridges.compliance.play import Answer, Play
 from tropism.bridges.compliance.registry import Fail, Skip, expect
-from tropism.bridges.compliance.wire import Frame
+from tropism.bridges.compliance.wire import Frame, describe
 from tropism.bridges.protocol.header import HEADER_SIZE, Flag, Type, pack_header, parse_header
 
 ACTION_SLOTS, OBSERVATION_SLOTS = 2, 3
@@ -49,6 +49,18 @@ class Memory:
             return self.play.wire.expect(Type.SHM_ACK).json()
         finally:
             self.unlink()
+
+    def reset(self, seed: int | None = 0) -> Answer:
+        """RESET on the connection, and its answer from the memory or, where it was put there, from the connection."""
+        play = self.play
+        play.ask_reset(seed)
+        deadline = time.monotonic() + play.wire.patience
+        while self.get("<I", RESPONSE) != play.seq and time.monotonic() < deadline:
+            frame = play.wire.next(0.01)
+            if isinstance(frame, Frame):
+                expect(frame.header.type == Type.OBS, "OBS", describe(frame))
+                return play.read(frame)
+        return self.read_answer()
 
     def step(self) -> Answer:
         """STEP and its answer, both through the memory."""

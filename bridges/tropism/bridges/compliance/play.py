@@ -104,7 +104,7 @@ class Play:
     def reset(self, seed: int | None = 0, options: dict | None = None) -> Answer:
         """RESET and its answer."""
         self.ask_reset(seed, options)
-        return self.answer(max(self.wire.patience, 10.0))
+        return self.answer(2 * self.wire.patience)
 
     def step(self, actions: list | None = None) -> Answer:
         """STEP and its answer."""

@@ -16,7 +16,7 @@ from tropism.bridges.transports.websocket import WebSocketStream
 class _Binary(WebSocketStream):
     """Gives binary messages as they came, whatever is in them."""
 
-    def _message(self, raw: bytearray) -> Any:
+    def _message(self, raw: bytearray | memoryview) -> Any:
         return bytes(raw)
 
 

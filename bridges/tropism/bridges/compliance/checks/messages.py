@@ -191,7 +191,7 @@ def crc_right(kit: Kit) -> None:
     """If `crc` was granted, a message with its checksum is taken, and those of the game are right."""
     play = kit.open_with("crc")
     play.ask_reset(flags=Flag.CRC, crc=zlib.crc32(b'{"seed": 0, "options": null}'))
-    play.answer(10.0)
+    play.answer(2 * kit.patience)
 
 
 @check("2")
@@ -209,7 +209,7 @@ def zlib_right(kit: Kit) -> None:
     play = kit.open_with("zlib")
     body = zlib.compress(b'{"seed": 0, "options": null}')
     play.wire.send(Type.RESET, body, seq=1, episode=1, flags=Flag.ZLIB)
-    play.wire.expect(Type.OBS, 10.0)
+    play.wire.expect(Type.OBS, 2 * kit.patience)
 
 
 @check("2")

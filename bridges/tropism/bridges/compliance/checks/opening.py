@@ -12,6 +12,7 @@ from tropism.bridges.protocol.header import Type
 
 OPENING = 5.0
 """Seconds that each side gives the other for the opening."""
+SLACK = 3.0
 
 
 @check("4")
@@ -77,7 +78,7 @@ def hello_no_caps(kit: Kit) -> None:
     kit.greet_and_prove(wire, caps=[])
     ready(wire, welcome(wire, []))
     wire.send(Type.RESET, {"seed": 0, "options": None}, seq=1, episode=1)
-    wire.expect(Type.OBS, 10.0)
+    wire.expect(Type.OBS, 2 * kit.patience)
 
 
 @check("4")
@@ -180,7 +181,7 @@ def opening_stalled(kit: Kit) -> None:
     wire = kit.connect()
     kit.await_dialler(wire)
     began = time.monotonic()
-    wire.expect_refusal("timeout", patience=OPENING + 3.0)
+    wire.expect_refusal("timeout", patience=OPENING + SLACK)
     took = time.monotonic() - began
     expect(took > OPENING - 2.0, "five seconds of patience", f"the end after {took:.1f} s")
 
@@ -191,7 +192,7 @@ def opening_stalled_inside_a_message(kit: Kit) -> None:
     wire = kit.connect()
     kit.await_dialler(wire)
     wire.send(Type.HELLO, b'{"proto": [1,', length=500)
-    wire.expect_refusal("timeout", "protocol", patience=OPENING + 3.0)
+    wire.expect_refusal("timeout", "protocol", patience=OPENING + SLACK)
     kit.still_plays()
 
 

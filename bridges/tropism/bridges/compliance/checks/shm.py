@@ -32,7 +32,7 @@ def shm_accepted(kit: Kit) -> None:
 def shm_steps(kit: Kit) -> None:
     """A STEP in its slot is answered by an OBS in the next slot, with all numbers right."""
     play, memory = _shared(kit)
-    play.reset()
+    memory.reset()
     first = memory.get("<Q", 0x180)
     for number in range(1, STEPS + 1):
         answer = memory.step()
@@ -51,7 +51,7 @@ def shm_same_bytes(kit: Kit) -> None:
     plain = [play.world(answer) for answer in play.trajectory(4, STEPS)]
     play, memory = _shared(kit)
     play.seed_actions(4)
-    shared = [play.world(play.reset(4))]
+    shared = [play.world(memory.reset(4))]
     shared += [play.world(memory.step()) for _ in plain[1:]]
     same = next((i for i, (a, b) in enumerate(zip(plain, shared, strict=True)) if a != b), None)
     expect(same is None, "the same bytes", f"other ones in the answer to request {same}")
@@ -61,7 +61,7 @@ def shm_same_bytes(kit: Kit) -> None:
 def shm_requests_on_the_connection(kit: Kit) -> None:
     """Requests are taken in order of seq from wherever they come."""
     play, memory = _shared(kit)
-    play.reset()
+    memory.reset()
     memory.step()
     play.ask_step()
     frame = play.wire.next(0.3)
@@ -78,7 +78,7 @@ def shm_requests_on_the_connection(kit: Kit) -> None:
 def shm_bell(kit: Kit) -> None:
     """A game that writes while `agent_waits` is not 0 sends BELL."""
     play, memory = _shared(kit)
-    play.reset()
+    memory.reset()
     memory.put("<I", AGENT_WAITS, 1)
     memory.write_step()
     play.wire.expect(Type.BELL)
@@ -89,7 +89,7 @@ def shm_bell(kit: Kit) -> None:
 def shm_without_bell(kit: Kit) -> None:
     """A game that waits looks again after at most 50 ms, so that a lost BELL costs no more."""
     play, memory = _shared(kit)
-    play.reset()
+    memory.reset()
     memory.write_step(bell=False)
     memory.read_answer()
 

@@ -101,7 +101,7 @@ def _frames(kit: Kit) -> list[tuple[Play, Frame]]:
     """The OBS after a RESET and after each of five steps, not read yet."""
     play = kit.open()
     play.ask_reset()
-    frames = [play.wire.expect(Type.OBS, 10.0)]
+    frames = [play.wire.expect(Type.OBS, 2 * kit.patience)]
     for _ in range(5):
         head = frames[-1].body[32:]
         play.alive = [head[16 * i + 8 : 16 * i + 11] == b"\0\0\1" for i in range(len(play.alive))]

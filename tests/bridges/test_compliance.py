@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import sys
+import threading
+
+import gymnasium
+import pytest
+from tests.bridges.broken_games import BROKEN
+from tests.bridges.small_game import TOKEN, House, SmallGame
+from tests.bridges.small_games import Live, Pair, Shared
+
+from tropism.bridges.compliance import Dialled, Launched, all_checks, run_checks, select
+from tropism.bridges.compliance.checks import opening
+from tropism.bridges.serve import Server
+from tropism.errors import UnknownNameError
+
+IMPATIENT = 1.0
+"""Seconds after which a broken game is taken to be silent."""
+DIES = """
+import os, signal
+from tropism.bridges.protocol.spec import AgentSpec, Spec
+from tropism.bridges.game import Game
+from gymnasium import spaces
+
+spec = Spec("dies", [AgentSpec("only", spaces.Discrete(2), spaces.Discrete(2))])
+for request in Game(spec):
+    os.kill(os.getpid(), signal.SIGSEGV)
+"""
+"""A game that crashes at its first request."""
+SERVE = [sys.executable, "-m", "tropism.bridges.serve"]
+
+
+class Own(Dialled):
+    """A small game in this process, whose token can be chosen."""
+
+    def __init__(self, kind=SmallGame):
+        self.kind, self.house = kind, House(kind)
+        super().__init__(self.house.address, kind.token)
+
+    def use_token(self, token):
+        self.token = token
+        self.house.kind = type(self.kind.__name__, (self.kind,), {"token": token})
+
+    def close(self):
+        self.house.close()
+
+
+def play(target, names=(), patience=5.0):
+    """The results by name."""
+    try:
+        return {r.name: r for r in run_checks(target, select(names), patience=patience)}
+    finally:
+        target.close()
+
+
+def failures(results):
+    return {name: (r.expected, r.got) for name, r in results.items() if r.outcome == "fail"}
+
+
+def test_there_are_at_least_fifty_checks_each_with_a_rule_and_a_section():
+    checks = all_checks()
+    assert len(checks) >= 50
+    for check in checks:
+        assert check.rule, check
+        assert 1 <= int(check.section) <= 10, check
+
+
+@pytest.mark.parametrize("kind", [SmallGame, Pair, Shared, Live])
+def test_a_right_game_passes(kind, monkeypatch):
+    monkeypatch.setattr(opening, "OPENING", 0.5)
+    right = type(kind.__name__, (kind,), {"patience": 0.5})
+    results = play(Own(right))
+    assert failures(results) == {}
+    passed = {name for name, r in results.items() if r.outcome == "pass"}
+    meant = {check for check, broken in BROKEN if broken.__base__ is kind}
+    assert meant <= passed  # a check that is skipped on a right game proves nothing
+
+
+@pytest.mark.parametrize(
+    ("check", "kind"), BROKEN, ids=[f"{i}-{name}" for i, (name, _) in enumerate(BROKEN)]
+)
+def test_a_broken_game_is_caught_by_its_check(check, kind):
+    result = play(Own(kind), [check], IMPATIENT)[check]
+    assert result.outcome == "fail", result
+    assert result.expected
+    assert result.got
+
+
+@pytest.mark.parametrize("check", ["opening-stalled", "opening-stalled-inside-a-message"])
+def test_a_game_that_waits_for_ever_is_caught(check, monkeypatch):
+    monkeypatch.setattr(opening, "OPENING", 0.5)
+    monkeypatch.setattr(opening, "SLACK", 0.5)
+    patient = type("Patient", (SmallGame,), {"patience": 60.0})
+    result = play(Own(patient), [check])[check]
+    assert (result.outcome, result.got) == ("fail", "silence")
+
+
+def test_a_game_that_hangs_up_at_once_is_caught():
+    hasty = type("Hasty", (SmallGame,), {"patience": 0.1})
+    result = play(Own(hasty), ["opening-stalled"])["opening-stalled"]
+    assert result.outcome == "fail"
+    assert "five seconds" in result.expected
+
+
+def test_a_game_that_forgets_its_session_is_caught():
+    target = Own()
+    target.session = "run-7"
+    result = play(target, ["hello-session"])["hello-session"]
+    assert (result.outcome, result.expected) == ("fail", "session 'run-7'")
+
+
+def test_every_check_has_a_game_that_it_catches():
+    elsewhere = {"opening-stalled", "opening-stalled-inside-a-message", "hello-session"}
+    assert {check.name for check in all_checks()} == {name for name, _ in BROKEN} | elsewhere
+
+
+def test_selection():
+    assert [c.name for c in select(["ping", "auth-w*"])] == ["ping", "auth-wrong"]
+    with pytest.raises(UnknownNameError, match="Did you mean 'ping'"):
+        select(["pign"])
+
+
+def test_a_game_that_is_not_there():
+    house = House()
+    house.close()
+    result = play(Dialled(house.address), ["ping"], 0.2)["ping"]
+    assert result.outcome == "fail"
+    assert "listening at tcp://" in result.expected
+
+
+def test_a_command_that_cannot_be_run():
+    result = play(Launched(["/nonexistent/game"]), ["ping"])["ping"]
+    assert result.outcome == "fail"
+    assert "cannot start the game" in result.got
+
+
+def test_a_command_that_ends_before_it_dials_is_told_with_its_last_words():
+    command = [sys.executable, "-c", "import sys; sys.exit('no plugin')"]
+    result = play(Launched(command), ["ping"])["ping"]
+    assert result.outcome == "fail"
+    assert "ended with 1" in result.got
+    assert "no plugin" in result.got
+
+
+def test_a_game_that_dies_is_launched_again_and_its_death_is_a_failure():
+    results = play(Launched([sys.executable, "-c", DIES]), ["hello-keys", "ping", "hello-order"])
+    assert results["hello-keys"].outcome == "pass"
+    assert results["ping"].outcome == "fail"
+    assert "SIGSEGV" in results["ping"].got
+    assert results["hello-order"].outcome == "pass"
+
+
+@pytest.mark.parametrize(
+    "transport",
+    ["tcp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("unix", "ws"))],
+)
+def test_serve_passes_when_launched(transport):
+    command = [*SERVE, "CartPole-v1", "--on-agent-lost", "wait", "--fps", "100"]
+    results = play(Launched(command, transport))
+    assert failures(results) == {}
+
+
+@pytest.mark.parametrize(
+    ("address", "env_id"),
+    [
+        ("unix://", "CartPole-v1"),
+        pytest.param("tcp://127.0.0.1:0", "Pendulum-v1", marks=pytest.mark.slow),
+    ],
+)
+def test_serve_passes_when_dialled(address, env_id):
+    server = Server(gymnasium.make(env_id, render_mode="rgb_array"), listen=address, token=TOKEN)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    results = play(Dialled(str(server.address), TOKEN))
+    server.close()
+    thread.join(5.0)
+    assert failures(results) == {}
