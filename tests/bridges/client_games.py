@@ -108,7 +108,7 @@ def carries_on(agent):
     agent.connection.send(Type.EVENT, write_json({"name": "hint", "data": [1]}))
     agent.connection.send(Type.PING, b"there?")
     assert agent.receive(Type.PONG).body == b"there?"
-    agent.connection.send(Type.CALL, write_json({"id": 9, "name": "ask", "args": {"a": 1}}))
+    agent.connection.send(Type.CALL, write_json({"id": 9, "name": "echo", "args": {"a": 1}}))
     reply = agent.receive(Type.REPLY).body
     assert agent.step(1)
     return reply

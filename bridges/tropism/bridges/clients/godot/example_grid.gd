@@ -66,7 +66,14 @@ func take(request) -> void:
 			step(request["action"])
 			asked = true
 		"call":
-			bridge.reply(request, {"name": request["name"], "args": request.get("args")})
+			answer(request)
+
+
+func answer(call: Dictionary) -> void:
+	if call["name"] == "echo":
+		bridge.reply(call, call.get("args"))
+	else:
+		bridge.reply_error(call, "there is no " + call["name"])
 
 
 func reset(from) -> void:

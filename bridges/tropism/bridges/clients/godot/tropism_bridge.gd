@@ -73,6 +73,8 @@ var _episode := 0
 var _step := 0
 var _frames := 0
 var _begins := false
+var _over := {}  # indices of the agents whose episode is over
+var _status_now := STATUS_STARTING
 
 
 # ------------------------------------------------------------------------------------- what games use
@@ -113,6 +115,9 @@ func observe(outcome, game_time_ns := 0) -> void:
 		for id in _ids:
 			outcomes.append(outcome.get(id))
 	_step = 0 if _begins else _step + 1
+	for i in _over:
+		outcomes[i] = null
+	_status_now = _status(outcomes)
 	_write_observation(outcomes, game_time_ns)
 	_begins = false
 	if ending == "":
@@ -443,10 +448,10 @@ func _call_or_event():
 	var request = _json()
 	if request == null:
 		return null
-	request["type"] = "call" if _type == CALL else "event"
-	if _type == CALL and not _are_numbers([request.get("id")]):
-		_fail("protocol", "CALL without an id")
+	if not request.get("name") is String or (_type == CALL and not _are_numbers([request.get("id")])):
+		_fail("protocol", "a CALL or EVENT without its id or name")
 		return null
+	request["type"] = "call" if _type == CALL else "event"
 	return request
 
 
@@ -462,6 +467,7 @@ func _reset_request():
 	_episode = _episode_read
 	_step = 0
 	_begins = true
+	_over = {}
 	var number = null if seed_ == null else int(seed_)
 	return {"type": "reset", "seed": number, "options": request.get("options")}
 
@@ -508,7 +514,7 @@ func _write_observation(outcomes: Array, game_time_ns: int) -> void:
 	_out.put_u64(_step)
 	_out.put_u64(_seq)
 	_out.put_u64(game_time_ns)
-	_out.put_u32(_status(outcomes))
+	_out.put_u32(_status_now)
 	_out.put_u32(_ids.size())
 	var at := HEADER_SIZE + 32 + 16 * _ids.size()
 	for i in _ids.size():
@@ -547,13 +553,18 @@ func _write_info(at: int, outcomes: Array) -> void:
 func _status(outcomes: Array) -> int:
 	if _begins:
 		return STATUS_READY
-	var status := STATUS_TERMINATED
-	for outcome in outcomes:
-		if outcome != null and outcome.get("truncated", false):
-			status = STATUS_TRUNCATED
-		elif outcome != null and not outcome.get("terminated", false):
-			return STATUS_RUNNING
-	return status
+	var status := _status_now
+	var runs := false
+	for i in outcomes.size():
+		if outcomes[i] == null:
+			continue
+		var truncated: bool = outcomes[i].get("truncated", false)
+		var terminated: bool = outcomes[i].get("terminated", false)
+		if truncated or terminated:
+			_over[i] = true
+			status = STATUS_TRUNCATED if truncated or status == STATUS_TRUNCATED else STATUS_TERMINATED
+		runs = runs or not (truncated or terminated)
+	return STATUS_RUNNING if runs else status
 
 
 func _sequence() -> int:
@@ -680,41 +691,50 @@ static func _row(space, most: int) -> Array:
 	return codec
 
 
+# The commonest kinds first; in Godot 3 a `match` costs several times as much.
 func _write_value(codec: Array, at: int, value, name) -> void:
 	_out.seek(at)
-	match codec[0]:
-		ARRAY, MULTI:
-			_write_array(codec[2], codec[3], value, name)
-		INTEGER:
-			_out.put_64(int(value))
-		GROUP:
-			for i in codec[3].size():
-				_write_value(codec[3][i], at, value[codec[2][i]], codec[2][i])
-				at += codec[3][i][1]
-		TEXT:
-			_write_text(codec[2], value, name)
-		SEQUENCE:
-			_write_sequence(codec, at, value, name)
-		ONEOF:
-			_out.put_u32(value[0])
-			_write_value(codec[2][value[0]], at + 8, value[1], name)
-		GRAPH:
-			_write_graph(codec, at, value, name)
+	var kind: int = codec[0]
+	if kind == ARRAY or kind == MULTI:
+		_write_array(codec[2], codec[3], value, name)
+	elif kind == INTEGER:
+		_out.put_64(int(value))
+	elif kind == GROUP:
+		for i in codec[3].size():
+			_write_value(codec[3][i], at, value[codec[2][i]], codec[2][i])
+			at += codec[3][i][1]
+	elif kind == TEXT:
+		_write_text(codec[2], value, name)
+	elif kind == SEQUENCE:
+		_write_sequence(codec, at, value, name)
+	elif kind == ONEOF:
+		_out.put_u32(value[0])
+		_write_value(codec[2][value[0]], at + 8, value[1], name)
+	else:
+		_write_graph(codec, at, value, name)
 
 
 func _write_array(type: String, count: int, value, name) -> void:
-	value = _flat(value)
+	if not value is PoolByteArray:
+		value = _flat(value)
 	if value.size() != count:
 		_fail("internal", "%s has %d elements, not %d" % [name, value.size(), count])
-	elif value is PoolByteArray and WIDTH[type] == 1:
-		if count > 0:
-			_out.put_data(value)
 	elif type == "f2":
 		for x in value:
 			_out.put_u16(to_half(x))
+	elif value is PoolByteArray and WIDTH[type] == 1:
+		_put_bytes(value)
+	elif type == "f4":  # spelled out because it is everywhere
+		for x in value:
+			_out.put_float(x)
 	else:
 		for x in value:
 			_out.call(PUT[type], x)
+
+
+func _put_bytes(bytes: PoolByteArray) -> void:
+	if bytes.size() > 0:
+		_out.put_data(bytes)
 
 
 # Numbers in a row: of one number, of nested arrays, of nothing.

@@ -70,11 +70,16 @@ export class World {
   }
 }
 
+function answer(game, call) {
+  if (call.name === "echo") game.reply(call, call.args);
+  else game.replyError(call, `there is no ${call.name}`);
+}
+
 /** Plays one session to its end; `show` is called with the world after every request. */
 export async function play(game, show = () => {}) {
   const world = new World();
   for await (const request of game) {
-    if (request.type === "call") game.reply(request, { name: request.name, args: request.args });
+    if (request.type === "call") answer(game, request);
     if (request.type === "reset") world.reset(request.seed);
     if (request.type === "step") world.step(request.action ?? 0);
     if (request.type === "reset" || request.type === "step") game.observe(world.outcome);

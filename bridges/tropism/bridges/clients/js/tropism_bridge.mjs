@@ -663,7 +663,8 @@ export class Game {
   constructor(connection, spec, welcome) {
     Object.assign(this, {
       connection, spec, caps: welcome.caps, mode: welcome.mode, session: welcome.session,
-      seq: 0, episode: 0, step: 0, frames: 0, started: false, begins: false,
+      seq: 0, episode: 0, step: 0, frames: 0, started: false, begins: false, over: new Set(),
+      status: Status.STARTING,
     });
   }
 
@@ -708,11 +709,17 @@ export class Game {
   #request(message) {
     const { RESET, STEP, ACTION, EVENT, CALL } = Type;
     const act = this.mode === "latest" ? ACTION : STEP;
-    if (message.type === CALL) return { type: "call", ...readJson(message) };
-    if (message.type === EVENT) return { type: "event", ...readJson(message) };
+    if (message.type === CALL || message.type === EVENT) return this.#question(message);
     demand(message.type === RESET || message.type === act, `${NAMES[message.type]} is out of order`);
     if (!this.#isNewer(message.seq)) return null;
     return message.type === RESET ? this.#reset(message) : this.#act(message);
+  }
+
+  #question(message) {
+    const isCall = message.type === Type.CALL, { id, name, args = null, data = null } = readJson(message);
+    demand(typeof name === "string", `${NAMES[message.type]} without a name`);
+    demand(!isCall || Number.isSafeInteger(id), "CALL without an id");
+    return isCall ? { type: "call", id, name, args } : { type: "event", name, data };
   }
 
   #isNewer(seq) {
@@ -725,7 +732,7 @@ export class Game {
     demand(seed === null || (Number.isSafeInteger(seed) && seed >= 0), "a seed out of range");
     demand(typeof options === "object" && !Array.isArray(options), "options are not an object");
     this.#number(message);
-    Object.assign(this, { step: 0, begins: true, started: true });
+    Object.assign(this, { step: 0, begins: true, started: true, over: new Set() });
     return { type: "reset", seed, options };
   }
 
@@ -751,13 +758,22 @@ export class Game {
    */
   observe(outcome, { gameTime = 0, status } = {}) {
     const one = this.spec.ids.length === 1;
-    let outcomes = one ? [outcome] : this.spec.ids.map((id) => outcome[id] ?? null);
+    const given = one ? [outcome] : this.spec.ids.map((id) => outcome[id] ?? null);
+    const outcomes = given.map((of, i) => this.#lived(of, i));
     this.step = this.begins ? 0 : this.step + 1;
-    if (this.begins) outcomes = outcomes.map((all) => all && { observation: all.observation, info: all.info });
     this.begins = false;
-    const facts = { step: this.step, applied: this.seq, gameTime, status: status ?? this.#status(outcomes) };
+    this.status = status ?? this.#statusAfter(outcomes);
+    const facts = { step: this.step, applied: this.seq, gameTime, status: this.status };
     const message = this.spec.encodeObservation(outcomes, facts);
     this.connection.sendPrepared(message, Type.OBS, this.#sequence(), this.episode);
+  }
+
+  /** An outcome as it may be sent: nothing of an agent whose episode is over, no reward at a reset. */
+  #lived(outcome, i) {
+    if (!outcome || this.over.has(i)) return null;
+    if (this.begins) return { observation: outcome.observation, info: outcome.info };
+    if (outcome.terminated || outcome.truncated) this.over.add(i);
+    return outcome;
   }
 
   #sequence() {
@@ -766,9 +782,10 @@ export class Game {
     return this.frames;
   }
 
-  #status(outcomes) {
+  #statusAfter(outcomes) {
     if (this.step === 0) return Status.READY;
     const left = outcomes.filter((outcome) => outcome);
+    if (left.length === 0) return this.status;
     if (left.some((outcome) => !outcome.terminated && !outcome.truncated)) return Status.RUNNING;
     return left.some((outcome) => outcome.truncated) ? Status.TRUNCATED : Status.TERMINATED;
   }
