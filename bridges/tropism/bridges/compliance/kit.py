@@ -110,6 +110,8 @@ class Kit:
         wire = self.connect()
         greeting = self.greet_and_prove(wire, **(hello or {}))
         given = opening.granted(greeting, (*PLAIN, *caps))
+        if mode == "latest" and mode not in given:
+            raise Skip("the game does not have the capability 'latest'")
         session = str(greeting.theirs.get("session") or "check")
         frame = opening.welcome(wire, given, mode, session, **(welcome or {}))
         try:

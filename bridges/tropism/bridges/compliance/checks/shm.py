@@ -31,7 +31,7 @@ def shm_accepted(kit: Kit) -> None:
 @check("9")
 def shm_steps(kit: Kit) -> None:
     """A STEP in its slot is answered by an OBS in the next slot, with all numbers right."""
-    play, memory = _shared(kit)
+    _, memory = _shared(kit)
     memory.reset()
     first = memory.get("<Q", 0x180)
     for number in range(1, STEPS + 1):
@@ -88,7 +88,7 @@ def shm_bell(kit: Kit) -> None:
 @check("9")
 def shm_without_bell(kit: Kit) -> None:
     """A game that waits looks again after at most 50 ms, so that a lost BELL costs no more."""
-    play, memory = _shared(kit)
+    _, memory = _shared(kit)
     memory.reset()
     memory.write_step(bell=False)
     memory.read_answer()
