@@ -122,7 +122,7 @@ def c_spin(size: int) -> Iterator[Callable[[], Times]]:
 @contextmanager
 def godot() -> Iterator[Callable[[], Times]]:
     """The example game of the Godot client."""
-    command = ["godot3-server", "--path", str(GODOT), "--fixed-fps", "2000"]
+    command = ["godot3-server", "--path", str(GODOT), "--fixed-fps", "60"]
     env = BridgeEnv(command, transport="tcp")
     env.reset(seed=0)
     rng = np.random.default_rng(0)
