@@ -29,8 +29,8 @@ Step = tuple[Any, float, bool, bool, dict[str, Any]]
 class BridgeEnv(gymnasium.Env[Any, Any]):
     """A game with one agent, in a process of its own, in whatever language.
 
-    Spaces, rewards and info are the game's.  ``info["bridge"]`` has ``step``, the number of the step in its episode; after a slow
-    one (ten times the median and a millisecond) ``late_ms``; after a fault that ended the episode ``fault``, a dict with ``error``,
+    Spaces, rewards and info are the game's.  ``info["bridge"]`` has ``step``, the number of the step in its episode; after one
+    that took more than a twentieth of its deadline ``late_ms``; after a fault that ended the episode ``fault``, a dict with ``error``,
     ``text``, ``phase``, ``seq``, ``waited_s`` and ``game``; and in latest-frame mode ``age_ms``, ``dropped``, ``applied_lag``
     and ``late``, see :class:`tropism.bridges.live.Frame`.
 

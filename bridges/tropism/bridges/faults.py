@@ -90,9 +90,9 @@ class FaultCounter:
             BridgeError: the fault itself, if the policy is to raise or there were too many in a row.
         """
         self.total += 1
-        self.row += 1
         if self.on_fault.policy == "raise":
             raise error
+        self.row += 1
         if self.row > self.on_fault.max_restarts:
             error.add_note(f"fault {self.row} in a row; {self.on_fault.max_restarts} are endured")
             raise error

@@ -16,6 +16,9 @@ from tropism.bridges.protocol.spec import Spec
 from tropism.bridges.record import Recorder
 from tropism.bridges.session import Session
 
+LATE = 0.05
+"""The part of its deadline that a step may take without being called late."""
+
 
 class Keeper:
     """One game after the other, all alike.
@@ -120,7 +123,7 @@ class Keeper:
     def facts(self, answer: Observation) -> dict[str, Any]:
         """``info["bridge"]`` of a step: what differs from one run to the next only if something is worth telling."""
         facts: dict[str, Any] = {"step": answer.step}
-        if self.session.was_slow:
+        if answer.step and self.session.waited > LATE * self.options.deadlines.step:
             facts["late_ms"] = self.session.waited * 1e3
         if self.frame is not None:
             _, age_ms, dropped, lag, late = self.frame

@@ -14,6 +14,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 from tropism.bridges.errors import BridgeError, ForkedBridge, GameCrashed, GameExited, GameLost
 from tropism.errors import OptionError
@@ -21,8 +22,13 @@ from tropism.errors import OptionError
 Command = Sequence[str] | Callable[[str], Sequence[str]]
 """An argument vector, or a function from the address to dial to one (for games that want it as an argument)."""
 
+PF_EXITING = 0x4  # <linux/sched.h>
 TERMINATE_GRACE = 0.5
 """Seconds between SIGTERM and SIGKILL."""
+DEATH_TAKES = 0.08
+"""Seconds that a process which has closed its connection is given to be found dead ..."""
+DYING_TAKES = 5.0
+"""... and one that is known to be on its way out."""
 MAX_LINE = 1000
 """Characters kept of a line of standard error."""
 
@@ -168,6 +174,15 @@ class Launcher:
                 self._process.wait(timeout)
         return self.returncode
 
+    def settle(self) -> int | None:
+        """Learn how it ended, if it does, after its connection has: it closes that when it dies, but may live on.
+
+        Where the system tells that a process is on its way out, it is waited for as long as that takes on a busy machine.
+        """
+        if self.wait(DEATH_TAKES) is None and self._process is not None and _is_dying(self._process.pid):
+            self.wait(DYING_TAKES)
+        return self.returncode
+
     def stop(self, grace: float = 0.0) -> None:
         """End the whole group and reap the game; harmless if that was done.
 
@@ -253,6 +268,15 @@ def _open_pidfd(pid: int) -> int | None:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):
         return None
+
+
+def _is_dying(pid: int) -> bool:
+    """Whether the kernel has begun to end the process (Linux)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return bool(int(stat.rpartition(")")[2].split()[6]) & PF_EXITING)
+    except (OSError, ValueError, IndexError):
+        return False
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 import warnings
@@ -12,6 +13,8 @@ from tropism.bridges.errors import (
     BridgeError,
     ConnectionLost,
     ConnectTimeout,
+    PeerBusy,
+    ProtocolError,
     ShmUnavailable,
 )
 from tropism.bridges.faults import explained, words
@@ -26,6 +29,11 @@ from tropism.bridges.transports.dial import dial
 from tropism.bridges.transports.handshake import Agreement, open_agent, ready
 from tropism.bridges.transports.listener import Listener
 from tropism.bridges.transports.shm.upgrade import offer
+
+BUSY_S = 1.0
+"""Seconds for which a game that says that it is busy is asked again."""
+
+log = logging.getLogger(__name__)
 
 
 class Line:
@@ -126,11 +134,12 @@ class Line:
     def _agree(self, start: float) -> Agreement:
         """Open a session with the first who knows the secret."""
         refused: AuthError | None = None
+        busy = 0.0
         while True:
             try:
                 connection = self._reach(start + self.options.deadlines.connect - time.monotonic())
             except (ConnectTimeout, ConnectionLost) as error:
-                raise refused or error from error
+                raise refused or self._no_client() or error from error
             try:
                 return self._open(connection)
             except AuthError as error:
@@ -138,9 +147,22 @@ class Line:
                 if self._listener is None:
                     raise
                 refused = error
+            except PeerBusy:  # perhaps it has not noticed yet that its last agent is gone
+                connection.close()
+                busy = busy or time.monotonic()
+                if time.monotonic() - busy > BUSY_S:
+                    raise
+                time.sleep(BUSY_S / 20)
             except BaseException:
                 connection.close()
                 raise
+
+    def _no_client(self) -> ProtocolError | None:
+        """Why the game was refused, if it has ended because of that."""
+        if self._listener is None or self.launcher is None or self.launcher.alive:
+            return None
+        refused = [e for e in self._listener.refused if isinstance(e, ProtocolError)]
+        return refused[-1] if refused else None
 
     def _reach(self, timeout: float) -> Connection:
         timeout = max(timeout, 0.0)
@@ -187,7 +209,10 @@ class Line:
             )
 
     def _attend(self, agreement: Agreement) -> None:
-        """The session is open: record it, and tell others that we are busy."""
+        """The session is open: log it, record it, and tell others that we are busy."""
+        peer, common = agreement.peer, sorted(agreement.caps)
+        version = ".".join(map(str, peer.proto))
+        log.info("session with %r, which speaks %s: %s", agreement.spec.name, version, common)
         FORKS.release(self)
         if self._recorder is not None:
             self._recorder.write(Direction.TO_AGENT, Type.SPEC, agreement.spec.to_bytes(), 0, 0)

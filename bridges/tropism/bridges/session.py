@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 from time import monotonic
@@ -18,7 +19,7 @@ from tropism.bridges.errors import (
     ProtocolError,
     UnexpectedMessage,
 )
-from tropism.bridges.faults import DEATH_TAKES, explained
+from tropism.bridges.faults import explained
 from tropism.bridges.jsonable import from_json, to_json
 from tropism.bridges.forks import FORKS
 from tropism.bridges.line import Line
@@ -50,7 +51,6 @@ class Session:
         peer: what the game said of itself in HELLO.
         stats: counters.
         waited: seconds that the last answer took.
-        was_slow: whether that was ten times the median and at least a millisecond.
         ended: why there is no session, or None while there is one.
         events: the last 256 events, ``(name, data)``, oldest first; the caller may remove them.
     """
@@ -65,7 +65,7 @@ class Session:
         self._awaited: int | None = None  # number of the request under way
         self._abandoned: int | None = None  # of one whose time ran out; the answer may still come
         self._sent_at, self._phase, self._closed = 0.0, "connect", False
-        self.waited, self.was_slow = 0.0, False
+        self.waited = 0.0
 
     @classmethod
     def open(cls, options: GameOptions) -> Session:
@@ -123,6 +123,11 @@ class Session:
     def seq(self) -> int:
         """Number of the last request."""
         return self._seq
+
+    @property
+    def skipped(self) -> int:
+        """How many messages of unknown types the game has sent."""
+        return self._channel.skipped
 
     @property
     def waiting(self) -> bool:
@@ -206,7 +211,7 @@ class Session:
         self._awaited = self._abandoned = None
         self.waited = monotonic() - self._sent_at
         if phase == "step":
-            self.was_slow = self.stats.count_step(self.waited)
+            self.stats.count_step(self.waited)
         else:
             self.stats.episodes += 1
         return observation
@@ -266,6 +271,12 @@ class Session:
         self.ended = self.ended or reason
         self._line.close(reason, self.deadlines.close if at_rest else 0.0)
 
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # of a session that did not even begin, or at the end of the interpreter
+            if not self._closed and self._forks == FORKS.count:
+                self._closed = True
+                self._line.close()
+
     def __enter__(self) -> Session:
         return self
 
@@ -313,7 +324,7 @@ class Session:
 
     def _closed_by_game(self, reason: str) -> None:
         launcher = self._line.launcher
-        code = None if launcher is None else launcher.wait(DEATH_TAKES)
+        code = None if launcher is None else launcher.settle()
         raise GameExited(code, f"the game closed the session: {reason or 'no reason given'}")
 
     def _reply(self, limit: float) -> dict[str, Any] | None:

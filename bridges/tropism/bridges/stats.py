@@ -32,17 +32,13 @@ class Stats:
     events: int = 0
     median_s: float = 0.0
 
-    def count_step(self, waited: float) -> bool:
-        """Count a step that took so many seconds; returns whether it was slow.
-
-        The median moves by a fiftieth towards each new time.
-        """
+    def count_step(self, waited: float) -> None:
+        """Count a step that took so many seconds; the median moves by a fiftieth towards it."""
         self.steps += 1
         median = self.median_s
         if median == 0.0:
             self.median_s = waited
-            return False
+            return
         self.median_s = median * (1.02 if waited > median else 0.98)
-        slow = waited > SLOW_S and waited > SLOW * median
-        self.slow_frames += slow
-        return slow
+        if waited > SLOW_S and waited > SLOW * median:
+            self.slow_frames += 1

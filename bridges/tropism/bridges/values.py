@@ -41,13 +41,18 @@ class ValueCheck:
         """The value, mended if the policy is ``clip``.
 
         Raises:
-            InvalidValue: if the policy is ``raise``; the text names key and index.
+            InvalidValue: if the policy is ``raise``; the text names key and index.  Also if it has no numbers where they
+                should be.
         """
         for path, keys, low, high in self._checks:
-            leaf = value
-            for key in keys:
-                leaf = leaf[key]
-            if not _within(leaf, low, high):
+            try:
+                leaf = value
+                for key in keys:
+                    leaf = leaf[key]
+                fine = _within(leaf, low, high)
+            except (TypeError, LookupError):
+                raise InvalidValue(f"{self.name}{path} has no such part, or no numbers") from None
+            if not fine:
                 value = self._treat(value, path, keys, leaf, low, high)
         return value
 
@@ -98,8 +103,9 @@ def _narrow(bound: np.ndarray) -> Any:
 
 def _within(leaf: Any, low: Any, high: Any) -> bool:
     """Whether all numbers are finite and in bounds."""
-    if not isinstance(leaf, np.ndarray):
+    if isinstance(leaf, (int, np.integer)):
         return bool(low <= leaf <= high)
+    leaf = np.asarray(leaf)
     if leaf.size == 0:
         return True
     if isinstance(low, np.ndarray) or isinstance(high, np.ndarray):

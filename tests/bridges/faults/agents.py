@@ -37,7 +37,9 @@ class Agent:
         address: where it listens or has dialled.
     """
 
-    def __init__(self, script=PLAY, environment=None, flags=(), interpreter=sys.executable, **options):
+    def __init__(
+        self, script=PLAY, environment=None, flags=(), interpreter=sys.executable, **options
+    ):
         options = {"deadlines": PATIENT, **options}
         if "address" not in options and "listen" not in options:
             options.setdefault("command", BARE)

@@ -11,7 +11,10 @@ import tropism.bridges
 import tropism.errors
 
 NAMES = [f"python3.{minor}" for minor in range(11, 20)]
-SOURCES = [str(Path(tropism.errors.__file__).parents[1]), str(Path(tropism.bridges.__file__).parents[2])]
+SOURCES = [
+    str(Path(tropism.errors.__file__).parents[1]),
+    str(Path(tropism.bridges.__file__).parents[2]),
+]
 
 
 @cache
@@ -33,7 +36,10 @@ def environment():
 def _candidates():
     yield from filter(None, os.environ.get("TROPISM_PYTHONS", "").split(os.pathsep))
     yield from filter(None, map(shutil.which, NAMES))
-    roots = (os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), Path.home() / ".local/share/uv/python")
+    roots = (
+        os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"),
+        Path.home() / ".local/share/uv/python",
+    )
     for root in roots:
         for name in NAMES:
             yield from map(str, sorted(Path(root).glob(f"**/bin/{name}")))
@@ -42,5 +48,7 @@ def _candidates():
 def _version(path):
     """Major and minor, or None if it cannot run the bridge."""
     code = "import sys, numpy, gymnasium, tropism.bridges; print(*sys.version_info[:2])"
-    run = subprocess.run([path, "-c", code], env=environment(), capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [path, "-c", code], env=environment(), capture_output=True, text=True, check=False
+    )
     return tuple(map(int, run.stdout.split())) if run.returncode == 0 else None

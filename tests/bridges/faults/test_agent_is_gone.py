@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.bridges.faults.agents import agent
-from tests.bridges.faults.games import AT_ONCE, BARE, PATIENT, TRANSPORTS, eventually, is_running
+from tests.bridges.faults.games import AT_ONCE, PATIENT, TRANSPORTS, eventually, is_running
 
 from tropism.bridges.env import BridgeEnv
 from tropism.bridges.errors import PeerBusy
@@ -49,7 +49,10 @@ class Waiting:
     def __init__(self, token, *where):
         command = [sys.executable, "-m", "tropism.bridges.serve", "CartPole-v1", *where]
         self.process = subprocess.Popen(
-            command, env={**os.environ, "TROPISM_BRIDGE_TOKEN": token}, stdout=subprocess.PIPE, text=True
+            command,
+            env={**os.environ, "TROPISM_BRIDGE_TOKEN": token},
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def address(self):

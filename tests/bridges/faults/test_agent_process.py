@@ -2,10 +2,8 @@
 
 import json
 import multiprocessing
-import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -13,9 +11,16 @@ from gymnasium.error import ResetNeeded
 from tests.bridges.faults import interpreters
 from tests.bridges.faults.agents import HEAD, agent
 from tests.bridges.faults.bare_game import act
-from tests.bridges.faults.games import AT_ONCE, BARE, PATIENT, descriptors, eventually, is_running, make
+from tests.bridges.faults.games import (
+    AT_ONCE,
+    BARE,
+    PATIENT,
+    descriptors,
+    eventually,
+    is_running,
+    make,
+)
 
-from tropism.bridges.env import BridgeEnv
 from tropism.bridges.errors import BridgeClosed
 from tropism.bridges.parallel import BridgeParallelEnv
 from tropism.bridges.recording import Recording
@@ -49,7 +54,9 @@ def test_row_29_no_interpreter_warns_of_resources(version, tmp_path):
     script.write_text(MANY_PROCESSES)
     environment = {**interpreters.environment(), "TROPISM_BRIDGE_SHM_DIR": str(tmp_path)}
     command = [interpreters.found()[version], "-X", "dev", str(script), json.dumps(BARE)]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    run = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
     assert (run.returncode, run.stderr) == (0, "")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("tropism")] == []
 
@@ -82,13 +89,22 @@ def test_row_32_close_again_is_harmless_and_use_is_refused(play, transport):
     env.close()
     assert descriptors() < before
     env.close()
-    for use in (env.reset, lambda: env.step(0), lambda: env.call("x"), lambda: env.session.send_event("x")):
+    for use in (
+        env.reset,
+        lambda: env.step(0),
+        lambda: env.call("x"),
+        lambda: env.session.send_event("x"),
+    ):
         with pytest.raises((BridgeClosed, ResetNeeded)):
             use()
 
 
 def test_row_32_every_face_can_be_closed_again():
-    for face in (make(), BridgeVectorEnv(2, command=BARE, deadlines=PATIENT), BridgeParallelEnv(BARE)):
+    for face in (
+        make(),
+        BridgeVectorEnv(2, command=BARE, deadlines=PATIENT),
+        BridgeParallelEnv(BARE),
+    ):
         face.reset(seed=1)
         face.close()
         face.close()
