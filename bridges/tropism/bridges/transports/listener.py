@@ -131,6 +131,7 @@ class Listener:
     def _stop_guard(self) -> None:
         if self._guard is not None:
             thread, ringer = self._guard
+            ringer.shutdown(socket.SHUT_RDWR)  # a forked child may hold a copy, so closing is no end
             ringer.close()
             thread.join()
             self._guard = None
