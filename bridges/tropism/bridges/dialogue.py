@@ -35,6 +35,7 @@ class Dialogue:
 
     Attributes:
         due: the RESET or STEP that waits for its answer.
+        began: whether a RESET has come in this session.
         dropped: frames that were never sent.
     """
 
@@ -80,7 +81,7 @@ class Dialogue:
         """Show the agent what has become of its request, or a new frame; see `Game.observe`."""
         if not self._link.open:
             return
-        if self.due is None and (self._link.mode == "lockstep" or not self._began):
+        if self.due is None and (self._link.mode == "lockstep" or not self.began):
             raise BridgeError("observe() answers a request, and there is none")
         first = self.due is not None and self.due.type == RESET
         if first:
@@ -118,9 +119,9 @@ class Dialogue:
         if kind == RESET:
             reset = read_reset(message)
             self._last, self._episode, self.due = message.seq, message.episode, message
-            self._began = True
+            self.began = True
             return reset
-        if not self._began:
+        if not self.began:
             raise UnexpectedMessage(f"{name_of(kind)} before the first RESET")
         if (kind == STEP) != (self._link.mode == "lockstep"):
             raise UnexpectedMessage(f"{name_of(kind)} in mode {self._link.mode}")
@@ -185,5 +186,5 @@ class Dialogue:
         """Begin a session, in which nothing has happened."""
         self.due: Message | None = None  # the request that waits for its answer
         self._frame: Any = None  # the newest one, while the agent has no room for it
-        self._began = False
+        self.began = False
         self._last = self._episode = self._step = self._shown = 0

@@ -117,6 +117,11 @@ class Game:
         return self._link.open
 
     @property
+    def playing(self) -> bool:
+        """Whether an agent is there and has begun an episode."""
+        return self.connected and self._dialogue.began
+
+    @property
     def wait(self) -> bool:
         """Whether another agent will be waited for when this one is gone; may be set."""
         return self._link.wait

@@ -77,6 +77,8 @@ class Server:
             Exception: of the environment, if no other agent is waited for.
         """
         while not isinstance(request := self.game.newest(self._until_tick()), Close):
+            if not self.game.playing:  # that agent has gone, and perhaps another one has come
+                self._next_tick = None
             try:
                 self._answer(request)
             except InvalidValue as error:  # the agent's mistake
@@ -86,8 +88,6 @@ class Server:
                 if self.game.over:
                     raise
                 log.exception("the environment has failed; waiting for the next agent")
-            if not self.game.connected:
-                self._next_tick = None
 
     def close(self) -> None:
         """Close the game and the environment."""
