@@ -29,6 +29,7 @@ _COMMANDS = {
     "leaderboard": "leaderboard",
     "ledger": "ledger",
     "bench": "bench",
+    "bridge": "bridge",
 }
 
 INTERRUPTED = 130
