@@ -27,9 +27,6 @@ FAULTS = (GameLost, BridgeTimeout, ProtocolError, PeerError, ShmCorrupt)
 """Errors that are the game's, or the line's; any other is the caller's and is raised whatever the policy."""
 
 POLICIES = ("raise", "truncate", "restart")
-DEATH_TAKES = 0.08
-"""Seconds given to a process that has closed its connection to be found dead."""
-
 T = TypeVar("T")
 
 
@@ -149,7 +146,7 @@ def _cause_of_death(
     cut = isinstance(error, ProtocolError) and "EOF" in str(error)
     if launcher is None or not (isinstance(error, ConnectionLost) or cut):
         return None
-    launcher.wait(DEATH_TAKES)
+    launcher.settle()
     lost = launcher.lost(seq)
     return None if cut and not isinstance(lost, GameCrashed) else lost
 

@@ -179,7 +179,11 @@ class Launcher:
 
         Where the system tells that a process is on its way out, it is waited for as long as that takes on a busy machine.
         """
-        if self.wait(DEATH_TAKES) is None and self._process is not None and _is_dying(self._process.pid):
+        if (
+            self.wait(DEATH_TAKES) is None
+            and self._process is not None
+            and _is_dying(self._process.pid)
+        ):
             self.wait(DYING_TAKES)
         return self.returncode
 

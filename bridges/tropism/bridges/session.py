@@ -272,7 +272,9 @@ class Session:
         self._line.close(reason, self.deadlines.close if at_rest else 0.0)
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):  # of a session that did not even begin, or at the end of the interpreter
+        with contextlib.suppress(
+            Exception
+        ):  # of a session that did not even begin, or at the end of the interpreter
             if not self._closed and self._forks == FORKS.count:
                 self._closed = True
                 self._line.close()
