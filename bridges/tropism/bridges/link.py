@@ -90,7 +90,7 @@ class Link:
         """
         end = math.inf if timeout is None else time.monotonic() + timeout
         gives_up = self._listener is None and not self.wait
-        while self._channel is None:
+        while self._channel is None and not self.over:
             left = max(end - time.monotonic(), 0.0)
             try:
                 self._open(self._find(min(left, DIAL_S if gives_up else AT_ONCE_S)))
@@ -101,7 +101,9 @@ class Link:
                     return False
             except BridgeError as error:
                 self._forgive(error, left)
-        return True
+                if not left:
+                    return False
+        return self._channel is not None
 
     def send(self, type: int, body: Any = b"", seq: int = 0, episode: int = 0) -> None:  # noqa: A002
         """Send a message; if the agent is gone, the session ends."""
