@@ -222,10 +222,10 @@ def test_a_reader_believes_nothing_that_changed_under_it():
             writer.put(4, Type.OBS, b"four", 4, 1)  # the same slot
             return body
 
-    reader._source = Overtaken()
+    view, reader._view = reader._view, Overtaken()
     assert reader.get(1) is None
     writer.put(1, Type.OBS, b"one", 1, 1)
-    reader._source = memory
+    reader._view = view
     assert reader.get(1).body == b"one"
     for lane in (reader, writer):
         lane.release()

@@ -20,8 +20,8 @@ from tropism.bridges.errors import (
     UnexpectedMessage,
 )
 from tropism.bridges.faults import explained
-from tropism.bridges.jsonable import from_json, to_json
 from tropism.bridges.forks import FORKS
+from tropism.bridges.jsonable import from_json, to_json
 from tropism.bridges.line import Line
 from tropism.bridges.options import GameOptions
 from tropism.bridges.protocol.bodies import ActionCodec, ObsCodec, Observation

@@ -11,7 +11,7 @@ import threading
 from contextlib import suppress
 from mmap import mmap
 from time import monotonic_ns
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 from tropism.bridges.errors import ShmCorrupt
 from tropism.bridges.protocol.bodies import ActionCodec, ObsCodec
@@ -89,11 +89,9 @@ class Lane:
 
     def __init__(self, memory: mmap, start: int, count: int, size: int, copy: bool) -> None:
         self.room = size - PREAMBLE
-        self._memory, self._source = memory, cast(Any, memory)
+        self._memory, self._copy = memory, copy
         self._view = memoryview(memory)
         self._longs = self._view.cast("Q")
-        if not copy:
-            self._source = self._view.toreadonly()
         self._bases = [start + i * size for i in range(count)]
         self._count = count
 
@@ -123,7 +121,9 @@ class Lane:
         if magic != _MAGIC or kind & ~0xFF != _SHM_KIND or length > self.room:
             return self._doubt(number, base >> 3)
         start = base + PREAMBLE
-        body = self._source[start : start + length]
+        body = self._view[start : start + length]
+        # its own and to be written to, so that arrays need not be copied out of it again
+        body = bytearray(body) if self._copy else body.toreadonly()
         index = base >> 3
         if longs[index] != number or longs[index + 1] != number:
             return None
@@ -133,8 +133,6 @@ class Lane:
     def release(self) -> None:
         """Let go of the memory."""
         self._longs.release()
-        if self._source is not self._memory:
-            self._source = b""
         with suppress(BufferError):  # somebody holds a body
             self._view.release()
 
