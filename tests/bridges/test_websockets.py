@@ -1,5 +1,6 @@
 """WebSockets: the frames of RFC 6455 and the upgrade, without and with a listener."""
 
+import itertools
 import os
 import socket
 import struct
@@ -98,6 +99,7 @@ def test_a_close_frame_is_answered_and_ends_the_stream():
         (frame(encode(18, b"abc")[:-1]), r"32 \+ 3"),
         (frame(encode(18) * 2), r"32 \+ 0"),
     ],
+    ids=itertools.count(),  # the bytes hold the time, and every worker must name a test alike
 )
 def test_wrong_frames_are_protocol_errors(wire, text):
     with pytest.raises(ProtocolError, match=text):
