@@ -19,13 +19,16 @@ def options(name, **kwargs):
     return {"env_id": f"{HERE}:{name}", "deadlines": PATIENT, **CHILD, **kwargs}
 
 
+WALK = spaces.Box(-100, 100, (3,), np.float32)
+
+
 class Zoo(gymnasium.Env):
     """A random walk whose spaces are of many kinds; episodes are short and of random length."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 12}  # noqa: RUF012
-    observation_space: spaces.Dict = spaces.Dict(
+    observation_space = spaces.Dict(
         {
-            "walk": spaces.Box(-100, 100, (3,), np.float32),
+            "walk": WALK,
             "pixels": spaces.Box(0, 255, (6, 5, 3), np.uint8),
             "mode": spaces.Discrete(4),
             "flags": spaces.MultiBinary(3),
@@ -66,7 +69,7 @@ class Flat(gymnasium.wrappers.TransformObservation):
 
     def __init__(self, render_mode=None):
         env = Zoo(render_mode)
-        super().__init__(env, lambda seen: seen["walk"], Zoo.observation_space.spaces["walk"])
+        super().__init__(env, lambda seen: seen["walk"], WALK)
 
 
 def plain(render_mode=None):

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tropism.bridges.errors import BridgeError, GameCrashed, GameExited
-from tropism.bridges.launcher import MAX_LINE, Launcher
+from tropism.bridges.launcher import Launcher
+from tropism.bridges.tail import MAX_LINE
 from tropism.errors import OptionError
 
 linux = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="looks into /proc")

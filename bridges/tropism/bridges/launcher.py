@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import secrets
 import select
 import signal
 import subprocess
 import sys
-import threading
 import weakref
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tropism.bridges.errors import BridgeError, ForkedBridge, GameCrashed, GameExited, GameLost
+from tropism.bridges.tail import Tail
 from tropism.errors import OptionError
 
 Command = Sequence[str] | Callable[[str], Sequence[str]]
@@ -29,8 +27,6 @@ DEATH_TAKES = 0.08
 """Seconds that a process which has closed its connection is given to be found dead ..."""
 DYING_TAKES = 5.0
 """... and one that is known to be on its way out."""
-MAX_LINE = 1000
-"""Characters kept of a line of standard error."""
 
 
 class Launcher:
@@ -66,7 +62,7 @@ class Launcher:
         )
         self.lines = lines
         self._process: subprocess.Popen[bytes] | None = None
-        self._tail: _Tail | None = None
+        self._tail: Tail | None = None
         self._pidfd: int | None = None
         self._owner = os.getpid()
         self._finalizer: weakref.finalize | None = None
@@ -87,7 +83,7 @@ class Launcher:
         command = self.command(address) if callable(self.command) else self.command
         variables = {"ADDR": address, "TOKEN": token, "SESSION": session}
         env = {**os.environ, **self.env, **{f"TROPISM_BRIDGE_{k}": v for k, v in variables.items()}}
-        self._tail = None if self.show_output else _Tail(self.lines)
+        self._tail = None if self.show_output else Tail(self.lines)
         try:
             self._process = self._spawn([str(part) for part in command], env)
         except OSError as error:
@@ -215,57 +211,6 @@ class Launcher:
         self._pidfd = None
 
 
-class _Tail:
-    """A pipe for standard error and a thread that keeps its last lines.
-
-    The thread ends at a line nobody can guess, which we write ourselves: all that was written before it has then
-    been read, and it does not matter if a process that escaped the group still holds the pipe.
-    """
-
-    def __init__(self, lines: int) -> None:
-        self.lines: deque[str] = deque(maxlen=lines)
-        read_end, self.write_end = os.pipe()
-        self._end = secrets.token_hex(16).encode()
-        self._thread = threading.Thread(
-            target=_keep_lines,
-            args=(read_end, self._end, self.lines),
-            name="stderr of a game",
-            daemon=True,
-        )
-        self._thread.start()
-
-    def finish(self) -> None:
-        """Wait until all that was written is in :attr:`lines`, and close the pipe."""
-        if self.write_end < 0:
-            return
-        with contextlib.suppress(OSError):
-            os.write(self.write_end, b"\n" + self._end + b"\n")
-        self._thread.join(1.0)
-        os.close(self.write_end)
-        self.write_end = -1
-
-
-def _keep_lines(read_end: int, end: bytes, lines: deque[str]) -> None:
-    """Read until the line ``end``."""
-    rest = b""
-    try:
-        while chunk := os.read(read_end, 65536):
-            *whole, rest = (rest + chunk).split(b"\n")
-            found = end in whole
-            _add(lines, whole[: whole.index(end)] if found else whole)
-            if found:
-                return
-            rest = rest[:MAX_LINE]
-    finally:
-        os.close(read_end)
-
-
-def _add(lines: deque[str], raw: Iterable[bytes]) -> None:
-    for line in raw:
-        if text := line.decode("utf-8", "replace").rstrip()[:MAX_LINE]:
-            lines.append(text)
-
-
 def _open_pidfd(pid: int) -> int | None:
     """A descriptor of the process, where the system has them."""
     try:
@@ -304,7 +249,7 @@ def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
 
 
 def _abandon(
-    process: subprocess.Popen[bytes], tail: _Tail | None, pidfd: int | None, owner: int
+    process: subprocess.Popen[bytes], tail: Tail | None, pidfd: int | None, owner: int
 ) -> None:
     """Kill the group, reap the leader, close what was open; nothing in a forked child, whose game it is not."""
     if os.getpid() != owner:
