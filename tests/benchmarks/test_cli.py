@@ -22,7 +22,11 @@ def python(code):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["plugins"], ["agents"], ["plugins", "--json"], ["--version"]]
+    "arguments",
+    [
+        *(["--help"], ["plugins"], ["agents"], ["plugins", "--json"], ["--version"]),
+        *(["bridge", "--help"], ["bridge", "check", "--help"]),
+    ],
 )
 def test_light_commands_load_nothing_heavy(arguments):
     done = python(
@@ -45,12 +49,17 @@ def test_help_names_every_command(capsys):
         "leaderboard",
         "ledger",
         "bench",
+        "bridge",
     ):
         assert f"\n  {name} " in text
 
 
 @pytest.mark.parametrize(
-    "group", [["leaderboard"], ["ledger"], ["train"], ["evaluate"], ["bench"], ["play"]]
+    "group",
+    [
+        *(["leaderboard"], ["ledger"], ["train"], ["evaluate"], ["bench"], ["play"], ["bridge"]),
+        *(["bridge", "check"], ["bridge", "doctor"], ["bridge", "bench"]),
+    ],
 )
 def test_every_command_has_help(group, capsys):
     assert run([*group, "--help"]) == 0

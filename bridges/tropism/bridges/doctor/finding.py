@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +33,16 @@ def who_listens(port: int) -> str:
         if _holds(entry, inodes):
             return f"process {entry.name} ({_name(entry)})"
     return "a process of another user" if inodes else ""
+
+
+def session_of(leader: int) -> list[int]:
+    """The processes of a session, the leader among them, as far as Linux shows them."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.getsid(int(entry.name)) == leader:
+                found.append(int(entry.name))
+    return found
 
 
 def _inodes(port: int) -> list[str]:

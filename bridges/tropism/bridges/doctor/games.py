@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from tropism.bridges.doctor.finding import Finding, who_listens
+from tropism.bridges.doctor.finding import Finding, session_of, who_listens
 from tropism.bridges.errors import BridgeError, PortInUse
 from tropism.bridges.launcher import Launcher
 from tropism.bridges.protocol.header import HEADER_SIZE, Type, name_of, pack_header, parse_header
@@ -105,10 +105,10 @@ def launch_game(command: Sequence[str], timeout: float = 30.0) -> Iterator[Findi
 
 def _watch(launcher: Launcher, bound: Bound, timeout: float) -> Iterator[Finding]:
     """From the start of a game to its HELLO."""
-    yield _variables(launcher)
     began = time.monotonic()
     sock = _accept(launcher, bound, began + timeout)
     if sock is None:
+        yield _variables(launcher)
         yield _did_not_dial(launcher, bound, timeout)
         return
     took = time.monotonic() - began
@@ -119,19 +119,23 @@ def _watch(launcher: Launcher, bound: Bound, timeout: float) -> Iterator[Finding
 
 
 def _variables(launcher: Launcher) -> Finding:
-    """Whether the process has what we put into its environment."""
-    try:
-        environ = Path(f"/proc/{launcher.pid}/environ").read_bytes()
-    except OSError:
-        return Finding("variables", "ok", f"{', '.join(VARIABLES)} were set")
-    seen = {entry.partition(b"=")[0].decode(errors="replace") for entry in environ.split(b"\0")}
-    missing = [name for name in VARIABLES if name not in seen]
-    if missing and environ:
-        remedy = (
-            "something on the way clears the environment (env -i, sudo, flatpak): let it pass these"
-        )
-        return Finding("variables", "bad", f"the game does not have {', '.join(missing)}", remedy)
+    """Whether the processes of the command have what we put into the environment of the first."""
+    for pid in session_of(launcher.pid or 0):
+        missing = set(VARIABLES) - _environment(pid)
+        if missing:
+            text = f"process {pid} of the game does not have {', '.join(sorted(missing))}"
+            remedy = "something clears the environment (env -i, sudo, flatpak): let these pass"
+            return Finding("variables", "bad", text, remedy)
     return Finding("variables", "ok", f"the game has {', '.join(VARIABLES)}")
+
+
+def _environment(pid: int) -> set[str]:
+    """The names of the variables a process was started with; all of ours if that cannot be seen."""
+    try:
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return set(VARIABLES)
+    return {entry.partition(b"=")[0].decode(errors="replace") for entry in entries}
 
 
 def _accept(launcher: Launcher, bound: Bound, deadline: float) -> socket.socket | None:

@@ -16,6 +16,7 @@ from tropism.bridges.doctor.finding import Finding
 from tropism.bridges.errors import BridgeError
 from tropism.bridges.transports.address import Address
 from tropism.bridges.transports.binding import bind
+from tropism.bridges.transports.shm.region import DIRECTORY, find_directory
 from tropism.errors import TropismError
 
 SOON = 1.0
@@ -104,8 +105,9 @@ def _exchange(subject: str, address: Address, listener: int, worst: str) -> Find
 
 def shared_memory() -> Iterable[Finding]:
     """Room, rights and blocks where shared files are made."""
-    directory = _directory()
+    directory = os.environ.get(DIRECTORY, "")
     try:
+        directory = find_directory()
         facts = os.statvfs(directory)
         free = facts.f_bavail * facts.f_frsize
         _allocate(directory)
@@ -113,7 +115,7 @@ def shared_memory() -> Iterable[Finding]:
         remedy = (
             "steps travel on the connection; or set TROPISM_BRIDGE_SHM_DIR to a directory in memory"
         )
-        yield Finding("shared memory", "warn", f"{directory}: {error}", remedy)
+        yield Finding("shared memory", "warn", f"{directory} {error}".strip(), remedy)
         return
     text = f"{directory}: {free >> 20} MiB free, blocks can be allocated"
     if free < ENOUGH:
@@ -121,12 +123,6 @@ def shared_memory() -> Iterable[Finding]:
         yield Finding("shared memory", "warn", text, remedy)
     else:
         yield Finding("shared memory", "ok", text)
-
-
-def _directory() -> str:
-    from tropism.bridges.transports.shm.region import find_directory
-
-    return str(find_directory())
 
 
 def _allocate(directory: str) -> None:
