@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -76,3 +77,27 @@ def agent(*args, **kwargs):
         made.process.communicate()
         if made.game_pid is not None and is_running(made.game_pid):
             os.kill(made.game_pid, signal.SIGKILL)
+
+
+class Waiting:
+    """CartPole in a process of its own, which waits for one agent after the other."""
+
+    def __init__(self, token, *where):
+        command = [sys.executable, "-m", "tropism.bridges.serve", "CartPole-v1", *where]
+        self.process = subprocess.Popen(
+            command,
+            env={**os.environ, "TROPISM_BRIDGE_TOKEN": token},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def address(self):
+        """Where it listens."""
+        return re.search(r"\S+://\S+", self.process.stdout.readline())[0]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()

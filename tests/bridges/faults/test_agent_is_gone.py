@@ -1,16 +1,12 @@
 """Rows 27 and 28 of the fault matrix: the agent is killed; nothing is left, and the game can be played again."""
 
-import os
 import random
-import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from tests.bridges.faults.agents import agent
+from tests.bridges.faults.agents import Waiting, agent
 from tests.bridges.faults.games import AT_ONCE, PATIENT, TRANSPORTS, eventually, is_running
 
 from tropism.bridges.env import BridgeEnv
@@ -41,30 +37,6 @@ def test_row_27_nothing_is_left_of_a_killed_agent(transport, tmp_path):
 @pytest.mark.parametrize("seed", range(50))
 def test_row_27_nothing_is_left_of_two_hundred_killed_agents(transport, tmp_path, seed):
     assert kill_an_agent(transport, tmp_path, random.Random(seed).uniform(0, 0.1)) == []
-
-
-class Waiting:
-    """CartPole in a process of its own, which waits for one agent after the other."""
-
-    def __init__(self, token, *where):
-        command = [sys.executable, "-m", "tropism.bridges.serve", "CartPole-v1", *where]
-        self.process = subprocess.Popen(
-            command,
-            env={**os.environ, "TROPISM_BRIDGE_TOKEN": token},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def address(self):
-        """Where it listens."""
-        return re.search(r"\S+://\S+", self.process.stdout.readline())[0]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.communicate()
 
 
 def next_session(**options):

@@ -1,0 +1,313 @@
+"""Rows 33 to 35 of the fault matrix: strangers, other users, web pages, and those who connect and say nothing."""
+
+import hmac
+import http.client
+import os
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import gymnasium
+import pytest
+from tests.bridges.faults.agents import Waiting
+from tests.bridges.faults.games import AT_ONCE, BARE, PATIENT, TRANSPORTS, eventually
+
+from tropism.bridges.env import BridgeEnv
+from tropism.bridges.errors import AuthError
+from tropism.bridges.serve import Server
+from tropism.bridges.transports.hello import new_token
+from tropism.bridges.transports.shm.region import Region
+
+NOBODY = 65534
+IN_TIME = 1.0 + AT_ONCE
+as_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user"
+)
+
+
+def listen_at(transport, directory):
+    """An address for a game of that transport."""
+    scheme = "ws" if transport == "ws" else "tcp"
+    return f"unix://{directory}/game.sock" if transport == "unix" else f"{scheme}://127.0.0.1:0"
+
+
+def own_address(transport, directory):
+    """An address nobody listens at."""
+    where = listen_at(transport, directory)
+    return where if transport == "unix" else where.removesuffix("0") + str(free_port())
+
+
+@contextmanager
+def served(transport, directory, token=None):
+    """CartPole in a thread, waiting for agents; yields its address."""
+    stop = threading.Event()
+    server = Server(
+        gymnasium.make("CartPole-v1"), listen=listen_at(transport, directory), token=token
+    )
+
+    def run():
+        while not stop.is_set():
+            server._answer(server.game.newest(0.05))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield server.address
+    finally:
+        stop.set()
+        thread.join(30)
+        server.close()
+    assert not thread.is_alive()
+
+
+def plays(address, **options):
+    """An agent that knows what it needs to plays there."""
+    env = BridgeEnv(address=address, deadlines=PATIENT, **options)
+    env.reset(seed=1)
+    assert env.step(0)[4]["bridge"]["step"] == 1
+    env.close()
+
+
+# -- row 33 ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", ["wrong", "none"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_row_33_an_agent_without_the_token_is_refused(transport, given, tmp_path, caplog):
+    token = new_token()
+    with served(transport, tmp_path, token) as address:
+        start = time.monotonic()
+        with pytest.raises(AuthError) as caught:
+            BridgeEnv(address=address, token=new_token() if given == "wrong" else None)
+        assert time.monotonic() - start < IN_TIME
+        assert token not in f"{caught.value} {caught.value.facts} {caplog.text}"
+        plays(address, token=token, transport=transport)
+
+
+@pytest.mark.parametrize("given", ["wrong", "none"])
+def test_row_33_a_game_without_the_token_is_refused_and_learns_nothing(given, transport, tmp_path):
+    """Neither mode nor capabilities, not even whether its proof was the only thing wrong."""
+    where = own_address(transport, tmp_path)
+    env = BridgeEnv(listen=where, token=new_token(), connect=False, deadlines=PATIENT)
+    waiting = threading.Thread(target=env.connect, daemon=True)
+    waiting.start()
+    environment = {"TROPISM_BRIDGE_ADDR": where}
+    if given == "wrong":
+        environment["TROPISM_BRIDGE_TOKEN"] = new_token()
+    start = time.monotonic()
+    stranger = subprocess.run(BARE, env=environment, capture_output=True, text=True, check=False)
+    assert time.monotonic() - start < IN_TIME
+    assert stranger.returncode != 0
+    assert '{"code":"auth","text":"","detail":null}' in stranger.stderr
+    assert "caps" not in stranger.stderr
+    own = {**environment, "TROPISM_BRIDGE_TOKEN": env._keeper.options.token}
+    game = subprocess.Popen(BARE, env=own)
+    waiting.join(30)
+    env.reset(seed=1)
+    assert env.step(0)[4]["bridge"]["step"] == 1
+    env.close()
+    assert game.wait(10) == 0
+
+
+def free_port():
+    """A port nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def test_row_33_proofs_are_compared_in_constant_time(monkeypatch, tmp_path):
+    compared, compare = [], hmac.compare_digest
+
+    def noted(a, b):
+        compared.append((len(a), len(b)))
+        return compare(a, b)
+
+    monkeypatch.setattr(hmac, "compare_digest", noted)
+    token = new_token()
+    with served("tcp", tmp_path, token) as address:
+        plays(address, token=token)
+        assert compared == [(64, 64)] * 2
+        with pytest.raises(AuthError):
+            BridgeEnv(address=address, token=new_token())
+        assert compared[2:] == [(64, 64)]
+
+
+TRESPASS = """
+import os, socket, sys
+os.setgid(65534)
+os.setuid(65534)
+for path in sys.argv[1:]:
+    try:
+        if path.endswith(".sock"):
+            socket.socket(socket.AF_UNIX).connect(path)
+        else:
+            open(path, "rb").close()
+        print("in")
+    except OSError as error:
+        print(type(error).__name__)
+"""
+
+
+def trespass(*paths):
+    """What another user meets with who wants to open these."""
+    command = [sys.executable, "-I", "-S", "-c", TRESPASS, *map(str, paths)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+@as_root
+def test_row_33_another_user_reaches_neither_socket_nor_memory(monkeypatch):
+    """Looked at while both have a name: until the game has come."""
+    seen = {}
+    unlink = Region.unlink
+
+    def look(region):
+        if region._linked:
+            path = Path(region.path)
+            seen["mode"], seen["memory"] = stat.S_IMODE(path.stat().st_mode), trespass(path)
+        unlink(region)
+
+    monkeypatch.setattr(Region, "unlink", look)
+    env = BridgeEnv(BARE, transport="shm", listen="unix://", deadlines=PATIENT, connect=False)
+    path = Path(env._keeper.session.address.removeprefix("unix://"))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert trespass(path) == ["PermissionError"]
+    env.connect()
+    assert env.session.transport == "shm"
+    assert seen == {"mode": 0o600, "memory": ["PermissionError"]}
+    env.close()
+
+
+@as_root
+def test_row_33_another_user_who_gets_at_the_socket_is_turned_away(tmp_path):
+    """Even if modes and directories were opened by mistake, the system tells who it is."""
+    with served("unix", tmp_path) as address:
+        path = Path(address.removeprefix("unix://"))
+        for part in (path, *path.parents[:3]):
+            part.chmod(0o777)
+        assert trespass(path) == ["in"]  # connected, and closed at once
+        plays(address)
+
+
+def test_row_33_the_token_is_in_no_argument_list():
+    env = BridgeEnv(BARE, transport="tcp", deadlines=PATIENT)
+    process = Path(f"/proc/{env.session.game_pid}")
+    environment = dict(
+        line.split("=", 1) for line in (process / "environ").read_text().split("\0") if "=" in line
+    )
+    token = environment["TROPISM_BRIDGE_TOKEN"]
+    assert len(token) == 64
+    assert token not in (process / "cmdline").read_text()
+    assert token not in repr(env._keeper.options)
+    env.close()
+
+
+# -- row 34 ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("token", [None, new_token()], ids=["open", "secret"])
+def test_row_34_a_page_in_a_browser_is_refused(token, tmp_path):
+    with served("ws", tmp_path, token) as address:
+        where = urlsplit(address)
+        connection = http.client.HTTPConnection(where.hostname, where.port, timeout=5)
+        headers = {
+            "Origin": "https://example.org",
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Version": "13",
+        }
+        connection.request("GET", "/", headers=headers)
+        assert connection.getresponse().status == 403
+        connection.close()
+        plays(address, token=token)
+
+
+# -- row 35 ------------------------------------------------------------------------------------------------
+
+SILENT = 200
+
+
+@contextmanager
+def silent_peers(address, count=SILENT):
+    """Connections that say nothing."""
+    where = urlsplit(address)
+    with ExitStack() as stack:
+        made = []
+        for _ in range(count):
+            unix = where.scheme == "unix"
+            sock = stack.enter_context(socket.socket(socket.AF_UNIX if unix else socket.AF_INET))
+            sock.settimeout(5)
+            eventually(lambda sock=sock: connects(sock, where))  # a Unix socket has no patience
+            made.append(sock)
+        yield made
+
+
+def connects(sock, where):
+    """Whether it does."""
+    try:
+        sock.connect(where.path if sock.family == socket.AF_UNIX else (where.hostname, where.port))
+    except (BlockingIOError, ConnectionRefusedError, FileNotFoundError):
+        return False
+    return True
+
+
+def is_closed(sock):
+    """Whether the other side has closed it."""
+    sock.setblocking(False)
+    try:
+        return sock.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+
+
+def files_of(pid):
+    """How many descriptors a process has."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_row_35_two_hundred_silent_peers_keep_no_agent_out(transport, tmp_path):
+    with Waiting("", "--listen", listen_at(transport, tmp_path)) as game:
+        address, pid = game.address(), game.process.pid
+        before, start = files_of(pid), time.monotonic()
+        with silent_peers(address) as silent:
+            assert eventually(lambda: sum(map(is_closed, silent)) >= SILENT - 16)
+            assert files_of(pid) <= before + 16
+            plays(address, transport=transport)
+            assert time.monotonic() - start < 5.0
+            assert eventually(lambda: all(map(is_closed, silent)), 6.0 + AT_ONCE)
+        assert eventually(lambda: files_of(pid) <= before)
+
+
+def test_row_35_silent_peers_disturb_no_session_and_keep_no_game_out(transport, tmp_path):
+    """The agent listens: first it waits for its game, then it plays."""
+    where = own_address(transport, tmp_path)
+    env = BridgeEnv(listen=where, transport=transport, connect=False, deadlines=PATIENT)
+    waiting = threading.Thread(target=env.connect, daemon=True)
+    waiting.start()
+    with silent_peers(where), subprocess.Popen(BARE, env={"TROPISM_BRIDGE_ADDR": where}) as game:
+        waiting.join(5.0 + AT_ONCE)
+        assert not waiting.is_alive()
+        env.reset(seed=1)
+        with silent_peers(where, 50):
+            for count in range(1, 101):
+                assert env.step(0)[4]["bridge"]["step"] == count
+        env.close()
+        assert game.wait(10) == 0
+
+
+def test_row_35_half_a_hello_is_as_silent(tmp_path):
+    with served("tcp", tmp_path) as address, silent_peers(address, 20) as slow:
+        for sock in slow:
+            with suppress(ConnectionError):
+                sock.sendall(b"GBR1\x01\x00")
+        plays(address)
