@@ -166,7 +166,7 @@ class _Odd(type(RIGHT.spec)):
     """A space that the page does not have."""
 
     def to_bytes(self):
-        return RIGHT.spec.to_bytes().replace(b'"discrete"', b'"discreet"')
+        return RIGHT.spec.to_bytes().replace(b'"discrete"', b'"quantum"')
 
 
 def _retyped(kind):
