@@ -49,7 +49,7 @@ def test_the_ladder_is_whole_and_compares_learners_at_equal_experience():
     for entry in suite.entries:
         steps = {player.name: player.env_steps for player in entry.players}
         assert {"random", "stay", "heuristic", "oracle", "evosax"} <= set(steps)
-        assert steps.get("ppo") == steps.get("evosax-500k")
+        assert steps.get("ppo") == steps.get("evosax-1M")
         offered = gymnasium.make(entry.task.env_id).unwrapped.baselines
         assert ("probe" in steps) == ("probe" in offered)
     compared = {e.task.env_id.split("-")[1] for e in suite.entries if "ppo" in str(e.players)}

@@ -139,14 +139,14 @@ def _chemotaxis(level: str) -> Entry:
     if level in _HARMFUL:
         players = (*players, Player("probe"))
     if level in _COMPARED:
-        players = (*players, Player("ppo", _EQUAL), Player("evosax", _EQUAL, label="evosax-500k"))
+        players = (*players, Player("ppo", _EQUAL), Player("evosax", _EQUAL, label="evosax-1M"))
     return Entry(task, players, ("chemotaxis",), block=16)
 
 
 _WANDERERS = ("random", "stay", "heuristic", "oracle")
 _HARMFUL = ("L0.2", "L0.2-Informed", "L1.0", "L1.1", "L5.0")
 _COMPARED = ("L0.2", "L1.0", "L1.1")
-_EQUAL = 500_000
+_EQUAL = 1_000_000
 """Environment steps of learners that are compared at equal experience."""
 _LEVELS = (
     "L0.0", "L0.1", "L0.2", "L0.2-Informed", "L1.0", "L1.1", "L1.2", "L2.0", "L2.1", "L2.2",
