@@ -168,7 +168,7 @@ class Connection:
                 waited = time.monotonic() - start
                 raise timeout_of(phase, waited, seq, self._stream.progress())
             self._read()
-            message = self._next()
+            message = self._next() or self._pull()  # also of a long message all that is there
             waited = time.monotonic() - start  # even if bytes come all the time
         return message
 
