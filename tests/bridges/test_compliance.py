@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import select as select_module
+import socket
 import subprocess
 import sys
 
@@ -10,6 +12,7 @@ from tests.bridges.small_games import Live, Pair, Shared
 
 from tropism.bridges.compliance import Dialled, Launched, all_checks, run_checks, select
 from tropism.bridges.compliance.checks import opening
+from tropism.bridges.compliance.upgrade import sniff
 from tropism.errors import UnknownNameError
 
 IMPATIENT = 1.0
@@ -175,3 +178,11 @@ def test_serve_passes_when_dialled(address, env_id, monkeypatch):
         results = play(Dialled(where, TOKEN))
         game.kill()
     assert failures(results) == {}
+
+
+@pytest.mark.skipif(not hasattr(select_module, "POLLRDHUP"), reason="the system does not tell")
+def test_a_connection_that_its_game_has_given_up_is_passed_over():
+    ours, theirs = socket.socketpair()
+    theirs.sendall(b"GBR1")
+    theirs.close()
+    assert sniff(ours, 1.0) is None

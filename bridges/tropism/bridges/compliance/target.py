@@ -186,7 +186,9 @@ class Launched(Target):
                 if self.launcher is None or not self.launcher.alive:
                     return None
                 continue
-            return sniff(sock, patience)
+            opened = sniff(sock, patience)
+            if opened is not None:
+                return opened
         return None
 
     def _state(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import time
 from typing import Any
@@ -74,7 +75,7 @@ def upgrade(sock: socket.socket, address: Address) -> Any:
 
 
 def sniff(sock: socket.socket, patience: float) -> Any:
-    """A connection of a game that dialled, upgraded if it asks for that.
+    """A connection of a game that dialled, upgraded if it asks for that; None if it has hung up already.
 
     Raises:
         OSError: it sends nothing, or no right request.
@@ -85,6 +86,9 @@ def sniff(sock: socket.socket, patience: float) -> Any:
         if time.monotonic() > deadline:
             break
         time.sleep(0.005)
+    if _hung_up(sock):  # it gave up while we were not looking, and will dial again
+        sock.close()
+        return None
     if first != b"GET ":
         return plain(sock)
     try:
@@ -100,6 +104,14 @@ def plain(sock: socket.socket) -> socket.socket:
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
+
+
+def _hung_up(sock: socket.socket) -> bool:
+    """Whether the other side has closed its end, where the system tells (Linux)."""
+    hang_up = getattr(select, "POLLRDHUP", 0)
+    poller = select.poll()
+    poller.register(sock, hang_up)
+    return any(events & (hang_up | select.POLLHUP) for _, events in poller.poll(0))
 
 
 def _read_head(sock: socket.socket) -> bytes:
