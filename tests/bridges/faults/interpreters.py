@@ -36,13 +36,9 @@ def environment():
 def _candidates():
     yield from filter(None, os.environ.get("TROPISM_PYTHONS", "").split(os.pathsep))
     yield from filter(None, map(shutil.which, NAMES))
-    roots = (
-        os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"),
-        Path.home() / ".local/share/uv/python",
-    )
-    for root in roots:
+    for place in (".pyenv/versions/*/bin", ".local/share/uv/python/*/bin"):
         for name in NAMES:
-            yield from map(str, sorted(Path(root).glob(f"**/bin/{name}")))
+            yield from map(str, sorted(Path.home().glob(f"{place}/{name}")))
 
 
 def _version(path):
