@@ -28,6 +28,14 @@ for count in range(10**9):
 )
 
 
+def _first_line(stream):
+    """Read no further than it: ``communicate`` does not know of what a buffer holds."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(stream.fileno(), 1)):
+        line += byte
+    return line
+
+
 class Agent:
     """A process with a session that plays.
 
@@ -53,7 +61,7 @@ class Agent:
             start_new_session=True,
         )
         self.pid = self.process.pid
-        self.game_pid, self.transport, self.address = json.loads(self.process.stdout.readline())
+        self.game_pid, self.transport, self.address = json.loads(_first_line(self.process.stdout))
 
     def signal(self, number):
         """Send a signal to it and to all others of its group, as a terminal does."""
