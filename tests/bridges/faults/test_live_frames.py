@@ -42,6 +42,7 @@ def look(env):
 @pytest.mark.parametrize("size", [200, 20_000])
 def test_row_36_a_flood_costs_no_memory_and_the_newest_frame_is_delivered(transport, size):
     env = live(0, size, transport=transport, patience_s=0.0)
+    last = 0
     for _ in range(5):
         last, _, _ = look(env)
     first, dropped, ages, pids = last, env.stats.dropped, [], ("self", env.session.game_pid)
