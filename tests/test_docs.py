@@ -4,6 +4,7 @@ import inspect
 import re
 import sys
 import textwrap
+from itertools import takewhile
 from pathlib import Path
 
 import click
@@ -64,7 +65,8 @@ def resolve(words: tuple[str, ...]) -> click.Command:
         assert child is not None, f"tropism has no command {words[0]!r}"
         found, words = child, words[1:]
     known = {name for parameter in found.get_params(context) for name in parameter.opts}
-    assert {word.split("=")[0] for word in words if word.startswith("-")} <= known
+    own = takewhile(lambda word: word != "--", words)  # what follows belongs to another command
+    assert {word.split("=")[0] for word in own if word.startswith("-")} <= known
     return found
 
 

@@ -202,7 +202,10 @@ def _table(rows: list[Latency]) -> str:
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def serve(arguments: tuple[str, ...]) -> int:
-    """Let agents play an environment: the same as python -m tropism.bridges.serve ARGUMENTS."""
+    """Let agents play an environment: the same as python -m tropism.bridges.serve ARGUMENTS.
+
+    ARGUMENTS are an environment, such as CartPole-v1 or module:function, and options, which --help lists.
+    """
     from tropism.bridges.serve.__main__ import main
 
     return main(list(arguments))
