@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -66,25 +65,19 @@ def test_a_random_player_survives_three_kills(transport):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # of other people's code
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_ppo_learns_through_twenty_kills(transport, record_property):
+def test_ppo_learns_through_twenty_kills(transport):
     sb3 = pytest.importorskip("stable_baselines3", reason="it comes with plugins/ppo")
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)  # the games want a processor, too
     steps, kills = 20_000, 20
-    scores, seconds = {}, {}
-    for killed in (False, True):
-        env = cartpole(transport)
-        at = np.random.default_rng(3).choice(np.arange(100, steps - 100), kills * killed, False)
-        killer = Killer(env, at.tolist())
-        model = sb3.PPO("MlpPolicy", env, seed=1, device="cpu", n_steps=1024)
-        start = time.monotonic()
-        model.learn(steps, callback=lambda *_, killer=killer: killer.step() or True)
-        seconds[killed] = time.monotonic() - start
-        returns = [episode["r"] for episode in model.ep_info_buffer]
-        scores[killed] = float(np.mean(returns[-50:]))
-        assert env.num_faults == len(killer.pids) == kills * killed
-        env.close()
-        assert not any(map(is_running, killer.pids))
+    env = cartpole(transport)
+    at = np.random.default_rng(3).choice(np.arange(100, steps - 100), kills, replace=False)
+    killer = Killer(env, at.tolist())
+    model = sb3.PPO("MlpPolicy", env, seed=1, device="cpu", n_steps=1024)
+    model.learn(steps, callback=lambda *_: killer.step() or True)
+    returns = [episode["r"] for episode in model.ep_info_buffer or ()]
+    assert env.num_faults == len(killer.pids) == kills
+    assert np.mean(returns[-50:]) > 80  # a random player has 22
+    env.close()
+    assert not any(map(is_running, killer.pids))
     assert shared_files() == []
-    record_property("returns", scores)
-    record_property("seconds", seconds)
-    assert scores[True] > 0.6 * scores[False]
-    assert scores[True] > 80  # a random player has 22
