@@ -86,5 +86,7 @@ def test_row_37_an_agent_slower_than_its_game_does_not_lag_behind_more_and_more(
     assert np.quantile(ages, 0.9) < 0.15
     assert max(lags[-third:]) <= 1
     seen = len(frames) + env.stats.dropped
-    assert frames[-1] - frames[0] <= seen <= frames[-1]
+    assert seen <= frames[-1]
+    if transport == "shm":  # over a socket the game leaves out frames that there is no room for
+        assert seen >= frames[-1] - frames[0]
     env.close()
