@@ -333,3 +333,12 @@ def test_a_forked_child_cannot_end_the_session_of_its_parent(transport):
         os.waitpid(pid, 0)
         game.send(Type.EVENT, b"{}")
         assert agent.receive(5).type == Type.EVENT
+
+
+def test_pings_of_a_peer_that_is_gone_are_read_to_the_last_message():
+    with raw_peer() as (connection, peer):
+        peer.sendall(encode(Type.PING, b"x") * 1500 + encode(Type.EVENT, b"{}"))
+        peer.close()
+        with pytest.raises(ConnectionLost):
+            connection.receive(5)
+        assert connection.receive(5).type == Type.EVENT

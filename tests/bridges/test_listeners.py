@@ -1,8 +1,10 @@
 """Listeners and diallers: nobody holds a listener up, and everybody is told why it does not work."""
 
+import errno
 import os
 import random
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,7 +22,7 @@ from tropism.bridges.errors import (
 )
 from tropism.bridges.protocol.header import HEADER, Type
 from tropism.bridges.protocol.messages import encode
-from tropism.bridges.transports import lobby
+from tropism.bridges.transports import lobby, upgrade
 from tropism.bridges.transports.dial import dial
 from tropism.bridges.transports.listener import PENDING, Listener
 
@@ -120,6 +122,51 @@ def test_silent_peers_do_not_keep_a_client_out(listener):
         peer.close()
 
 
+def test_a_peer_may_speak_up_while_it_is_dropped_to_make_room(listener):
+    silent = [plain(listener.address) for _ in range(PENDING)]
+    while len(listener._candidates) < PENDING:
+        with pytest.raises(ConnectTimeout):
+            listener.accept(0.0)
+    silent[0].send(b"GBR1")  # the oldest
+    one_more = plain(listener.address)
+    near, far = both(lambda: listener.accept(10), lambda: hello(listener.address))
+    assert near.receive(0).type == Type.HELLO
+    for peer in (near, far, one_more, *silent):
+        peer.close()
+
+
+@pytest.mark.parametrize("kind", ["raw", "WebSocket"])
+def test_a_peer_that_lets_us_answer_and_does_not_read_holds_nobody_up(listener, kind):
+    if kind == "raw":
+        flood = encode(Type.PING, bytes(64)) * 1000
+    else:
+        flood = b"\x89\xfd\0\0\0\0" + bytes(125)
+        flood *= 1000
+    stop = threading.Event()
+
+    def send():
+        if kind == "WebSocket":
+            sock.sendall(upgrade.request("x")[0])
+        try:
+            while not stop.is_set():
+                sock.sendall(flood)
+        except OSError:
+            pass
+
+    with plain(listener.address) as sock:
+        thread = threading.Thread(target=send)
+        thread.start()
+        with pytest.raises(ConnectTimeout, match="refused"):
+            listener.accept(0.5)
+        assert is_closed(sock)
+        near, far = both(lambda: listener.accept(5), lambda: hello(listener.address))
+        assert near.receive(0).type == Type.HELLO
+        stop.set()
+        thread.join()
+        near.close()
+        far.close()
+
+
 def test_a_silent_peer_has_a_limited_time(listener, monkeypatch):
     monkeypatch.setattr(lobby, "PATIENCE", 0.1)
     with plain(listener.address) as silent, plain(listener.address) as slow:
@@ -198,3 +245,25 @@ def test_no_descriptor_is_left():
             near.close()
             far.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_listener_without_a_descriptor_left_serves_the_peer_later(listener):
+    class Scarce:
+        def __init__(self, sock):
+            self.sock, self.failures = sock, 3
+
+        def accept(self):
+            self.failures -= 1
+            if self.failures >= 0:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return self.sock.accept()
+
+        def __getattr__(self, name):
+            return getattr(self.sock, name)
+
+    listener._bound._sock = Scarce(listener._bound._sock)
+    near, far = both(lambda: listener.accept(5), lambda: hello(listener.address))
+    assert near.receive(0).type == Type.HELLO
+    assert listener._bound._sock.failures < 0
+    near.close()
+    far.close()

@@ -25,6 +25,7 @@ from tropism.bridges.protocol.header import (
     parse_header,
 )
 from tropism.bridges.protocol.jsons import (
+    DEEPEST,
     DTYPES,
     array_from_json,
     array_to_json,
@@ -241,3 +242,28 @@ def test_an_array_in_json_comes_back(code):
 def test_a_bad_array_in_json_is_refused(value):
     with pytest.raises(ProtocolError):
         array_from_json(value)
+
+
+@pytest.mark.parametrize("pair", ["[]", '{"a":}'])
+def test_json_that_would_exhaust_the_stack_of_its_reader_is_refused(pair):
+    def nested(depth):
+        inner = "[]" * (depth > 0)
+        for _ in range(depth - 1):
+            inner = f"[{inner}]" if pair == "[]" else f'{{"a":{inner}}}'
+        return f'{{"x":{inner or 0},"y":"[[[[","z":[{"0," * 300}0]}}'.encode()
+
+    assert read_json(nested(DEEPEST - 1), Type.EVENT)
+    for depth in (DEEPEST, 400, 900, 100_000):
+        with pytest.raises(ProtocolError, match="EVENT: its"):
+            read_json(nested(depth), Type.EVENT)
+
+
+def test_many_flat_parts_are_not_deep():
+    assert len(read_json(write_json({"x": [[]] * 1000}), Type.EVENT)["x"]) == 1000
+
+
+@pytest.mark.parametrize("shape", [[1] * 100, [0, 2**52, 2**52]])
+def test_an_array_of_an_impossible_shape_is_refused(shape):
+    text = "AA==" if all(shape) else ""
+    with pytest.raises(ProtocolError, match="an array in JSON"):
+        array_from_json({"d": "u1", "s": shape, "b64": text})

@@ -12,6 +12,9 @@ import numpy as np
 from tropism.bridges.errors import InvalidValue, ProtocolError
 from tropism.bridges.protocol.header import name_of
 
+DEEPEST = 128
+"""Objects and lists inside each other, at most; deeper ones would exhaust the stack of whoever walks through them."""
+
 DTYPES = {
     "b1": np.dtype("?"),
     **{code: np.dtype("<" + code) for code in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")},
@@ -35,6 +38,8 @@ def read_json(body: bytes | bytearray | memoryview, type: int) -> dict[str, Any]
         raise ProtocolError(f"{name_of(type)}: its body is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise ProtocolError(f"{name_of(type)}: its body is not a JSON object")
+    if text.count("[") + text.count("{") > DEEPEST and _is_deep(value):
+        raise ProtocolError(f"{name_of(type)}: its JSON is more than {DEEPEST} deep")
     return value
 
 
@@ -99,12 +104,24 @@ def from_base64(text: object, dtype: np.dtype, shape: tuple[int, ...]) -> np.nda
         raise ProtocolError(f"an array in JSON is not base64: {error}") from None
     if len(raw) != math.prod(shape) * dtype.itemsize:
         raise ProtocolError(f"an array in JSON has {len(raw)} bytes, not those of {shape} {dtype}")
-    return np.frombuffer(raw, dtype).reshape(shape).copy()
+    try:
+        return np.frombuffer(raw, dtype).reshape(shape).copy()
+    except ValueError as error:  # too many dimensions, or beyond all memory in one that is not 0
+        raise ProtocolError(f"an array in JSON: {error}") from None
 
 
 def is_count(value: object) -> bool:
     """Whether this is an integer (no boolean) from 0 to 2^53 - 1."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether there are more than `DEEPEST` objects and lists inside each other; level by level."""
+    level = [value]
+    for _ in range(DEEPEST):
+        inner = (part.values() if isinstance(part, dict) else part for part in level)
+        level = [item for items in inner for item in items if isinstance(item, (dict, list))]
+    return bool(level)
 
 
 def _finite(text: str) -> float:

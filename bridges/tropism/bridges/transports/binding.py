@@ -10,6 +10,7 @@ import stat
 import struct
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from tropism.bridges.errors import PortInUse
@@ -17,6 +18,7 @@ from tropism.bridges.transports.address import Address
 from tropism.errors import OptionError
 
 BACKLOG = 128
+NO_ROOM_S = 0.01
 LONGEST_PATH = 103 if sys.platform == "darwin" else 107
 _PEER_UID = struct.Struct("3i")  # pid, uid, gid
 
@@ -42,6 +44,9 @@ class Bound:
         try:
             sock, _ = self._sock.accept()
         except (BlockingIOError, ConnectionError):
+            return None
+        except OSError:  # no descriptors left, say: the peer stays in the queue until there are
+            time.sleep(NO_ROOM_S)
             return None
         if self.address.is_unix and not is_own(sock):
             sock.close()

@@ -16,6 +16,7 @@ from tropism.bridges.errors import (
     BridgeTimeout,
     ConnectionLost,
     ProtocolError,
+    UnexpectedMessage,
     timeout_of,
 )
 from tropism.bridges.protocol.header import HEADER_SIZE, Flag, Type, pack_header
@@ -40,6 +41,8 @@ class Connection:
     ERROR, and the connection is closed. What had come of a message when a time ran out is kept for the next call.
 
     Attributes:
+        trusted: whether the peer has proved who it is, as far as that is demanded; until then it may not PING, which would
+            make us send.
         send_timeout: seconds within which a message must be taken from us by the system.
         crc: whether messages are sent with a checksum.
         zlib: whether bodies of 1,024 bytes and more are sent compressed.
@@ -49,6 +52,7 @@ class Connection:
         sock.setblocking(False)
         if sock.family != getattr(socket, "AF_UNIX", None):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.trusted = True
         self.send_timeout, self.crc, self.zlib = SEND_TIMEOUT, False, False
         self._sock, self._fd = sock, sock.fileno()
         self._stream = RawStream() if stream is None else stream
@@ -240,7 +244,9 @@ class Connection:
         if message.type == Type.ERROR:
             self._deaf = True
             raise peer_error(message)
-        if message.type == Type.PING:
+        if message.type == Type.PING and not self._deaf:
+            if not self.trusted:
+                raise UnexpectedMessage("PING before the session is agreed upon")
             if len(message.body) > LONGEST_PING:
                 raise ProtocolError(
                     f"PING of {len(message.body)} bytes, the most is {LONGEST_PING}"

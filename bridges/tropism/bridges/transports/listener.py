@@ -131,7 +131,9 @@ class Listener:
     def _stop_guard(self) -> None:
         if self._guard is not None:
             thread, ringer = self._guard
-            ringer.shutdown(socket.SHUT_RDWR)  # a forked child may hold a copy, so closing is no end
+            ringer.shutdown(
+                socket.SHUT_RDWR
+            )  # a forked child may hold a copy, so closing is no end
             ringer.close()
             thread.join()
             self._guard = None
@@ -142,7 +144,10 @@ class Listener:
             for fd in self._wait(timeout, watch):
                 if fd == watch:
                     raise ConnectionLost("nobody will come: the watched process has ended")
-                self._welcome() if fd == self._bound.fileno() else self._advance(fd)
+                if fd == self._bound.fileno():
+                    self._welcome()
+                elif fd in self._candidates:  # else it has just been dropped to make room
+                    self._advance(fd)
             self._look_over()
         return self._ready.popleft() if self._ready else None
 

@@ -17,7 +17,7 @@ from tropism.bridges.errors import (
 )
 from tropism.bridges.protocol.header import MAGIC, Type, name_of
 from tropism.bridges.transports import upgrade
-from tropism.bridges.transports.connection import Connection
+from tropism.bridges.transports.connection import SEND_TIMEOUT, Connection
 from tropism.bridges.transports.stream import RawStream, Stream, put
 from tropism.bridges.transports.websocket import WebSocketStream
 
@@ -92,6 +92,7 @@ class Candidate:
             connection.refuse(error)
             raise error
         connection.unread(message)
+        connection.send_timeout = SEND_TIMEOUT
         return connection
 
     def _sniff(self) -> None:
@@ -135,3 +136,5 @@ class Candidate:
         stream.max_message = LONGEST_HELLO
         put(stream, data)
         self._connection = Connection(self._sock, stream)
+        self._connection.trusted = False
+        self._connection.send_timeout = 0.0  # who does not read what it makes us send is no client

@@ -82,7 +82,7 @@ class Opening:
         self, caps: Collection[str], session: str, name: str, version: str
     ) -> tuple[hello.Hello, int]:
         """HELLO and AUTH, both ways, the dialler first; the peer and the major version to speak."""
-        self._connection.max_message = LONGEST_HELLO
+        self._connection.max_message, self._connection.trusted = LONGEST_HELLO, False
         token = self._token is not None
         mine = hello.own_hello(self._role, caps, session, name, version, token)
         if self._dialled:
@@ -94,7 +94,7 @@ class Opening:
         if not self._dialled:
             self.send(Type.HELLO, mine)
         self._authenticate(mine["nonce"], theirs)
-        self._connection.max_message = MAX_MESSAGE
+        self._connection.max_message, self._connection.trusted = MAX_MESSAGE, True
         return theirs, major
 
     def _authenticate(self, nonce: str, theirs: hello.Hello) -> None:
