@@ -10,9 +10,18 @@ from tests.bridges.odd import PATIENT, make
 from tests.bridges.served import Zoo, options
 
 from tropism.bridges.env import BridgeEnv
-from tropism.bridges.errors import GameCrashed, StepTimeout, UnsupportedMessage
+from tropism.bridges.errors import (
+    BridgeTimeout,
+    GameCrashed,
+    StepTimeout,
+    UnsupportedMessage,
+    timeout_of,
+)
 from tropism.bridges.game import Game
 from tropism.bridges.live import LiveSession
+from tropism.bridges.options import GameOptions
+from tropism.bridges.protocol.header import Type
+from tropism.bridges.protocol.messages import Message
 
 PERIOD_S = 0.005  # of the odd game
 
@@ -138,3 +147,25 @@ def test_served_environment_runs_at_its_own_rate():
                 env.reset()
     finally:
         env.close()
+
+
+class Flooded:
+    """A channel with always one more frame of the first episode; below 0 seconds there is none, as nothing is read."""
+
+    read = 0
+
+    def receive(self, timeout, phase, seq):
+        self.read += 1
+        assert self.read < 10**6
+        if timeout < 0:
+            raise timeout_of(phase, 0.0, seq)
+        return Message(Type.OBS, self.read, 1)
+
+
+def test_a_flood_of_frames_of_an_older_episode_ends_with_the_deadline():
+    session = LiveSession(GameOptions(address="tcp://127.0.0.1:1"))
+    session._channel, session._episode = Flooded(), 2
+    with pytest.raises(BridgeTimeout):
+        session._next_frame(0.01, optional=False)
+    assert session._next_frame(0.0, optional=True) is None
+    assert session.stats.stale > 1

@@ -1,6 +1,7 @@
 """A vector of games behaves as Gymnasium's own vectors do, and a lane that fails harms no other."""
 
 import os
+import select
 import threading
 
 import gymnasium
@@ -111,6 +112,16 @@ def test_send_and_receive_are_the_halves_of_a_step(closing):
     assert rewards.tolist() == [1, 1, 1]
     with pytest.raises(OptionError, match="send"):
         env.recv()
+
+
+def test_an_answer_that_is_there_is_not_late_because_it_is_fetched_late(closing):
+    env = odd_vector(closing, 2, transport="tcp")
+    env.send(np.full(2, odd.PLAY))
+    for lane in env.envs:
+        assert select.select([lane.session._channel], [], [], 10)[0]
+        lane.session._sent_at -= 3600.0  # a policy has learned for an hour
+    observations, *_ = env.recv()
+    assert observations["count"][:, 0].tolist() == [1, 1]
 
 
 def test_games_step_at_the_same_time(closing):

@@ -133,7 +133,7 @@ class Line:
 
     def _agree(self, start: float) -> Agreement:
         """Open a session with the first who knows the secret."""
-        refused: AuthError | None = None
+        refused: BridgeError | None = None
         busy = 0.0
         while True:
             try:
@@ -142,20 +142,27 @@ class Line:
                 raise refused or self._no_client() or error from error
             try:
                 return self._open(connection)
-            except AuthError as error:
+            except BridgeError as error:
                 connection.close()
-                if self._listener is None:
-                    raise
-                refused = error
-            except PeerBusy:  # perhaps it has not noticed yet that its last agent is gone
-                connection.close()
+                if self._is_of_a_stranger(error, connection):
+                    refused = error
+                    continue
                 busy = busy or time.monotonic()
-                if time.monotonic() - busy > BUSY_S:
+                if not isinstance(error, PeerBusy) or time.monotonic() - busy > BUSY_S:
                     raise
-                time.sleep(BUSY_S / 20)
+                time.sleep(
+                    BUSY_S / 20
+                )  # perhaps it has not noticed yet that its last agent is gone
             except BaseException:
                 connection.close()
                 raise
+
+    def _is_of_a_stranger(self, error: BridgeError, connection: Connection) -> bool:
+        """Whether an opening failed with somebody who has not proved to be the game we wait for, and does not even say so."""
+        if self._listener is None:
+            return False
+        unproved = self._token is not None and not connection.trusted
+        return isinstance(error, AuthError) or (unproved and connection.session != self._name)
 
     def _no_client(self) -> ProtocolError | None:
         """Why the game was refused, if it has ended because of that."""

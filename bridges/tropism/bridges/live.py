@@ -101,10 +101,10 @@ class LiveSession(Session):
 
     def _next_frame(self, timeout: float, optional: bool) -> Message | None:
         """The next frame of this episode, or None if ``optional`` and there is none in time."""
-        end = monotonic() + timeout
+        end, left = monotonic() + timeout, max(timeout, 0.0)
         while True:
             try:
-                message = self._channel.receive(max(end - monotonic(), 0.0), self._phase, self._seq)
+                message = self._channel.receive(left, self._phase, self._seq)
             except BridgeTimeout:
                 if optional:
                     return None
@@ -112,6 +112,7 @@ class LiveSession(Session):
             if message.type == Type.OBS and message.episode == self._episode:
                 return message
             self._handle(message)
+            left = end - monotonic()  # below 0 a flood of other messages is the end of it
 
     def _discard(self, message: Message) -> None:  # noqa: ARG002
         """A frame of an older episode."""

@@ -33,6 +33,10 @@ from tropism.errors import OptionError
 
 MAX_SEED = 2**53
 KEPT_EVENTS = 256
+LEAST_WAIT = 0.1
+"""Seconds in which an answer is fetched that was asked for after its deadline: it may have been there long ago."""
+MOST_LATE = 4096
+"""Messages that are looked through for an answer that is overdue, however fast the game floods us."""
 
 
 class Session:
@@ -197,11 +201,13 @@ class Session:
         if seq is None:
             raise BridgeError("no request is under way: send_reset() or send_step() first")
         limit = self.deadlines.step if phase == "step" else self.deadlines.reset
+        now = monotonic()
+        end = max(self._sent_at + limit, now + LEAST_WAIT)
         try:
-            message = self._channel.receive(limit - (monotonic() - self._sent_at), phase, seq)
+            message = self._channel.receive(end - now, phase, seq)
             while message.type != Type.OBS or message.seq != seq:
                 self._handle(message)
-                message = self._channel.receive(limit - (monotonic() - self._sent_at), phase, seq)
+                message = self._channel.receive(end - monotonic(), phase, seq)
             observation = self._decode(message)
         except BridgeError as error:
             raise self._failed(error) from error.__cause__
@@ -339,7 +345,9 @@ class Session:
 
     def _fetch_late_answer(self) -> None:
         """Read what has come, without waiting."""
-        while self._abandoned is not None:
+        for _ in range(MOST_LATE):
+            if self._abandoned is None:
+                return
             try:
                 self._handle(self._channel.receive(0.0))
             except BridgeTimeout:

@@ -2,6 +2,7 @@
 
 import hmac
 import http.client
+import json
 import os
 import socket
 import stat
@@ -20,8 +21,10 @@ from tests.bridges.faults.games import AT_ONCE, BARE, PATIENT, TRANSPORTS, event
 
 from tropism.bridges.env import BridgeEnv
 from tropism.bridges.errors import AuthError
+from tropism.bridges.protocol.header import Type
+from tropism.bridges.protocol.messages import encode, write_json
 from tropism.bridges.serve import Server
-from tropism.bridges.transports.hello import new_token
+from tropism.bridges.transports.hello import new_token, own_hello
 from tropism.bridges.transports.shm.region import Region
 
 NOBODY = 65534
@@ -206,6 +209,38 @@ def test_row_33_the_token_is_in_no_argument_list():
     assert token not in (process / "cmdline").read_text()
     assert token not in repr(env._keeper.options)
     env.close()
+
+
+@pytest.mark.parametrize("word", ["nothing", "garbage", "busy", "version", "PING", "nesting"])
+def test_row_33_a_stranger_who_breaks_the_opening_keeps_no_game_out(word, tmp_path):
+    where, token = own_address("tcp", tmp_path), new_token()
+    facts = own_hello("game", (), "", "stranger", "1", True)
+    if word == "version":
+        facts |= {"proto": [9, 0], "min_major": 9}
+    if word == "nesting":
+        facts["role"] = json.loads("[" * 500 + "]" * 500)
+    then = {
+        "garbage": bytes(64),
+        "busy": encode(Type.ERROR, b'{"code":"busy"}'),
+        "PING": encode(Type.PING),
+    }
+    env = BridgeEnv(listen=where, token=token, connect=False, deadlines=PATIENT)
+    waiting = threading.Thread(target=env.connect, daemon=True)
+    waiting.start()
+    address = urlsplit(where)
+    with socket.create_connection((address.hostname, address.port), 5) as stranger:
+        stranger.sendall(encode(Type.HELLO, write_json(facts)) + then.get(word, b""))
+        if word == "nothing":
+            stranger.shutdown(socket.SHUT_WR)
+        heard = b"".join(iter(lambda: stranger.recv(4096), b""))
+    assert b'"code"' in heard or word in ("nothing", "busy")
+    told = {"TROPISM_BRIDGE_ADDR": where, "TROPISM_BRIDGE_TOKEN": token}
+    with subprocess.Popen(BARE, env=told) as game:
+        waiting.join(5.0 + AT_ONCE)
+        assert not waiting.is_alive()
+        env.reset(seed=1)
+        env.close()
+        assert game.wait(10) == 0
 
 
 # -- row 34 ------------------------------------------------------------------------------------------------

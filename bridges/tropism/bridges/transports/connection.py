@@ -43,6 +43,7 @@ class Connection:
     Attributes:
         trusted: whether the peer has proved who it is, as far as that is demanded; until then it may not PING, which would
             make us send.
+        session: the name of the session as the peer said it in HELLO; empty before that.
         send_timeout: seconds within which a message must be taken from us by the system.
         crc: whether messages are sent with a checksum.
         zlib: whether bodies of 1,024 bytes and more are sent compressed.
@@ -52,7 +53,7 @@ class Connection:
         sock.setblocking(False)
         if sock.family != getattr(socket, "AF_UNIX", None):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.trusted = True
+        self.trusted, self.session = True, ""
         self.send_timeout, self.crc, self.zlib = SEND_TIMEOUT, False, False
         self._sock, self._fd = sock, sock.fileno()
         self._stream = RawStream() if stream is None else stream

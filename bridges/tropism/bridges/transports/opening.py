@@ -88,6 +88,7 @@ class Opening:
         if self._dialled:
             self.send(Type.HELLO, mine)
         theirs = hello.read_hello(self.expect(Type.HELLO).body)
+        self._connection.session = theirs.session
         major = hello.check_version(theirs)
         if theirs.role not in ("agent", "game") or theirs.role == self._role:
             raise ProtocolError(f"two peers of roles {self._role!r} and {theirs.role!r}")
