@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sys
+import threading
 
 import pytest
 from tests.bridges.small_game import TOKEN, House, SmallGame
@@ -11,6 +12,8 @@ from tests.bridges.small_game import TOKEN, House, SmallGame
 from tropism.benchmarks.cli import run
 from tropism.bridges.compliance import all_checks
 from tropism.bridges.doctor import launch_game
+from tropism.bridges.protocol.header import Type
+from tropism.bridges.protocol.messages import encode
 
 SERVE = [sys.executable, "-m", "tropism.bridges.serve", "CartPole-v1"]
 
@@ -147,6 +150,24 @@ def test_doctor_when_somebody_else_listens(quiet_port, capsys, monkeypatch):
     assert "says nothing within" in state_of(findings, "HELLO")["text"]
     if sys.platform == "linux":
         assert f"process {os.getpid()}" in state_of(findings, "connect")["text"]
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"role":"game"}', b'{"min_major":"x"}'])
+def test_doctor_on_a_game_that_says_a_wrong_hello(body, capsys):
+    def answer():
+        sock, _ = server.accept()
+        with sock:
+            sock.sendall(encode(Type.HELLO, body))
+            sock.recv(65536)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        status, findings = told(capsys, "doctor", "--addr", address)
+        thread.join()
+    assert status == 1
+    assert "says a wrong HELLO" in state_of(findings, "HELLO")["text"]
 
 
 def test_doctor_says_who_has_the_port(quiet_port, capsys):

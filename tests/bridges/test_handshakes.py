@@ -238,6 +238,17 @@ def test_a_wrong_welcome_is_refused(changes):
     assert isinstance(heard[-1], PeerError)
 
 
+def test_a_game_is_not_made_to_run_live_without_its_capability():
+    welcome = {"caps": ["latest"], "max_message": 1000, "mode": "latest", "session": ""}
+    with connected("tcp") as (near, far):
+        caught, heard = both(
+            lambda: game(near, dialled=False, caps=("seed",)),
+            lambda: speak(far, greeting("agent"), (Type.WELCOME, welcome)),
+        )
+    assert isinstance(caught, UnsupportedMessage)
+    assert heard[-1].code == "unsupported"
+
+
 def test_capabilities_that_nobody_offered_cannot_be_granted():
     welcome = {"caps": ["shm", "crc", "x"], "max_message": 1000, "mode": "lockstep", "session": ""}
     with connected("tcp") as (near, far):

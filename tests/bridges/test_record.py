@@ -8,10 +8,12 @@ from functools import partial
 
 import gymnasium
 import pytest
+from tests.bridges.pairs import SPEC, both
 from tests.bridges.raw_agent import RawAgent, next_agent, running
 from tests.bridges.test_serve import Toy
 
-from tropism.bridges.errors import PeerError, RecordingError
+from tropism.bridges.errors import ConnectionLost, PeerError, RecordingError
+from tropism.bridges.link import Link
 from tropism.bridges.protocol.header import Type
 from tropism.bridges.record import HEAD, MAGIC, Direction, Recorder, Tee
 from tropism.bridges.recording import Recording
@@ -244,3 +246,44 @@ def test_secrets_are_not_recorded(tmp_path):
 def test_the_command_refuses_what_is_no_recording(tmp_path, capsys):
     assert replay_command([str(tmp_path / "none.gbr"), "--listen", LOCAL]) == 1
     assert "none.gbr: No such file" in capsys.readouterr().err
+
+
+def test_a_request_that_is_none_ends_its_session_and_not_the_replay(recorded):
+    path, seen = recorded
+    game = Replay(path, listen=LOCAL)
+    with running(game):
+        agent = RawAgent(game.address)
+        agent.send(Type.RESET, b"{")
+        with pytest.raises(PeerError, match="not JSON"):
+            agent.receive()
+        agent.vanish()
+        with next_agent(game.address) as agent:
+            assert play(agent) == seen
+            game._link.wait = False
+
+
+def test_a_recording_that_cannot_be_ended_is_closed(tmp_path, monkeypatch):
+    recorder = Recorder(tmp_path / "x.gbr")
+    file = recorder._file
+
+    def refuse(_):
+        raise RecordingError("the disk is full")
+
+    monkeypatch.setattr(recorder, "_write", refuse)
+    with pytest.raises(RecordingError):
+        recorder.close()
+    assert file.closed
+    recorder.close()
+
+
+def test_an_agent_whose_session_cannot_be_recorded_is_told(tmp_path):
+    with Recorder(tmp_path / "x.gbr") as recorder:
+        pass
+    link = Link(SPEC, AGENT_CAPS, listen=LOCAL, recorder=recorder)
+    opened, agent = both(lambda: link.connect(0.5), lambda: RawAgent(link.address, caps=()))
+    assert not opened
+    assert "record" in str(bytes(agent.receive(Type.CLOSE).body))
+    with pytest.raises(ConnectionLost):
+        agent.receive()
+    agent.vanish()
+    link.close()

@@ -19,6 +19,7 @@ from tropism.bridges.protocol.bodies import Status
 from tropism.bridges.protocol.header import Type
 from tropism.bridges.protocol.messages import write_json
 from tropism.bridges.serve import Server
+from tropism.bridges.serve.__main__ import main
 from tropism.bridges.serve.server import idle_action
 from tropism.bridges.transports.handshake import AGENT_CAPS, open_agent, ready
 from tropism.bridges.transports.listener import Listener
@@ -416,3 +417,15 @@ def test_the_command_serves_by_name(name, tmp_path):
         with RawAgent(address) as agent:
             assert agent.reset(seed=1).agents[0].alive
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("fps", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_rate_that_is_none_is_refused(fps):
+    with pytest.raises(OptionError, match="fps"):
+        Server(Toy, listen=LOCAL, fps=fps)
+
+
+@pytest.mark.parametrize("kwargs", ["{", "[]"])
+def test_the_command_refuses_arguments_that_are_none(kwargs, capsys):
+    assert main(["CartPole-v1", "--listen", LOCAL, "--kwargs", kwargs]) == 1
+    assert "error: --kwargs" in capsys.readouterr().err

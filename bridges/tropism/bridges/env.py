@@ -13,7 +13,6 @@ from gymnasium.error import ResetNeeded
 
 from tropism.bridges.errors import ProtocolError, SpecMismatch
 from tropism.bridges.faults import OnFault
-from tropism.bridges.jsonable import from_json
 from tropism.bridges.keeper import Keeper
 from tropism.bridges.launcher import Command
 from tropism.bridges.options import game_options
@@ -227,7 +226,7 @@ class BridgeEnv(gymnasium.Env[Any, Any]):
         return outcome.observation
 
     def _info(self, answer: Observation) -> dict[str, Any]:
-        info: dict[str, Any] = from_json(answer.info) if answer.info else {}
+        info = dict(answer.info)
         info["bridge"] = self._keeper.facts(answer)
         return info
 

@@ -43,9 +43,6 @@ from tropism.errors import OptionError
 __all__ = ["Action", "AgentSpec", "Close", "Game", "Request", "Reset", "Spec", "Step"]
 
 log = logging.getLogger(__name__)
-FLUSH_S = 0.01
-"""How often a frame that the agent has no room for is tried again while the game waits, in seconds."""
-
 MOST_AT_ONCE = 1000
 """How many actions are looked through for the newest one, so that no agent can keep a game busy."""
 

@@ -196,12 +196,19 @@ class Link:
         self.mode = agreement.mode
         if self.mode == "latest":
             channel.send_timeout = 0.0  # a live game cannot wait
-        if self._recorder is not None:
-            self._recorder.write(Direction.TO_AGENT, Type.SPEC, self._spec.to_bytes(), 0, 0)
-            channel = Tee(channel, self._recorder, "game")
-        self._channel = channel
+        self._channel = (
+            channel if self._recorder is None else self._recorded(channel, self._recorder)
+        )
         if self._listener is not None:
             self._listener.refuse_others()
+
+    def _recorded(self, channel: Any, recorder: Recorder) -> Tee:
+        try:
+            recorder.write(Direction.TO_AGENT, Type.SPEC, self._spec.to_bytes(), 0, 0)
+        except BaseException:
+            channel.close("the game cannot record the session")
+            raise
+        return Tee(channel, recorder, "game")
 
     def _wait_until_ready(self, connection: Connection, agreement: Agreement) -> Any:
         """The channel of the session: shared memory if it is offered and can be had."""

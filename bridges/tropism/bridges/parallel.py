@@ -13,7 +13,6 @@ from pettingzoo import ParallelEnv
 
 from tropism.bridges.env import picture
 from tropism.bridges.faults import OnFault
-from tropism.bridges.jsonable import from_json
 from tropism.bridges.keeper import Keeper
 from tropism.bridges.launcher import Command
 from tropism.bridges.options import game_options
@@ -195,7 +194,7 @@ class BridgeParallelEnv(ParallelEnv[str, Any, Any]):
         return dict(self._last)
 
     def _infos(self, answer: Observation, shown: dict[str, Outcome]) -> Info:
-        given = from_json(answer.info) if answer.info else {}
+        given = answer.info
         if len(self.possible_agents) == 1:
             given = {self.possible_agents[0]: given}
         facts = self._keeper.facts(answer)

@@ -66,11 +66,13 @@ class Recorder:
         """Mark the end and make it last; a second call does nothing."""
         if self._file is None:
             return
-        if self._forks == FORKS.count:  # the end is not for a forked child to tell
-            self._append(Direction.END, b"")
-            os.fsync(self._file.fileno())
-        self._file.close()
-        self._file = None
+        with self._file as file:
+            try:
+                if self._forks == FORKS.count:  # the end is not for a forked child to tell
+                    self._append(Direction.END, b"")
+                    os.fsync(file.fileno())
+            finally:
+                self._file = None
 
     def __enter__(self) -> Recorder:
         return self

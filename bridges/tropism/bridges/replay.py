@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tropism.bridges.errors import RecordingError
+from tropism.bridges.errors import BridgeError, RecordingError
 from tropism.bridges.link import Link
 from tropism.bridges.protocol.header import Type, name_of
 from tropism.bridges.protocol.messages import Message, read_json, write_json
@@ -87,7 +87,7 @@ class Replay:
             number += 1
             try:
                 self._answer(asked, self._expected(asked, script, number))
-            except RecordingError as error:
+            except BridgeError as error:  # also a request that is no JSON
                 self._link.refuse(error)
                 if self._link.over:
                     raise

@@ -304,9 +304,15 @@ class Session:
         self._awaited = seq
 
     def _decode(self, message: Message) -> Observation:
-        """What is received into memory of its own needs no copy."""
+        """What is received into memory of its own needs no copy.  The arrays of an info are arrays again."""
         body = message.body
-        return self._observations.decode(body, self.options.copy and type(body) is bytes)
+        found = self._observations.decode(body, self.options.copy and type(body) is bytes)
+        if not found.info:
+            return found
+        info = {key: from_json(value) for key, value in found.info.items()}
+        if len(found.agents) > 1 and not all(isinstance(value, dict) for value in info.values()):
+            raise ProtocolError("the info of several agents needs an object for each of them")
+        return found._replace(info=info)
 
     def _handle(self, message: Message) -> None:
         """A message that is not what is waited for."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,6 @@ from tropism.bridges.errors import InvalidValue
 from tropism.errors import UnknownNameError
 
 POLICIES = ("off", "warn", "clip", "raise")
-
-Get = Callable[[Any], Any]
 
 
 class ValueCheck:

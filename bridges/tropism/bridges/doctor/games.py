@@ -18,6 +18,7 @@ from tropism.bridges.launcher import Launcher
 from tropism.bridges.protocol.header import HEADER_SIZE, Type, name_of, pack_header, parse_header
 from tropism.bridges.transports.address import Address
 from tropism.bridges.transports.binding import Bound, bind
+from tropism.bridges.transports.hello import VERSION, read_hello
 from tropism.errors import OptionError, TropismError
 
 OPENING = 5.0
@@ -194,7 +195,11 @@ def _first_message(sock: socket.socket, who: str) -> Finding:
             "another program listens or dials there, or a game that does not speak this protocol"
         )
         return Finding("HELLO", "bad", f"{who} sends no message: {error}", remedy)
-    return _judge(header.type, body, who)
+    try:
+        return _judge(header.type, body, who)
+    except BridgeError as error:
+        remedy = "see docs/bridge-protocol.md, section 4, or use a client library"
+        return Finding("HELLO", "bad", f"{who} says a wrong HELLO: {error}", remedy)
 
 
 def _exactly(sock: socket.socket, size: int) -> bytes:
@@ -218,11 +223,11 @@ def _judge(type: int, body: bytes, who: str) -> Finding:  # noqa: A002
     if type != Type.HELLO:
         remedy = "the dialler sends HELLO first; see docs/bridge-protocol.md, section 4"
         return Finding("HELLO", "bad", f"{who} begins with {name_of(type)}", remedy)
-    hello = json.loads(body)
-    proto = hello.get("proto")
+    theirs = read_hello(body)
+    hello, proto = theirs.facts, theirs.proto
     facts = f"{hello.get('name')} {hello.get('version', '')}, protocol {proto}, {hello.get('caps')}"
-    if hello.get("role") != "game":
-        return Finding("HELLO", "bad", f"{facts}: no game but {hello.get('role')}", "dial a game")
-    if hello.get("min_major", 1) > 1:
+    if theirs.role != "game":
+        return Finding("HELLO", "bad", f"{facts}: no game but {theirs.role}", "dial a game")
+    if theirs.min_major > VERSION[0]:
         return Finding("HELLO", "bad", f"{facts}: too new", "update tropism")
     return Finding("HELLO", "ok", facts)

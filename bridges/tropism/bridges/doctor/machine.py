@@ -16,6 +16,7 @@ from tropism.bridges.doctor.finding import Finding
 from tropism.bridges.errors import BridgeError
 from tropism.bridges.transports.address import Address
 from tropism.bridges.transports.binding import bind
+from tropism.bridges.transports.shm import patience
 from tropism.bridges.transports.shm.region import DIRECTORY, find_directory
 from tropism.errors import TropismError
 
@@ -52,9 +53,7 @@ def interpreter() -> Finding:
 
 def processors() -> Finding:
     """Whether waiting may spin."""
-    count = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    count = patience.processors()
     if count > 1:
         text = f"{count} that we may use: up to {count - 1} games at once are awaited by looking again and again"
         return Finding("processors", "ok", text)

@@ -22,6 +22,7 @@ from tropism.bridges.legacy.bonklink import PORT, Action, Request, State, decode
 from tropism.bridges.legacy.bonklink_inbox import Inbox, Mode, Reading
 from tropism.bridges.legacy.bonklink_socket import dial, receive, send_all
 from tropism.bridges.legacy.bonklink_stream import PacketDecoder, frame_action
+from tropism.bridges.protocol.header import is_newer
 
 OFFER_PACKETS = 60
 """So many packets without the extension's trailer mean that the game does not know it."""
@@ -212,5 +213,4 @@ class BonkLinkClient:
 
 def shows(state: State, seq: int) -> bool:
     """Whether a state shows the effect of request `seq`, in serial-number order."""
-    outcome = state.outcome
-    return outcome is not None and (outcome.applied - seq) & 0xFFFFFFFF < 0x80000000
+    return state.outcome is not None and not is_newer(seq, state.outcome.applied)

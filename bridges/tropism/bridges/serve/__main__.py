@@ -45,7 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    kwargs = json.loads(options.kwargs)
+    try:
+        kwargs = json.loads(options.kwargs)
+    except ValueError as error:
+        raise OptionError(f"--kwargs {options.kwargs}: {error}") from error
     if not isinstance(kwargs, dict):
         raise OptionError(f"--kwargs {options.kwargs}: expected a JSON object")
     token = os.environ.get("TROPISM_BRIDGE_TOKEN") or None

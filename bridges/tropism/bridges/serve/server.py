@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ from tropism.bridges.errors import BridgeError, InvalidValue
 from tropism.bridges.game import Action, Close, Game, Reset, Step
 from tropism.bridges.requests import by_agent
 from tropism.bridges.serve.hosts import Frame, Host, host
+from tropism.errors import OptionError
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +48,7 @@ class Server:
         address: dialled or listened at.
 
     Raises:
-        OptionError: `env` is no environment, or see `Game`.
+        OptionError: `env` is no environment, `fps` no rate, or see `Game`.
     """
 
     def __init__(
@@ -58,6 +60,8 @@ class Server:
         idle: Any = None,
         **options: Any,
     ) -> None:
+        if fps is not None and not 0 < fps < math.inf:
+            raise OptionError(f"fps must be finite and > 0, got {fps!r}")
         made = env() if isinstance(env, type) or not hasattr(env, "reset") else env
         self.host: Host = host(made, name, hold=fps is not None)
         self._period = None if fps is None else 1.0 / fps

@@ -175,4 +175,6 @@ def _read_welcome(
         raise ProtocolError("WELCOME: `max_message` must be an integer from 1 to 2^32 - 1")
     if mode not in MODES or not isinstance(session, str):
         raise ProtocolError(f"WELCOME: `mode` must be one of {MODES} and `session` a string")
+    if mode == "latest" and "latest" not in caps:
+        raise UnsupportedMessage("WELCOME: this game cannot run in latest-frame mode")
     return frozenset(granted) & caps, length, mode, session

@@ -96,6 +96,9 @@ def answer(
     except ShmCorrupt as error:
         region.close()
         return _decline(connection, error)
+    except BaseException:
+        region.close()
+        raise
 
 
 def _negotiate(connection: Connection, agreement: Agreement, region: Region, nonce: int) -> None:
