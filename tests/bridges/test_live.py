@@ -1,5 +1,7 @@
 """Latest-frame mode: the newest frame, however fast the game and however slow the agent."""
 
+import os
+import signal
 import threading
 import time
 
@@ -15,13 +17,13 @@ from tropism.bridges.errors import (
     GameCrashed,
     StepTimeout,
     UnsupportedMessage,
-    timeout_of,
 )
 from tropism.bridges.game import Game
 from tropism.bridges.live import LiveSession
-from tropism.bridges.options import GameOptions
+from tropism.bridges.options import Deadlines, GameOptions
 from tropism.bridges.protocol.header import Type
 from tropism.bridges.protocol.messages import Message
+from tropism.bridges.session import Session
 
 PERIOD_S = 0.005  # of the odd game
 
@@ -79,7 +81,11 @@ def test_without_patience_the_newest_frame_does_not_wait_for_the_action(play):
     env = play()
     env._keeper._patience = 0.0
     time.sleep(5 * PERIOD_S)
-    *_, info = env.step(odd.PLAY)
+    os.kill(env.session.game_pid, signal.SIGSTOP)  # it would answer at once
+    try:
+        *_, info = env.step(odd.PLAY)
+    finally:
+        os.kill(env.session.game_pid, signal.SIGCONT)
     assert info["bridge"]["late"]
     assert info["bridge"]["applied_lag"] == 1
 
@@ -150,15 +156,13 @@ def test_served_environment_runs_at_its_own_rate():
 
 
 class Flooded:
-    """A channel with always one more frame of the first episode; below 0 seconds there is none, as nothing is read."""
+    """A channel with always one more frame of the first episode."""
 
     read = 0
 
-    def receive(self, timeout, phase, seq):
+    def receive(self, *_):
         self.read += 1
         assert self.read < 10**6
-        if timeout < 0:
-            raise timeout_of(phase, 0.0, seq)
         return Message(Type.OBS, self.read, 1)
 
 
@@ -168,4 +172,14 @@ def test_a_flood_of_frames_of_an_older_episode_ends_with_the_deadline():
     with pytest.raises(BridgeTimeout):
         session._next_frame(0.01, optional=False)
     assert session._next_frame(0.0, optional=True) is None
+    assert session.stats.stale > 1
+
+
+def test_a_flood_of_older_answers_ends_with_the_deadline(monkeypatch):
+    session = Session(GameOptions(address="tcp://127.0.0.1:1", deadlines=Deadlines(step=0.01)))
+    session._channel, session._seq = Flooded(), 10**6
+    session._awaited, session._phase = session._seq, "step"
+    monkeypatch.setattr("tropism.bridges.session.LEAST_WAIT", 0.01)
+    with pytest.raises(StepTimeout):
+        session.receive()
     assert session.stats.stale > 1

@@ -105,14 +105,14 @@ class LiveSession(Session):
         while True:
             try:
                 message = self._channel.receive(left, self._phase, self._seq)
+                if message.type == Type.OBS and message.episode == self._episode:
+                    return message
+                self._handle(message)
+                left = self._left(end, self._seq)
             except BridgeTimeout:
                 if optional:
                     return None
                 raise
-            if message.type == Type.OBS and message.episode == self._episode:
-                return message
-            self._handle(message)
-            left = end - monotonic()  # below 0 a flood of other messages is the end of it
 
     def _discard(self, message: Message) -> None:  # noqa: ARG002
         """A frame of an older episode."""

@@ -18,6 +18,7 @@ from tropism.bridges.errors import (
     PeerError,
     ProtocolError,
     UnexpectedMessage,
+    timeout_of,
 )
 from tropism.bridges.faults import explained
 from tropism.bridges.forks import FORKS
@@ -207,7 +208,7 @@ class Session:
             message = self._channel.receive(end - now, phase, seq)
             while message.type != Type.OBS or message.seq != seq:
                 self._handle(message)
-                message = self._channel.receive(end - monotonic(), phase, seq)
+                message = self._channel.receive(self._left(end, seq), phase, seq)
             observation = self._decode(message)
         except BridgeError as error:
             raise self._failed(error) from error.__cause__
@@ -246,7 +247,7 @@ class Session:
         limit = self.deadlines.step if timeout is None else timeout
         try:
             self._channel.send(Type.CALL, body)
-            while (reply := self._reply(limit)) is None:
+            while (reply := self._reply(self._sent_at + limit)) is None:
                 pass
         except BridgeError as error:
             raise self._failed(error) from error.__cause__
@@ -341,8 +342,15 @@ class Session:
         code = None if launcher is None else launcher.settle()
         raise GameExited(code, f"the game closed the session: {reason or 'no reason given'}")
 
-    def _reply(self, limit: float) -> dict[str, Any] | None:
-        message = self._channel.receive(limit - (monotonic() - self._sent_at), "call")
+    def _left(self, end: float, seq: int | None = None) -> float:
+        """Seconds up to ``end``; the timeout of the phase once it is over, however many messages still come."""
+        now = monotonic()
+        if now > end:
+            raise timeout_of(self._phase, now - self._sent_at, seq)
+        return end - now
+
+    def _reply(self, end: float) -> dict[str, Any] | None:
+        message = self._channel.receive(self._left(end), "call")
         if message.type != Type.REPLY:
             self._handle(message)
             return None
