@@ -21,6 +21,7 @@ from tropism.bridges.errors import (
 )
 from tropism.bridges.protocol.header import HEADER_SIZE, Flag, Type, pack_header
 from tropism.bridges.protocol.messages import Message, encode, write_json
+from tropism.bridges.transports.blocking import BLOCK_S, BLOCKS, DONT_WAIT, prepare
 from tropism.bridges.transports.outbox import Outbox
 from tropism.bridges.transports.polling import READ, milliseconds, new_poller
 from tropism.bridges.transports.refusal import peer_error, refusal
@@ -50,7 +51,7 @@ class Connection:
     """
 
     def __init__(self, sock: socket.socket, stream: Stream | None = None) -> None:
-        sock.setblocking(False)
+        prepare(sock)
         if sock.family != getattr(socket, "AF_UNIX", None):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.trusted, self.session = True, ""
@@ -169,12 +170,13 @@ class Connection:
         message = self._inbox.popleft() if self._inbox else self._next()
         waited = 0.0
         while message is None:
-            if waited > timeout or not self.wait(timeout - waited):
-                waited = time.monotonic() - start
+            came = self._await(timeout - waited)
+            message = (
+                self._next() or self._pull() if came else None
+            )  # of a long one all that is there
+            waited = time.monotonic() - start
+            if message is None and waited >= timeout:  # even if bytes come all the time
                 raise timeout_of(phase, waited, seq, self._stream.progress())
-            self._read()
-            message = self._next() or self._pull()  # also of a long message all that is there
-            waited = time.monotonic() - start  # even if bytes come all the time
         return message
 
     def take(self) -> Message | None:
@@ -199,6 +201,12 @@ class Connection:
                 raise ConnectionLost("the process of the peer has ended")
         return bool(ready)
 
+    def _await(self, timeout: float) -> bool:
+        """Wait for bytes and receive them; False if none come in time."""
+        if timeout >= BLOCK_S and BLOCKS and self._read(0):
+            return True  # a process that blocks in `recv` wakes up sooner than one that polls
+        return self.wait(0.0 if timeout >= BLOCK_S else timeout) and self._read()
+
     def _pull(self) -> Message | None:
         message = self._next()
         for _ in range(READS_AT_ONCE):
@@ -207,11 +215,11 @@ class Connection:
             message = self._next()
         return message
 
-    def _read(self) -> bool:
-        """Receive some bytes; False if there are none yet."""
+    def _read(self, flags: int = DONT_WAIT) -> bool:
+        """Receive some bytes; False if there are none yet, or none within `BLOCK_S` without flags."""
         self._check_open()
         try:
-            count = self._sock.recv_into(self._stream.room())
+            count = self._sock.recv_into(self._stream.room(), 0, flags)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -291,7 +299,7 @@ class Connection:
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
             for _ in range(READS_AT_ONCE):  # bytes left unread would reset the connection, and what
-                if not self._sock.recv(65536):  # we said last would be lost
+                if not self._sock.recv(65536, DONT_WAIT):  # we said last would be lost
                     break
         return self._sock.close()
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from tropism.bridges.errors import BridgeTimeout
+from tropism.bridges.transports.blocking import DONT_WAIT
 from tropism.bridges.transports.polling import WRITE, milliseconds, new_poller
 from tropism.bridges.transports.stream import Bytes
 
@@ -18,7 +19,7 @@ class Outbox:
     """Sends bytes in order.
 
     Args:
-        sock: non-blocking and connected.
+        sock: connected.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -70,7 +71,7 @@ class Outbox:
     def _send(self, parts: Sequence[Bytes]) -> int:
         try:
             if len(parts) == 1:
-                return self._sock.send(parts[0])
-            return self._sock.sendmsg(parts)
+                return self._sock.send(parts[0], DONT_WAIT)
+            return self._sock.sendmsg(parts, (), DONT_WAIT)
         except BlockingIOError:
             return 0

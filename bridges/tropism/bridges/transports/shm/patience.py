@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import ClassVar
 
-SPIN_US = 30.0
+SPIN_US = 50.0
 COPIED_PER_S = 8e9
-MISSES, REST, LONG_LOOK = 4, 64, 4
+MISSES, REST, LONG_LOOK = 4, 64, 10
 
 
 class Patience:
