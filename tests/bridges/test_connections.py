@@ -322,6 +322,9 @@ def test_a_message_put_back_is_received_again(transport):
         assert agent.receive(5) == message
 
 
+@pytest.mark.filterwarnings(
+    "ignore:os.fork:RuntimeWarning"
+)  # of JAX, if another test has loaded it
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_forked_child_cannot_end_the_session_of_its_parent(transport):

@@ -368,6 +368,9 @@ def test_interrupt_in_a_step_then_close(play):
     assert not is_running(pid)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:os.fork:RuntimeWarning"
+)  # of JAX, if another test has loaded it
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_forked_child_is_refused_and_harms_nobody(play, transport):
     env = play(transport=transport)

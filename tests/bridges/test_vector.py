@@ -78,6 +78,9 @@ def test_made_by_its_id(closing):
     assert env.np_random_seed == (5, 6)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:os.fork:RuntimeWarning"
+)  # of JAX, if another test has loaded it
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_other_vectorizations_work_too(closing, mode):
     env = closing(gymnasium.make_vec("tropism/Bridge-v0", 2, mode, **options("Flat")))
@@ -86,7 +89,9 @@ def test_other_vectorizations_work_too(closing, mode):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.filterwarnings(
+    "ignore:This process:DeprecationWarning", "ignore:os.fork:RuntimeWarning"
+)
 def test_forked_child_that_lives_on_does_not_hold_up_the_end():
     env = BridgeVectorEnv(1, command=COMMAND, deadlines=PATIENT)
     env.reset(seed=1)

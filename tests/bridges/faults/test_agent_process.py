@@ -172,6 +172,9 @@ def test_row_40_a_child_that_outlives_its_parent_does_not_keep_the_game(transpor
         parent.signal(signal.SIGKILL)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:os.fork:RuntimeWarning"
+)  # of JAX, if another test has loaded it
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_row_40_a_child_does_not_end_a_recording(play, tmp_path):
     path = tmp_path / "session.gbr"
