@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from typing import ClassVar
 
-SPIN_US = 50.0
+SPIN_US = 200.0
 COPIED_PER_S = 8e9
-MISSES, REST, LONG_LOOK = 4, 64, 10
+MISSES, REST, LONG_LOOK = 4, 64, 2
 
 
 class Patience:
     """The time to spend on looking, for one session.
 
-    A sleeping process takes 20 to 50 microseconds to wake up, so looking for about that long is worth it, if a
-    processor is free for it and the answer mostly comes in that time. When it does not, sleep at once, and try again now
-    and then, longer, since the other side may be sleeping, too.
+    A sleeping process takes 20 to 100 microseconds to wake up, so looking for about that long is worth it, if a
+    processor is free for it and the answer mostly comes in that time. It must be longer than the other side takes to
+    wake up, else two that have both gone to sleep never meet awake again. When nothing comes, sleep at once, and try again
+    now and then.
 
     Args:
         spin_us: microseconds to look each time; None: decide by what happens.
