@@ -194,6 +194,9 @@ def test_calls_events_and_errors_of_calls(closing):
     with pytest.raises(PeerError, match="subtract"):
         env.call("subtract")
     env.step(odd.TELL)
+    assert (
+        env.call("add", [1]) == 1
+    )  # the event came before it on the same connection, if not before the step in memory
     assert list(env.session.events) == [("told", {"count": 1})]
     env.session.send_event("hello", {"from": "agent"})
     assert env.step(odd.PLAY)[0]["count"].tolist() == [2, 2]
