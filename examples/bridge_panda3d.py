@@ -1,6 +1,6 @@
 """A 3D game with pixels behind the bridge, in lock-step and without a display: steer the ship into the ring.
 
-    pip install panda3d
+    pip install tropism[examples]
     python examples/bridge_panda3d.py                                # launches itself as a game and plays it
     python examples/bridge_panda3d.py --game                         # what an agent launches
 
@@ -40,15 +40,11 @@ class Scene:
     """Two boxes in front of a camera, drawn into memory."""
 
     def __init__(self) -> None:
-        from direct.showbase.ShowBase import ShowBase  # pyright: ignore[reportMissingImports]
-        from panda3d.core import (  # pyright: ignore[reportMissingImports]
-            GraphicsOutput,
-            Texture,
-            load_prc_file_data,
-        )
+        from direct.showbase.ShowBase import ShowBase
+        from panda3d.core import GraphicsOutput, Texture, load_prc_file_data
 
         load_prc_file_data("", SETTINGS)
-        self.base = ShowBase(windowType="offscreen")
+        self.base: Any = ShowBase(windowType="offscreen")  # its stubs say that anything may be None
         self.base.disable_mouse()
         self.base.set_background_color(0, 0, 0)
         self.base.camera.set_pos(0, -4, 0)
