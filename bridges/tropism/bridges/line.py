@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import time
 import warnings
@@ -26,12 +27,13 @@ from tropism.bridges.record import Direction, Recorder, Tee
 from tropism.bridges.transports.address import Address
 from tropism.bridges.transports.connection import Connection
 from tropism.bridges.transports.dial import dial
-from tropism.bridges.transports.handshake import Agreement, open_agent, ready
+from tropism.bridges.transports.handshake import Agreement, agent_steps, ready
 from tropism.bridges.transports.listener import Listener
+from tropism.bridges.transports.opening import Steps, go_through
 from tropism.bridges.transports.shm.upgrade import offer
 
-BUSY_S = 1.0
-"""Seconds for which a game that says that it is busy is asked again."""
+BUSY_S, BUSY_PAUSE_S = 0.6, 0.05
+"""Seconds for which a game that says that it is busy is asked again, and between two attempts: refused within a second."""
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class Line:
         self.channel: Any = None
         self.address, self.transport = options.address or options.listens_at, ""
         self._listener: Listener | None = None
+        self._stranger: BridgeError | None = None  # why the last one was refused
         fresh = options.command is not None and options.token is None
         self._token = secrets.token_hex(32) if fresh else options.token
         self._name = secrets.token_hex(8)
@@ -70,12 +73,13 @@ class Line:
         options = self.options
         if options.address is not None:
             return
-        self._listener = Listener(options.listens_at, self._token, options.origins)
-        self.address = str(self._listener.address)
-        if options.command is not None:
+        if options.command is not None:  # which is looked at before anything is opened
             self.launcher = Launcher(
                 options.command, cwd=options.cwd, env=options.env, show_output=options.show_output
             )
+        self._listener = Listener(options.listens_at, self._token, options.origins)
+        self.address = str(self._listener.address)
+        if self.launcher is not None:
             try:
                 self.launcher.start(self.address, self._token or "", self._name)
             except BaseException:
@@ -85,7 +89,8 @@ class Line:
     def connect(self) -> Agreement:
         """Wait for the game and open a session with it.
 
-        Strangers who do not know the secret are refused and forgotten, unless nobody better comes.
+        All who come are opened with side by side. Strangers who do not know the secret are refused and forgotten, unless
+        nobody better comes.
 
         Raises:
             ConnectTimeout: nobody came.
@@ -133,57 +138,48 @@ class Line:
 
     def _agree(self, start: float) -> Agreement:
         """Open a session with the first who knows the secret."""
-        refused: BridgeError | None = None
-        busy = 0.0
+        end = start + self.options.deadlines.connect
+        if self._listener is None:
+            connection, agreement = self._dialled(end)
+        else:
+            connection, agreement = self._admitted(self._listener, end)
+        connection.send_timeout = self.options.deadlines.step
+        self.channel, self.transport = connection, Address.parse(self.address).scheme
+        self._upgrade(connection, agreement)
+        ready(connection, agreement)
+        return agreement
+
+    def _dialled(self, end: float) -> tuple[Connection, Agreement]:
+        """A session with the game at our address; perhaps it has not noticed yet that its last agent is gone."""
+        busy = math.inf
         while True:
+            connection = dial(self.options.address or "", max(end - time.monotonic(), 0.0))
             try:
-                connection = self._reach(start + self.options.deadlines.connect - time.monotonic())
-            except (ConnectTimeout, ConnectionLost) as error:
-                raise refused or self._no_client() or error from error
-            try:
-                return self._open(connection)
-            except BridgeError as error:
+                return connection, go_through(connection, self._steps(connection))
+            except BaseException as error:
                 connection.close()
-                if self._is_of_a_stranger(error, connection):
-                    refused = error
-                    continue
-                busy = busy or time.monotonic()
+                busy = min(busy, time.monotonic())
                 if not isinstance(error, PeerBusy) or time.monotonic() - busy > BUSY_S:
                     raise
-                time.sleep(
-                    BUSY_S / 20
-                )  # perhaps it has not noticed yet that its last agent is gone
-            except BaseException:
-                connection.close()
-                raise
+            time.sleep(BUSY_PAUSE_S)
 
-    def _is_of_a_stranger(self, error: BridgeError, connection: Connection) -> bool:
-        """Whether an opening failed with somebody who has not proved to be the game we wait for, and does not even say so."""
-        if self._listener is None:
-            return False
-        unproved = self._token is not None and not connection.trusted
-        return isinstance(error, AuthError) or (unproved and connection.session != self._name)
+    def _admitted(self, listener: Listener, end: float) -> tuple[Connection, Agreement]:
+        """A session with the first who comes and is no stranger."""
+        process = None if self.launcher is None else self.launcher.fileno()
+        left = max(end - time.monotonic(), 0.0)
+        try:
+            connection, outcome = listener.admit(self._knowing, left, process)
+        except (ConnectTimeout, ConnectionLost) as error:
+            raise self._stranger or self._no_client(listener) or error from error
+        if isinstance(outcome, BridgeError):
+            raise outcome
+        connection.watch(process)
+        return connection, outcome
 
-    def _no_client(self) -> ProtocolError | None:
-        """Why the game was refused, if it has ended because of that."""
-        if self._listener is None or self.launcher is None or self.launcher.alive:
-            return None
-        refused = [e for e in self._listener.refused if isinstance(e, ProtocolError)]
-        return refused[-1] if refused else None
-
-    def _reach(self, timeout: float) -> Connection:
-        timeout = max(timeout, 0.0)
-        if self._listener is None:
-            return dial(self.options.address or "", timeout)
-        return self._listener.accept(
-            timeout, None if self.launcher is None else self.launcher.fileno()
-        )
-
-    def _open(self, connection: Connection) -> Agreement:
+    def _steps(self, connection: Connection) -> Steps[Agreement]:
+        """The opening of a session."""
         options = self.options
-        if self.launcher is not None:
-            connection.watch(self.launcher.fileno())
-        agreement = open_agent(
+        return agent_steps(
             connection,
             dialled=self._listener is None,
             token=self._token,
@@ -193,11 +189,28 @@ class Line:
             max_message=options.max_message,
             timeout=options.deadlines.handshake,
         )
-        connection.send_timeout = options.deadlines.step
-        self.channel, self.transport = connection, Address.parse(self.address).scheme
-        self._upgrade(connection, agreement)
-        ready(connection, agreement)
-        return agreement
+
+    def _knowing(self, connection: Connection) -> Steps[Agreement | BridgeError]:
+        """The same that returns the error of the game we wait for; one of a stranger only ends his own opening."""
+        try:
+            return (yield from self._steps(connection))
+        except BridgeError as error:
+            if not self._is_of_a_stranger(error, connection):
+                return error
+            self._stranger = error
+            raise
+
+    def _is_of_a_stranger(self, error: BridgeError, connection: Connection) -> bool:
+        """Whether an opening failed with somebody who has not proved to be the game we wait for, and does not even say so."""
+        unproved = self._token is not None and not connection.trusted
+        return isinstance(error, AuthError) or (unproved and connection.session != self._name)
+
+    def _no_client(self, listener: Listener) -> ProtocolError | None:
+        """Why the game was refused, if it has ended because of that."""
+        if self.launcher is None or self.launcher.alive:
+            return None
+        refused = [e for e in listener.refused if isinstance(e, ProtocolError)]
+        return refused[-1] if refused else None
 
     def _upgrade(self, connection: Connection, agreement: Agreement) -> None:
         """Put steps into shared memory, if that is wanted and can be had."""

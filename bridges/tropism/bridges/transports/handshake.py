@@ -14,7 +14,7 @@ from tropism.bridges.protocol.messages import Message, read_json, write_json
 from tropism.bridges.protocol.spec import Spec
 from tropism.bridges.transports import hello
 from tropism.bridges.transports.connection import Connection
-from tropism.bridges.transports.opening import Opening
+from tropism.bridges.transports.opening import Opening, Steps, waiting
 from tropism.errors import OptionError
 
 HANDSHAKE_TIMEOUT = 5.0
@@ -55,7 +55,7 @@ class Agreement:
         return max(self.deadline - time.monotonic(), 0.0)
 
 
-def open_agent(
+def agent_steps(
     connection: Connection,
     *,
     dialled: bool,
@@ -67,8 +67,10 @@ def open_agent(
     timeout: float = HANDSHAKE_TIMEOUT,
     name: str = "tropism",
     version: str = "",
-) -> Agreement:
+) -> Steps[Agreement]:
     """Open a session as the agent, up to and including SPEC; `ready` ends it.
+
+    `open_agent` waits for each message; a listener takes the steps of several openings in turn.
 
     Args:
         connection: a new one.
@@ -96,7 +98,7 @@ def open_agent(
         raise OptionError(f"mode: expected one of {MODES}, got {mode!r}")
     opening = Opening(connection, "agent", dialled, hello.secret(token), timeout)
     with opening.refusing():
-        peer, major = opening.greet(caps, session, name, version)
+        peer, major = yield from opening.greet(caps, session, name, version)
         common = frozenset(caps) & peer.caps
         if mode == "latest" and "latest" not in common:
             raise UnsupportedMessage("the game cannot run in latest-frame mode")
@@ -108,8 +110,12 @@ def open_agent(
         }
         opening.send(Type.WELCOME, welcome)
         opening.use(common, max_message)
-        spec = Spec.from_bytes(opening.expect(Type.SPEC).body, max_message)
+        message = yield from opening.awaited(Type.SPEC)
+        spec = Spec.from_bytes(message.body, max_message)
     return Agreement(spec, common, mode, session, max_message, major, peer, opening.deadline)
+
+
+open_agent = waiting(agent_steps)
 
 
 def ready(connection: Connection, agreement: Agreement) -> None:
@@ -117,6 +123,7 @@ def ready(connection: Connection, agreement: Agreement) -> None:
     connection.send(Type.READY, write_json({"spec": agreement.spec.hash_hex}))
 
 
+@waiting
 def open_game(
     connection: Connection,
     spec: Spec,
@@ -128,15 +135,16 @@ def open_game(
     timeout: float = HANDSHAKE_TIMEOUT,
     name: str = "game",
     version: str = "",
-) -> Agreement:
+) -> Steps[Agreement]:
     """Open a session as the game, up to and including SPEC; `expect_ready` ends it.
 
     Arguments and errors are those of `open_agent`.
     """
     opening = Opening(connection, "game", dialled, hello.secret(token), timeout)
     with opening.refusing():
-        peer, major = opening.greet(caps, session, name, version)
-        welcome = read_json(opening.expect(Type.WELCOME).body, Type.WELCOME)
+        peer, major = yield from opening.greet(caps, session, name, version)
+        message = yield from opening.awaited(Type.WELCOME)
+        welcome = read_json(message.body, Type.WELCOME)
         common, max_message, mode, named = _read_welcome(welcome, frozenset(caps))
         opening.use(common, max_message)
         connection.send(Type.SPEC, spec.to_bytes())

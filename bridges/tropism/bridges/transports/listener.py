@@ -8,7 +8,8 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from tropism.bridges.errors import (
     BridgeClosed,
@@ -20,12 +21,18 @@ from tropism.bridges.errors import (
 from tropism.bridges.transports.address import Address
 from tropism.bridges.transports.binding import Bound, bind
 from tropism.bridges.transports.connection import Connection
-from tropism.bridges.transports.lobby import Candidate
+from tropism.bridges.transports.lobby import Admitted, Begin, Candidate
+from tropism.bridges.transports.opening import Steps
 from tropism.bridges.transports.polling import READ, milliseconds, new_poller
 from tropism.errors import OptionError
 
 PENDING = 16
-LOOK = 0.5  # seconds after which silent peers are looked over again
+T = TypeVar("T")
+
+
+def hello_only(_: Connection) -> Iterator[float]:
+    """No opening: whoever has said HELLO is through."""
+    return iter(())
 
 
 class Listener:
@@ -59,7 +66,7 @@ class Listener:
         self.refused: deque[BridgeError] = deque(maxlen=PENDING)
         self._origins = frozenset(origins)
         self._candidates: dict[int, Candidate] = {}
-        self._ready: deque[Connection] = deque()
+        self._ready: deque[Admitted] = deque()
         self._guard: tuple[threading.Thread, socket.socket] | None = None
         self._pid = os.getpid()
 
@@ -78,19 +85,31 @@ class Listener:
             ConnectionLost: the watched descriptor became readable.
             BridgeError: with `strict`, whatever was wrong.
         """
-        if self._bound.fileno() < 0:
-            raise BridgeClosed("the listener is closed")
-        self._stop_guard()
-        self.refused.clear()
-        deadline, left = time.monotonic() + timeout, timeout
-        while left >= 0:
-            connection = self._step(min(left, LOOK), watch)
-            if connection is not None:
-                return connection
-            if strict and self.refused:
-                raise self.refused.pop()
-            left = deadline - time.monotonic()
-        raise ConnectTimeout(self.address, 1, timeout, self._refusals())
+        return self._first(hello_only, timeout, watch, strict).connection
+
+    def admit(
+        self, begin: Callable[[Connection], Steps[T]], timeout: float, watch: int | None = None
+    ) -> tuple[Connection, T]:
+        """Go through openings with all who come, side by side, until the first is through.
+
+        The others are then told "busy". What is wrong with an opening concerns its own peer only.
+
+        Args:
+            begin: begins an opening, whose next message is HELLO.
+            timeout: seconds.
+            watch: as in `accept`.
+
+        Returns:
+            The connection, and what its opening has returned.
+
+        Raises:
+            ConnectTimeout: nobody came, or nobody got through; the text says who was refused.
+            ConnectionLost: the watched descriptor became readable.
+        """
+        try:
+            return self._first(begin, timeout, watch)
+        finally:
+            self._dismiss(PeerBusy("no further session is opened"))
 
     def refuse_others(self) -> None:
         """From now until the next `accept`, answer everybody who comes by "busy", in a thread of its own."""
@@ -109,7 +128,7 @@ class Listener:
         if os.getpid() != self._pid:  # a forked child must leave the parent's listener alone
             return self._bound.abandon()
         self._stop_guard()
-        for peer in (*self._candidates.values(), *self._ready):
+        for peer in (*self._candidates.values(), *(peer.connection for peer in self._ready)):
             peer.close()
         self._candidates.clear()
         self._ready.clear()
@@ -124,9 +143,8 @@ class Listener:
     def _refuse(self, bell: socket.socket) -> None:
         with bell, contextlib.suppress(ConnectionLost):  # the bell has rung
             while True:
-                connection = self._step(None, bell.fileno())
-                if connection is not None:
-                    connection.refuse(PeerBusy("a session is under way"))
+                if (peer := self._step(hello_only, None, bell.fileno())) is not None:
+                    peer.connection.refuse(PeerBusy("a session is under way"))
 
     def _stop_guard(self) -> None:
         if self._guard is not None:
@@ -138,30 +156,49 @@ class Listener:
             thread.join()
             self._guard = None
 
-    def _step(self, timeout: float | None, watch: int | None) -> Connection | None:
+    def _first(
+        self, begin: Begin, timeout: float, watch: int | None, strict: bool = False
+    ) -> Admitted:
+        """Wait for the first who is through."""
+        if self._bound.fileno() < 0:
+            raise BridgeClosed("the listener is closed")
+        self._stop_guard()
+        self.refused.clear()
+        deadline, left = time.monotonic() + timeout, timeout
+        while left >= 0:
+            if (peer := self._step(begin, left, watch)) is not None:
+                return peer
+            if strict and self.refused:
+                raise self.refused.pop()
+            left = deadline - time.monotonic()
+        raise ConnectTimeout(self.address, 1, timeout, self._refusals())
+
+    def _step(self, begin: Begin, timeout: float | None, watch: int | None) -> Admitted | None:
         """Wait for something to happen, once."""
         if not self._ready:
             for fd in self._wait(timeout, watch):
                 if fd == watch:
                     raise ConnectionLost("nobody will come: the watched process has ended")
                 if fd == self._bound.fileno():
-                    self._welcome()
+                    self._welcome(begin)
                 elif fd in self._candidates:  # else it has just been dropped to make room
-                    self._advance(fd)
-            self._look_over()
+                    self._advance(fd, begin)
+            self._look_over(begin)
         return self._ready.popleft() if self._ready else None
 
     def _wait(self, timeout: float | None, watch: int | None) -> list[int]:
+        """The descriptors at which something has happened, before that or the time of a candidate runs out."""
         poller = new_poller()
         watched = () if watch is None else (watch,)
         for fd in (self._bound.fileno(), *self._candidates, *watched):
             poller.register(fd, READ)
-        if timeout is None and self._candidates:
-            timeout = LOOK
-        ready = poller.poll(None if timeout is None else milliseconds(timeout))
+        now = time.monotonic()
+        limits = [candidate.due - now for candidate in self._candidates.values()]
+        limit = min(limits if timeout is None else [timeout, *limits], default=None)
+        ready = poller.poll(None if limit is None else milliseconds(limit))
         return sorted((fd for fd, _ in ready), key=lambda fd: fd == watch)  # the watch comes last
 
-    def _welcome(self) -> None:
+    def _welcome(self, begin: Begin) -> None:
         for _ in range(PENDING):
             sock = self._bound.accept()
             if sock is None:
@@ -170,33 +207,35 @@ class Listener:
                 self._drop_one()
             candidate = Candidate(sock, self._origins)
             self._candidates[candidate.fileno()] = candidate
-            self._advance(candidate.fileno())
+            self._advance(candidate.fileno(), begin)
 
     def _drop_one(self) -> None:
-        """Make room: the oldest goes, one that has said nothing first."""
-        oldest = min(
-            self._candidates.items(), key=lambda item: (not item[1].is_silent, item[1].born)
-        )
-        self._candidates.pop(oldest[0]).close()
+        """Make room: who has come least far goes, the oldest first."""
+        candidates = self._candidates
+        least = min(candidates, key=lambda fd: (candidates[fd].rank, candidates[fd].born))
+        candidates.pop(least).close()
 
-    def _advance(self, fd: int) -> None:
+    def _advance(self, fd: int, begin: Begin) -> None:
         try:
-            connection = self._candidates[fd].advance()
+            if (peer := self._candidates[fd].advance(begin)) is None:
+                return
+            self._ready.append(peer)
         except BridgeError as error:
             self.refused.append(error)
-            del self._candidates[fd]
-            return
-        if connection is not None:
-            del self._candidates[fd]
-            self._ready.append(connection)
+        del self._candidates[fd]
 
-    def _look_over(self) -> None:
-        for fd, candidate in list(self._candidates.items()):
-            try:
-                candidate.check_age()
-            except BridgeError as error:
-                self.refused.append(error)
-                del self._candidates[fd]
+    def _look_over(self, begin: Begin) -> None:
+        """Let those whose time has run out find that out."""
+        now = time.monotonic()
+        for fd in [fd for fd, candidate in self._candidates.items() if candidate.due <= now]:
+            self._advance(fd, begin)
+
+    def _dismiss(self, error: BridgeError) -> None:
+        """Refuse all who are in an opening."""
+        under_way = [fd for fd, candidate in self._candidates.items() if candidate.rank > 1]
+        for peer in (*map(self._candidates.pop, under_way), *(p.connection for p in self._ready)):
+            peer.refuse(error)
+        self._ready.clear()
 
     def _refusals(self) -> str:
         if not self.refused:

@@ -1,10 +1,12 @@
-"""The peers that have connected to a listener and have not said yet who they are."""
+"""The peers that have connected to a listener and have not proved yet who they are."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from tropism.bridges.errors import (
     AuthError,
@@ -24,10 +26,19 @@ from tropism.bridges.transports.websocket import WebSocketStream
 PATIENCE = 5.0
 """Seconds that a peer has for its first message."""
 LONGEST_HELLO = 65536
+Begin = Callable[[Connection], Iterator[float]]
+"""Begins an opening, which goes on whenever something has come; see `opening.Steps`."""
+
+
+class Admitted(NamedTuple):
+    """A connection, and what its opening has returned."""
+
+    connection: Connection
+    outcome: Any
 
 
 class Candidate:
-    """A peer of which it is not known yet what it speaks.
+    """A peer of which it is not known yet what it speaks, or whether it can be agreed with.
 
     Args:
         sock: as accepted.
@@ -35,47 +46,59 @@ class Candidate:
 
     Attributes:
         born: when it connected, in seconds of the monotonic clock.
-        is_silent: whether it has sent nothing so far.
+        due: when its time runs out.
     """
 
     def __init__(self, sock: socket.socket, origins: frozenset[str]) -> None:
         sock.setblocking(False)
-        self.born, self.is_silent = time.monotonic(), True
+        self.born = time.monotonic()
+        self.due = self.born + PATIENCE
         self._sock, self._origins = sock, origins
         self._data = b""
         self._connection: Connection | None = None
+        self._steps: Iterator[float] | None = None
 
     def fileno(self) -> int:
         """The descriptor of its socket."""
         return self._sock.fileno()
 
-    def advance(self) -> Connection | None:
-        """Read what has come.
+    @property
+    def rank(self) -> int:
+        """How far it has come: 0 it has said nothing, 1 something, 2 HELLO, 3 and has proved who it is, if it must."""
+        if self._connection is None or self._steps is None:
+            return int(bool(self._data))
+        return 2 + self._connection.trusted
+
+    def advance(self, begin: Begin) -> Admitted | None:
+        """Go on with what has come.
+
+        Args:
+            begin: the opening to go through from HELLO on.
 
         Returns:
-            The connection, once a whole HELLO has come, which is then the next message to be received.
+            None until it is through.
 
         Raises:
-            BridgeError: it is no client. Its socket is closed, after an answer if one makes sense.
+            BridgeError: it is no client, its time has run out, or the opening has failed. Its socket is closed, after an
+                answer if one makes sense.
         """
         try:
             if self._connection is None:
                 self._sniff()
-            return None if self._connection is None else self._greeted(self._connection)
+            if self._steps is None and self._connection is not None:
+                self._greet(self._connection, begin)
+            if self._steps is not None and self._connection is not None:
+                return self._go_on(self._connection, self._steps)
+            return self._check_age()
         except BridgeError:
             self.close()
             raise
 
-    def check_age(self) -> None:
-        """Give up on it when its time has run out.
-
-        Raises:
-            HandshakeTimeout: it has; its socket is closed.
-        """
-        age = time.monotonic() - self.born
-        if age > PATIENCE:
-            self.close()
-            raise HandshakeTimeout("handshake", age, text="a peer connected and sent no HELLO")
+    def refuse(self, error: BridgeError) -> None:
+        """Say why it is not wanted, if it has said HELLO, and close its socket."""
+        if self._connection is not None and self._steps is not None:
+            self._connection.refuse(error)
+        self.close()
 
     def close(self) -> None:
         """Close its socket."""
@@ -83,17 +106,31 @@ class Candidate:
             self._connection.close()
         self._sock.close()
 
-    def _greeted(self, connection: Connection) -> Connection | None:
+    def _go_on(self, connection: Connection, steps: Iterator[float]) -> Admitted | None:
+        try:
+            self.due = next(steps)
+        except StopIteration as end:
+            connection.send_timeout = SEND_TIMEOUT
+            return Admitted(connection, end.value)
+        return None
+
+    def _check_age(self) -> None:
+        now = time.monotonic()
+        if now >= self.due:
+            text = "a peer connected and sent no HELLO"
+            raise HandshakeTimeout("handshake", now - self.born, text=text)
+
+    def _greet(self, connection: Connection, begin: Begin) -> None:
+        """Begin the opening once HELLO has come, which is then the next message to be received."""
         message = connection.take()
         if message is None:
-            return None
+            return
         if message.type != Type.HELLO:
             error = UnexpectedMessage(f"{name_of(message.type)} instead of HELLO")
             connection.refuse(error)
             raise error
         connection.unread(message)
-        connection.send_timeout = SEND_TIMEOUT
-        return connection
+        self._steps = begin(connection)
 
     def _sniff(self) -> None:
         self._receive()
