@@ -77,14 +77,14 @@ class Line:
             self.launcher = Launcher(
                 options.command, cwd=options.cwd, env=options.env, show_output=options.show_output
             )
-        self._listener = Listener(options.listens_at, self._token, options.origins)
-        self.address = str(self._listener.address)
-        if self.launcher is not None:
-            try:
+        try:
+            self._listener = Listener(options.listens_at, self._token, options.origins)
+            self.address = str(self._listener.address)
+            if self.launcher is not None:
                 self.launcher.start(self.address, self._token or "", self._name)
-            except BaseException:
-                self.close()
-                raise
+        except BaseException:
+            self.close()
+            raise
 
     def connect(self) -> Agreement:
         """Wait for the game and open a session with it.
@@ -129,10 +129,9 @@ class Line:
 
     def abandon(self) -> None:
         """In a forked child: close its copies of what belongs to the parent."""
-        if self.channel is not None:
-            self.channel.close()
-        if self._listener is not None:
-            self._listener.close()
+        for part in (self.channel, self._listener):
+            if part is not None:
+                part.close()
 
     # -- opening --------------------------------------------------------------------------------------------
 
@@ -159,15 +158,15 @@ class Line:
             except BaseException as error:
                 connection.close()
                 busy = min(busy, time.monotonic())
-                if not isinstance(error, PeerBusy) or time.monotonic() - busy > BUSY_S:
+                if not isinstance(error, PeerBusy) or time.monotonic() > busy + BUSY_S:
                     raise
             time.sleep(BUSY_PAUSE_S)
 
     def _admitted(self, listener: Listener, end: float) -> tuple[Connection, Agreement]:
         """A session with the first who comes and is no stranger."""
         process = None if self.launcher is None else self.launcher.fileno()
-        left = max(end - time.monotonic(), 0.0)
         try:
+            left = max(end - time.monotonic(), 0.0)
             connection, outcome = listener.admit(self._knowing, left, process)
         except (ConnectTimeout, ConnectionLost) as error:
             raise self._stranger or self._no_client(listener) or error from error
@@ -209,24 +208,23 @@ class Line:
         """Why the game was refused, if it has ended because of that."""
         if self.launcher is None or self.launcher.alive:
             return None
-        refused = [e for e in listener.refused if isinstance(e, ProtocolError)]
-        return refused[-1] if refused else None
+        wrong = (error for error in reversed(listener.refused) if isinstance(error, ProtocolError))
+        return next(wrong, None)
 
     def _upgrade(self, connection: Connection, agreement: Agreement) -> None:
         """Put steps into shared memory, if that is wanted and can be had."""
-        forced = self.options.transport == "shm"
+        options = self.options
+        forced = options.transport == "shm"
         if "shm" not in agreement.caps and not forced:
             return
         try:
-            options = self.options
             self.channel = offer(connection, agreement, copy=options.copy, spin_us=options.spin_us)
             self.transport = "shm"
         except ShmUnavailable as error:
             if forced:
                 raise
-            warnings.warn(
-                f"no shared memory, steps go over {self.transport}: {error}", stacklevel=2
-            )
+            text = f"no shared memory, steps go over {self.transport}: {error}"
+            warnings.warn(text, stacklevel=2)
 
     def _attend(self, agreement: Agreement) -> None:
         """The session is open: log it, record it, and tell others that we are busy."""
@@ -237,10 +235,10 @@ class Line:
         if self._recorder is not None:
             self._recorder.write(Direction.TO_AGENT, Type.SPEC, agreement.spec.to_bytes(), 0, 0)
             self.channel = Tee(self.channel, self._recorder, "agent")
-        if self._listener is not None:
+        if (listener := self._listener) is not None:
             if self.launcher is not None:  # nobody else was told where
-                self._listener.hide()
-            self._listener.refuse_others()
+                listener.hide()
+            listener.refuse_others()
 
     # -- what went wrong ------------------------------------------------------------------------------------
 
@@ -250,8 +248,6 @@ class Line:
             return explained(error, self.launcher, "connect", waited)
         text = str(error).partition(": ")[2]
         if self.launcher is not None:
-            text = (
-                f"{text}. It was told by TROPISM_BRIDGE_ADDR where to dial; {words(self.launcher)}"
-            )
+            text += f". It was told by TROPISM_BRIDGE_ADDR where to dial; {words(self.launcher)}"
         found = ConnectTimeout(error.address, error.attempts, waited, text)
         return explained(found, self.launcher, "connect", waited)

@@ -1,0 +1,227 @@
+"""Rows 33 and 35 again: strangers who know how to say HELLO, and then hold their tongue, while the game comes."""
+
+import socket
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+from gymnasium import spaces
+from tests.bridges.faults.games import PATIENT, descriptors, eventually
+from tests.bridges.pairs import ADDRESSES, both
+
+from tropism.bridges.env import BridgeEnv
+from tropism.bridges.errors import ConnectTimeout, HandshakeTimeout, PeerBusy, VersionMismatch
+from tropism.bridges.game import AgentSpec, Spec
+from tropism.bridges.protocol.header import Type
+from tropism.bridges.protocol.messages import encode, write_json
+from tropism.bridges.transports.dial import dial
+from tropism.bridges.transports.handshake import agent_steps, expect_ready, open_game, ready
+from tropism.bridges.transports.hello import new_token, own_hello
+from tropism.bridges.transports.listener import PENDING, Listener
+
+SOON = 0.7
+"""Seconds in which a session is open, strangers or not: a tenth of that where nothing else runs."""
+SPEC = Spec("waited for", [AgentSpec("a", spaces.Discrete(2), spaces.Discrete(2))])
+
+
+def greeting(token=None, **changes):
+    facts = own_hello("game", (), "", "stranger", "1", bool(token)) | changes
+    return encode(Type.HELLO, write_json(facts))
+
+
+@contextmanager
+def strangers(address, count, words=b""):
+    """Peers of a listener that say this and nothing else."""
+    where = urlsplit(str(address))
+    with ExitStack() as stack:
+        made = []
+        for _ in range(count):
+            unix = where.scheme == "unix"
+            sock = stack.enter_context(socket.socket(socket.AF_UNIX if unix else socket.AF_INET))
+            sock.settimeout(5)
+            sock.connect(where.path if unix else (where.hostname, where.port))
+            sock.sendall(words)
+            made.append(sock)
+        yield made
+
+
+@contextmanager
+def dribbling(socks, words):
+    """Says its words byte by byte, for ever."""
+    stop = threading.Event()
+
+    def drip():
+        for byte in words:
+            for sock in socks:
+                try:
+                    sock.send(bytes((byte,)))
+                except OSError:
+                    return
+            if stop.wait(0.01):
+                return
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def game(address, token=None):
+    """Dial as a game, and agree."""
+    connection = dial(address, 5)
+    agreed = open_game(connection, SPEC, dialled=True, token=token)
+    assert expect_ready(connection, agreed) is None
+    return connection
+
+
+def comes_up(env, token):
+    """How long a session takes from the moment its game dials."""
+    start = time.monotonic()
+    failed, connection = both(env.connect, lambda: game(env.session.address, token))
+    took = time.monotonic() - start
+    assert failed is None
+    assert not isinstance(connection, Exception), connection
+    connection.close()
+    return took
+
+
+@pytest.fixture(params=["tcp", "unix", "ws"])
+def wire(request):
+    return request.param
+
+
+@pytest.fixture
+def env(wire):
+    """An agent that waits for a game somebody else starts."""
+    made = []
+
+    def wait(token):
+        made.append(
+            BridgeEnv(
+                listen=ADDRESSES[wire],
+                transport=wire,
+                token=token,
+                connect=False,
+                deadlines=PATIENT,
+            )
+        )
+        return made[-1]
+
+    yield wait
+    for env in made:
+        env.close()
+
+
+@pytest.mark.parametrize("token", [None, new_token()], ids=["open", "secret"])
+@pytest.mark.parametrize("count", [1, 10, 3 * PENDING])
+def test_row_35_strangers_who_say_hello_and_nothing_else_keep_no_game_out(env, token, count):
+    env, before = env(token), descriptors()
+    with strangers(env.session.address, count, greeting(token)) as silent:
+        assert comes_up(env, token) < SOON
+        assert eventually(lambda: descriptors() < before + count + PENDING)
+        for sock in silent[-10:]:  # all are told, and closed
+            heard = b"".join(iter(lambda sock=sock: sock.recv(4096), b""))
+            assert b'"busy"' in heard
+
+
+@pytest.mark.parametrize("token", [None, new_token()], ids=["open", "secret"])
+def test_row_35_strangers_who_say_it_byte_by_byte_keep_no_game_out(env, token):
+    env, words = env(token), greeting(token)
+    halves = (words, b""), (words[:40], words[40:]), (b"", words)
+    with ExitStack() as stack:
+        for said, rest in halves:
+            slow = stack.enter_context(strangers(env.session.address, 3, said))
+            stack.enter_context(dribbling(slow, rest or encode(Type.AUTH, bytes(1000))))
+        time.sleep(0.05)
+        assert comes_up(env, token) < SOON
+
+
+# -- the listener by itself -------------------------------------------------------------------------------
+
+
+def opening(timeout, token=None):
+    return lambda connection: agent_steps(connection, dialled=False, token=token, timeout=timeout)
+
+
+def heard(sock):
+    """All that it is told until it is closed."""
+    return b"".join(iter(lambda: sock.recv(4096), b""))
+
+
+def test_every_opening_has_its_own_deadline_and_its_own_errors():
+    with Listener() as listener, ExitStack() as stack:
+        address = listener.address
+        late = stack.enter_context(strangers(address, 3, greeting()))
+        wrong = stack.enter_context(strangers(address, 1, greeting(proto=[9, 0], min_major=9)))
+        start = time.monotonic()
+        with pytest.raises(ConnectTimeout, match="handshake"):
+            listener.admit(opening(0.05), 0.2)
+        assert time.monotonic() - start < 0.2 + SOON
+        assert {type(error) for error in listener.refused} == {HandshakeTimeout, VersionMismatch}
+        assert all(b'"timeout"' in heard(sock) for sock in late)
+        assert b'"version"' in heard(wrong[0])
+
+
+def test_the_first_who_is_through_is_admitted_and_the_others_are_told():
+    def play(address):
+        connection = game(address)
+        return connection.close()
+
+    with Listener() as listener, strangers(listener.address, 2, greeting()) as late:
+
+        def agent():
+            connection, agreed = listener.admit(opening(5), 5)
+            ready(connection, agreed)
+            return connection, agreed
+
+        (connection, agreed), played = both(agent, lambda: play(listener.address))
+        assert played is None
+        assert agreed.spec == SPEC
+        assert all(b'"busy"' in heard(sock) for sock in late)
+        connection.close()
+
+
+def test_who_has_proved_to_be_the_game_is_not_dropped_to_make_room():
+    token = new_token()
+    with Listener(token=token) as listener, ExitStack() as stack:
+
+        def slow_game():
+            connection = dial(listener.address, 5)
+            stack.callback(connection.close)
+            steps = open_game.__wrapped__(connection, SPEC, dialled=True, token=token)
+            while listener._candidates == {} or not any(
+                candidate.rank == 3 for candidate in listener._candidates.values()
+            ):
+                next(steps)
+                connection.wait(0.01)
+            stack.enter_context(strangers(listener.address, 3 * PENDING, greeting(token)))
+            for _ in steps:
+                connection.wait(1.0)
+
+        (connection, agreed), failed = both(lambda: listener.admit(opening(5, token), 5), slow_game)
+        assert failed is None
+        assert agreed.spec == SPEC
+        connection.close()
+
+
+def test_a_peer_that_comes_after_the_first_is_told_that_the_listener_is_busy():
+    with Listener() as listener:
+        admitted, connection = both(
+            lambda: listener.admit(opening(5), 5), lambda: dial_and_agree(listener)
+        )
+        listener.refuse_others()
+        with pytest.raises(PeerBusy):
+            game(listener.address)
+        connection.close()
+        admitted[0].close()
+
+
+def dial_and_agree(listener):
+    connection = dial(listener.address, 5)
+    open_game(connection, SPEC, dialled=True)
+    return connection
