@@ -250,7 +250,16 @@ class ShmCorrupt(BridgeError):
 
 
 class PortInUse(BridgeError):
-    """The address to listen on is taken."""
+    """The address to listen on is taken.
+
+    Attributes:
+        pid: of the process that listens there, or None if the system does not tell.
+        program: its name as the system knows it, or empty.
+    """
+
+    def __init__(self, text: str, pid: int | None = None, program: str = "") -> None:
+        super().__init__(text)
+        self.pid, self.program = pid, program
 
 
 class RecordingError(BridgeError):

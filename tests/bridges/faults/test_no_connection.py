@@ -1,5 +1,6 @@
 """Rows 22 to 24 of the fault matrix: the address is taken, the other side is late, or it never comes."""
 
+import os
 import re
 import subprocess
 import sys
@@ -60,8 +61,10 @@ def test_row_22_an_address_that_is_taken_is_named_and_no_game_is_started(transpo
     command = [sys.executable, "-I", "-S", "-c", f"open({str(started)!r}, 'w')"]
     with Listener(free_address(transport, tmp_path)) as taken:
         before, start = descriptors(), time.monotonic()
-        with pytest.raises(PortInUse, match=re.escape(str(taken.address))):
+        with pytest.raises(PortInUse, match=re.escape(str(taken.address))) as caught:
             BridgeEnv(command, listen=str(taken.address))
+        assert caught.value.pid == os.getpid()
+        assert f"process {os.getpid()} ({caught.value.program}) listens there" in str(caught.value)
         assert time.monotonic() - start < 1.0 + AT_ONCE
         assert descriptors() == before
     env = make(transport=transport, listen=str(taken.address))

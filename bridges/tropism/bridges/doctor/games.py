@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from tropism.bridges.doctor.finding import Finding, session_of, who_listens
+from tropism.bridges.doctor.finding import Finding, session_of
 from tropism.bridges.errors import BridgeError, PortInUse
 from tropism.bridges.launcher import Launcher
 from tropism.bridges.protocol.header import HEADER_SIZE, Type, name_of, pack_header, parse_header
 from tropism.bridges.transports.address import Address
 from tropism.bridges.transports.binding import Bound, bind
 from tropism.bridges.transports.hello import VERSION, read_hello
+from tropism.bridges.transports.holder import who_listens
 from tropism.errors import OptionError, TropismError
 
 OPENING = 5.0
@@ -32,9 +33,8 @@ def try_listening(text: str) -> list[Finding]:
         with closing(bind(address := Address.parse(text))) as bound:
             found = [Finding("listen", "ok", f"{bound.address} is free")]
     except PortInUse as error:
-        holder = who_listens(Address.parse(text).port) or "another process"
-        remedy = "end that process, or use port 0, which takes any free one"
-        return [Finding("listen", "bad", f"{error}; it is taken by {holder}", remedy)]
+        remedy = "end the process that has it, or use port 0, which takes any free one"
+        return [Finding("listen", "bad", str(error), remedy)]
     except TropismError as error:
         remedy = "an address is tcp://host:port, ws://host:port or unix:///path, of this machine"
         return [Finding("listen", "bad", str(error), remedy)]
@@ -79,8 +79,8 @@ def _not_connected(address: Address, error: Exception) -> Finding:
 
 
 def _holder(address: Address) -> str:
-    holder = who_listens(address.port) if address.is_loopback and address.port else ""
-    return f", {holder}" if holder else ""
+    holder = who_listens(address) if address.is_loopback else None
+    return "" if holder is None else f", {holder}"
 
 
 def launch_game(command: Sequence[str], timeout: float = 30.0) -> Iterator[Finding]:

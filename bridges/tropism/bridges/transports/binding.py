@@ -9,12 +9,13 @@ import socket
 import stat
 import struct
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from tropism.bridges.errors import PortInUse
 from tropism.bridges.transports.address import Address
+from tropism.bridges.transports.holder import who_listens
+from tropism.bridges.transports.places import SOCKET, is_served, new_directory
 from tropism.errors import OptionError
 
 BACKLOG = 128
@@ -116,8 +117,8 @@ def _bind_internet(address: Address) -> Bound:
 def _bind_unix(address: Address) -> Bound:
     family, directory = address.family, None
     if not address.path:
-        directory = tempfile.mkdtemp(prefix="tropism-")  # mode 0700
-        address = Address("unix", path=os.path.join(directory, "bridge.sock"))
+        directory = new_directory()
+        address = Address("unix", path=os.path.join(directory, SOCKET))
     _prepare(address)
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -138,20 +139,8 @@ def _prepare(address: Address) -> None:
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(os.stat(address.path).st_mode):
             raise OptionError(f"address {address}: a file that is no socket stands there")
-        if not _is_alive(address):
+        if not is_served(address.path):
             os.unlink(address.path)
-
-
-def _is_alive(address: Address) -> bool:
-    with socket.socket(address.family, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(address.path)
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-        except OSError:
-            return True
-    return True
 
 
 def _try_to_bind(sock: socket.socket, address: Address) -> None:
@@ -160,8 +149,17 @@ def _try_to_bind(sock: socket.socket, address: Address) -> None:
     except (OSError, OverflowError) as error:
         number = getattr(error, "errno", None)
         if number in (errno.EADDRINUSE, errno.EACCES):
-            raise PortInUse(f"cannot listen at {address}: {error}") from error
+            raise _in_use(address, error) from error
         raise OptionError(f"address {address}: {error}") from error
+
+
+def _in_use(address: Address, error: Exception) -> PortInUse:
+    text = f"cannot listen at {address}: {error}"
+    holder = who_listens(address)
+    if holder is None:
+        return PortInUse(text)
+    text += f"; {holder} listens there: end it, or listen elsewhere"
+    return PortInUse(text, holder.pid, holder.name)
 
 
 def _listen(sock: socket.socket) -> None:
