@@ -1,13 +1,18 @@
 """Addresses, and what may be listened on."""
 
 import os
+import signal
 import socket
 import stat
+import tempfile
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
 from tropism.bridges.errors import PortInUse
+from tropism.bridges.transports import places
 from tropism.bridges.transports.address import Address
 from tropism.bridges.transports.binding import LONGEST_PATH, is_own
 from tropism.bridges.transports.dial import dial
@@ -100,6 +105,54 @@ def test_what_a_dead_listener_left_is_replaced_and_a_live_one_is_not(tmp_path):
         dead.bind(str(path))
     with Listener(f"unix://{path}"), pytest.raises(PortInUse):
         Listener(f"unix://{path}")
+
+
+@pytest.fixture
+def home(monkeypatch):
+    """Where temporary files go; short, for the sake of Unix sockets."""
+    with tempfile.TemporaryDirectory() as home:
+        monkeypatch.setattr(tempfile, "tempdir", home)
+        yield Path(home)
+
+
+def age(path):
+    os.utime(path, (0, time.time() - places.STALE_S - 1))
+
+
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_what_an_agent_that_was_killed_has_left_is_swept_by_the_next(home):
+    child = os.fork()
+    if child == 0:
+        Listener("unix://")
+        os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    (left,) = home.iterdir()
+    assert [path.name for path in left.iterdir()] == [places.SOCKET]
+    with Listener("unix://"):
+        assert left.exists()  # it is young: perhaps its owner is only of another container
+    age(left)
+    with Listener("unix://"):
+        assert not left.exists()
+    assert list(home.iterdir()) == []
+
+
+def test_nothing_else_is_swept(home):
+    dead = places.PREFIX + "9999999_"
+    names = ["served", "full", "file", "link"]
+    for name in names[:2]:
+        (home / (dead + name)).mkdir()
+    (home / (dead + "full") / "precious").touch()
+    (home / (dead + "file")).touch()
+    (home / (dead + "link")).symlink_to(home / (dead + "full"))
+    (home / "tropism_br_x").mkdir()
+    (home / f"{places.PREFIX}{os.getpid()}_alive").mkdir()
+    with Listener(f"unix://{home}/{dead}served/{places.SOCKET}"):
+        before = sorted(home.iterdir())
+        for path in before:
+            age(path)
+        assert places.sweep(str(home)) == []
+        assert sorted(home.iterdir()) == before
 
 
 def test_no_file_is_overwritten_by_a_socket(tmp_path):

@@ -285,9 +285,10 @@ def test_row_21_second_agent_is_told_that_the_game_is_busy():
     with waiting(build(CLIENT / "example_grid.c"), "tcp://127.0.0.1:0") as (_, address):
         first = BridgeEnv(address=address, deadlines=deadlines)
         first.reset(seed=5)
-        before = first.step(0)
+        before, start = first.step(0), time.monotonic()
         with pytest.raises(PeerBusy):
             BridgeEnv(address=address, deadlines=deadlines)
+        assert time.monotonic() - start < SECOND
         after = first.step(0)
         assert after[4]["bridge"]["step"] == before[4]["bridge"]["step"] + 1
         assert first.session.seq == 3
