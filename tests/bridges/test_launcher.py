@@ -89,6 +89,23 @@ def test_command_that_does_not_exist_says_why_and_leaks_nothing():
     assert descriptors() == before
 
 
+@pytest.mark.parametrize("command", [["game", "a\0b"], lambda _: ["game", "a\0b"]])
+def test_nothing_is_started_for_an_argument_that_none_can_have(command):
+    before = threading.active_count()
+    with pytest.raises(OptionError, match=r"'a\\x00b' has a NUL"):
+        Launcher(command).start("tcp://127.0.0.1:1")
+    assert threading.active_count() == before
+
+
+@linux
+@pytest.mark.parametrize("wrong", [{"env": {"A": "a\0b"}}, {"env": {"A": 1}}, {"cwd": "a\0b"}])
+def test_a_place_or_a_variable_that_none_can_have_leaves_nothing(wrong):
+    before, files = threading.active_count(), descriptors()
+    with pytest.raises(OptionError, match="cannot start the game"):
+        Launcher([sys.executable], **wrong).start("tcp://127.0.0.1:1")
+    assert (threading.active_count(), descriptors()) == (before, files)
+
+
 def test_crash_tells_signal_code_and_last_words():
     game = python(
         "import os, sys, signal\nprint('about to fall', file=sys.stderr, flush=True)\n"

@@ -8,19 +8,17 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from tropism.bridges.errors import BridgeError, ForkedBridge, GameCrashed, GameExited, GameLost
+from tropism.bridges.processes import has_ended, is_dying, open_pidfd, signal_group
 from tropism.bridges.tail import Tail
 from tropism.errors import OptionError
 
 Command = Sequence[str] | Callable[[str], Sequence[str]]
 """An argument vector, or a function from the address to dial to one (for games that want it as an argument)."""
 
-PF_EXITING = 0x4  # <linux/sched.h>
 TERMINATE_GRACE = 0.5
 """Seconds between SIGTERM and SIGKILL."""
 DEATH_TAKES = 0.08
@@ -54,6 +52,8 @@ class Launcher:
     ) -> None:
         if isinstance(command, (str, bytes)) or not command:
             raise OptionError(f"command must be a list such as ['game', '--fast'], got {command!r}")
+        if not callable(command):
+            _arguments(command)
         self.command, self.cwd, self.env, self.show_output = (
             command,
             cwd,
@@ -76,21 +76,23 @@ class Launcher:
             session: name of the session, or "".
 
         Raises:
+            OptionError: an argument, a variable or the directory is no text that a program can be given.
             BridgeError: the command cannot be run; the operating system's reason is chained.
         """
         if self._process is not None:
             raise BridgeError(f"the game (pid {self.pid}) was started already")
-        command = self.command(address) if callable(self.command) else self.command
+        command = _arguments(self.command(address) if callable(self.command) else self.command)
         variables = {"ADDR": address, "TOKEN": token, "SESSION": session}
         env = {**os.environ, **self.env, **{f"TROPISM_BRIDGE_{k}": v for k, v in variables.items()}}
         self._tail = None if self.show_output else Tail(self.lines)
         try:
-            self._process = self._spawn([str(part) for part in command], env)
-        except OSError as error:
+            self._process = self._spawn(command, env)
+        except (OSError, TypeError, ValueError) as error:  # the last two: of `env` or `cwd`
             if self._tail is not None:
                 self._tail.finish()
-            raise BridgeError(f"cannot start the game {command!r}: {error}") from error
-        self._pidfd = _open_pidfd(self._process.pid)
+            kind = BridgeError if isinstance(error, OSError) else OptionError
+            raise kind(f"cannot start the game {command!r}: {error}") from error
+        self._pidfd = open_pidfd(self._process.pid)
         self._finalizer = weakref.finalize(
             self, _abandon, self._process, self._tail, self._pidfd, self._owner
         )
@@ -119,7 +121,7 @@ class Launcher:
         """As in ``subprocess``: None while it runs, negative for a signal.  A dead game is reaped here."""
         if self._process is None:
             return None
-        if self._process.returncode is None and _has_ended(self._process):
+        if self._process.returncode is None and has_ended(self._process):
             self._bury()
         return self._process.returncode
 
@@ -178,7 +180,7 @@ class Launcher:
         if (
             self.wait(DEATH_TAKES) is None
             and self._process is not None
-            and _is_dying(self._process.pid)
+            and is_dying(self._process.pid)
         ):
             self.wait(DYING_TAKES)
         return self.returncode
@@ -196,7 +198,7 @@ class Launcher:
             raise ForkedBridge("a forked child cannot stop the game of its parent")
         if self._process is None or self.wait(grace) is not None:
             return
-        _signal_group(self._process, signal.SIGTERM)
+        signal_group(self._process, signal.SIGTERM)
         if self.wait(TERMINATE_GRACE) is None:
             self.kill()
 
@@ -211,41 +213,19 @@ class Launcher:
         self._pidfd = None
 
 
-def _open_pidfd(pid: int) -> int | None:
-    """A descriptor of the process, where the system has them."""
-    try:
-        return os.pidfd_open(pid)
-    except (AttributeError, OSError):
-        return None
+def _arguments(command: Sequence[str]) -> list[str]:
+    """The arguments as text.
 
-
-def _is_dying(pid: int) -> bool:
-    """Whether the kernel has begun to end the process (Linux)."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        return bool(int(stat.rpartition(")")[2].split()[6]) & PF_EXITING)
-    except (OSError, ValueError, IndexError):
-        return False
-
-
-def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    """Whether the process has ended; it is not reaped, so that its group keeps its number."""
-    if not hasattr(os, "waitid"):
-        return process.poll() is not None
-    try:
-        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        return os.waitid(os.P_PID, process.pid, options) is not None
-    except ChildProcessError:  # somebody else has reaped it
-        return True
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
-    """Signal every process of the group whose leader has not been reaped yet."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            os.killpg(process.pid, number)
+    Raises:
+        OptionError: one of them cannot be given to any program.
+    """
+    arguments = [str(part) for part in command]
+    for part in arguments:
+        if "\0" in part:
+            raise OptionError(
+                f"command: {part!r} has a NUL character, which ends an argument; remove it"
+            )
+    return arguments
 
 
 def _abandon(
@@ -256,7 +236,7 @@ def _abandon(
         process.returncode = 0  # not ours to wait for; this keeps its destructor quiet
         return
     if process.returncode is None:
-        _signal_group(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+        signal_group(process, getattr(signal, "SIGKILL", signal.SIGTERM))
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(5.0)
     if pidfd is not None:

@@ -16,7 +16,7 @@ from tropism.bridges.protocol.header import HEADER_SIZE, MAX_MESSAGE, Flag, pars
 from tropism.bridges.protocol.messages import Message
 from tropism.bridges.transports.stream import BUFFER, Bytes, finish
 
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+CONTINUATION, BINARY, CLOSE, PING, PONG = 0, 2, 8, 9, 10
 LONGEST_CONTROL = 125
 
 
