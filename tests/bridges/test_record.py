@@ -12,7 +12,8 @@ from tests.bridges.pairs import SPEC, both
 from tests.bridges.raw_agent import RawAgent, next_agent, running
 from tests.bridges.test_serve import Toy
 
-from tropism.bridges.errors import ConnectionLost, PeerError, RecordingError
+from tropism.bridges.env import BridgeEnv
+from tropism.bridges.errors import ConnectionLost, GameExited, PeerError, RecordingError
 from tropism.bridges.link import Link
 from tropism.bridges.protocol.header import Type
 from tropism.bridges.record import HEAD, MAGIC, Direction, Recorder, Tee
@@ -163,6 +164,20 @@ def test_a_recording_is_never_overwritten(recorded):
     assert path.read_bytes() == before
 
 
+def test_a_game_that_did_not_come_up_can_be_recorded_when_it_is_tried_again(tmp_path):
+    path = tmp_path / "x.gbr"
+    for _ in range(2):
+        with pytest.raises(GameExited):
+            BridgeEnv([sys.executable, "-I", "-S", "-c", ""], record=str(path))
+        assert not path.exists()
+    with Recorder(path) as recorder:
+        recorder.write(Direction.TO_AGENT, Type.SPEC, b"{}", 0, 0)
+    assert not path.exists()
+    with Recorder(path) as recorder:
+        recorder.write(Direction.TO_GAME, Type.RESET, b"{}", 1, 1)
+    assert path.exists()
+
+
 def test_a_directory_that_does_not_exist_is_named(tmp_path):
     with pytest.raises(RecordingError, match="no_such"):
         Recorder(tmp_path / "no_such" / "x.gbr")
@@ -210,7 +225,7 @@ def test_what_is_no_recording_is_refused(data, tmp_path):
 
 
 def test_a_recording_without_specification_says_so(tmp_path):
-    Recorder(tmp_path / "x.gbr").close()
+    (tmp_path / "x.gbr").write_bytes(MAGIC + b"{}\n")
     with pytest.raises(RecordingError, match="no specification"):
         Replay(tmp_path / "x.gbr", listen=LOCAL)
 

@@ -21,6 +21,7 @@ from typing import IO, Any
 
 from tropism.bridges.errors import RecordingError
 from tropism.bridges.forks import FORKS
+from tropism.bridges.protocol.header import Type
 from tropism.bridges.protocol.messages import Message, encode
 
 MAGIC = b"GBRLOG1\n"
@@ -47,7 +48,7 @@ class Recorder:
     """
 
     def __init__(self, path: str | os.PathLike[str], facts: dict[str, Any] | None = None) -> None:
-        self.path, self._forks = Path(path), FORKS.count
+        self.path, self._forks, self._played = Path(path), FORKS.count, False
         try:
             self._file: IO[bytes] | None = self.path.open("xb", buffering=0)
         except OSError as error:
@@ -61,9 +62,13 @@ class Recorder:
             RecordingError: the disk is full, say.
         """
         self._append(direction, encode(type, body, seq, episode))
+        self._played |= type != Type.SPEC
 
     def close(self) -> None:
-        """Mark the end and make it last; a second call does nothing."""
+        """Mark the end and make it last; a second call does nothing.
+
+        Nothing is kept of a game that did not come up, or was not the right one, so that it can be tried again.
+        """
         if self._file is None:
             return
         with self._file as file:
@@ -73,6 +78,8 @@ class Recorder:
                     os.fsync(file.fileno())
             finally:
                 self._file = None
+        if not self._played and self._forks == FORKS.count:
+            self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> Recorder:
         return self

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections import deque
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any
@@ -20,6 +19,7 @@ from tropism.bridges.errors import (
     UnexpectedMessage,
     timeout_of,
 )
+from tropism.bridges.events import Events
 from tropism.bridges.faults import explained
 from tropism.bridges.forks import FORKS
 from tropism.bridges.jsonable import from_json, to_json
@@ -33,7 +33,6 @@ from tropism.bridges.stats import Stats
 from tropism.errors import OptionError
 
 MAX_SEED = 2**53
-KEPT_EVENTS = 256
 LEAST_WAIT = 0.1
 """Seconds in which an answer is fetched that was asked for after its deadline: it may have been there long ago."""
 MOST_LATE = 4096
@@ -57,12 +56,12 @@ class Session:
         stats: counters.
         waited: seconds that the last answer took.
         ended: why there is no session, or None while there is one.
-        events: the last 256 events, ``(name, data)``, oldest first; the caller may remove them.
+        events: the last 256 events, ``(name, data)``, oldest first, or fewer that are long; the caller may remove them.
     """
 
     def __init__(self, options: GameOptions, recorder: Recorder | None = None) -> None:
         self.options, self.deadlines = options, options.deadlines
-        self.stats, self.events = Stats(), deque[tuple[str, Any]](maxlen=KEPT_EVENTS)
+        self.stats, self.events = Stats(), Events()
         self.ended: str | None = "it has not begun"
         self._line = Line(options, recorder)
         self._forks = FORKS.count
@@ -323,7 +322,8 @@ class Session:
         elif kind == Type.EVENT:
             event = read_json(message.body, Type.EVENT)
             self.stats.events += 1
-            self.events.append((str(event.get("name")), from_json(event.get("data"))))
+            name, data = str(event.get("name")), from_json(event.get("data"))
+            self.events.keep(name, data, len(message.body))
         elif kind == Type.CLOSE:
             self._closed_by_game(str(read_json(message.body, Type.CLOSE).get("reason", "")))
         elif kind not in (Type.PONG, Type.REPLY):  # a REPLY may come too late
