@@ -6,6 +6,7 @@ import re
 import pytest
 
 from tropism.bridges import errors
+from tropism.bridges.progress import Progress, also
 from tropism.errors import TropismError
 
 EXAMPLES = [
@@ -18,6 +19,8 @@ EXAMPLES = [
     errors.GameExited(0),
     errors.PeerError("action", "no such action", {"n": 3}),
     errors.BridgeClosed("closed"),
+    errors.StepTimeout("step", 10.0, 7, Progress.of("body of OBS", "payload", 10, 32)),
+    errors.PortInUse("taken", 42, "game"),
 ]
 
 
@@ -68,3 +71,13 @@ def test_each_phase_has_its_timeout(phase, kind):
     error = errors.timeout_of(phase, 1.0, 4)
     assert type(error) is kind
     assert (error.phase, error.waited, error.seq) == (phase, 1.0, 4)
+
+
+def test_a_part_of_a_message_is_told_in_numbers_whatever_else_is_said():
+    text = also(Progress.of("header", "header", 10, 32), "the game hangs")
+    error = errors.timeout_of("step", 1.0, 4, text)
+    assert type(error) is errors.StepTimeout
+    assert (error.phase, error.got, error.want) == ("header", 10, 32)
+    assert "step: only a part of a message came" in str(error)
+    assert str(error).endswith("header, 10/32 bytes; the game hangs")
+    assert type(also("", "the game hangs")) is str

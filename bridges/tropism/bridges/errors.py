@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+from tropism.bridges.progress import Progress
 from tropism.errors import TropismError
 
 
@@ -118,10 +119,13 @@ class BridgeTimeout(BridgeError):
     """The peer did not answer in time.
 
     Attributes:
-        phase: "connect", "handshake", "reset", "step", "close", or what else was waited for.
+        phase: "connect", "handshake", "reset", "step", "close", or what else was waited for; "header" or "payload" if a
+            part of it had come, where that ends.
         waited: seconds.
         seq: number of the request that was not answered, if there is one.
         text: what else there is to say.
+        got: bytes that had come of a message that is not whole; None if there is none.
+        want: bytes that it has; None if that is not known.
     """
 
     code = "timeout"
@@ -129,8 +133,12 @@ class BridgeTimeout(BridgeError):
     def __init__(self, phase: str, waited: float, seq: int | None = None, text: str = "") -> None:
         request = "" if seq is None else f" (request {seq})"
         tail = f": {text}" if text else ""
-        super().__init__(f"{phase}: nothing came within {waited:.2f} s{request}{tail}")
-        self.phase, self.waited, self.seq, self.text = phase, waited, seq, text
+        began = isinstance(text, Progress)
+        came = "only a part of a message" if began else "nothing"
+        super().__init__(f"{phase}: {came} came within {waited:.2f} s{request}{tail}")
+        self.waited, self.seq, self.text = waited, seq, text
+        self.phase = text.part if began else phase
+        self.got, self.want = (text.got, text.want) if began else (None, None)
 
 
 class ConnectTimeout(BridgeTimeout):

@@ -21,6 +21,7 @@ from tropism.bridges.errors import (
     timeout_of,
 )
 from tropism.bridges.launcher import Launcher
+from tropism.bridges.progress import also
 from tropism.errors import OptionError, UnknownNameError
 
 FAULTS = (GameLost, BridgeTimeout, ProtocolError, PeerError, ShmCorrupt)
@@ -124,12 +125,12 @@ def explained(
     found = _cause_of_death(error, launcher, seq) or error
     if isinstance(error, BridgeTimeout):
         # Also a game that does not even read hangs in the phase whose request could not be sent.
-        text = "; ".join(part for part in (error.text, words(launcher)) if part)
+        text = also(error.text, words(launcher))
         found = error if isinstance(error, ConnectTimeout) else timeout_of(phase, waited, seq, text)
     elif launcher is not None and not isinstance(found, GameLost):
         found.add_note(words(launcher))
     found.facts = {
-        "phase": phase,
+        "phase": found.phase if isinstance(found, BridgeTimeout) else phase,
         "seq": seq,
         "waited_s": round(waited, 6),
         "game": state(launcher),

@@ -109,4 +109,10 @@ def test_row_10_half_an_observation_and_then_nothing(play, transport, on_fault, 
         assert re.search(r"a WebSocket message, \d+/\d+ bytes", told.text)
     else:
         assert f"body of OBS, {whole // 2}/{whole} bytes" in told.text
+    assert told.facts["phase"] == "payload"
+    if on_fault == "raise":
+        error = told.raised
+        assert (type(error), error.phase, error.seq) == (StepTimeout, "payload", env.session.seq)
+        assert 0 < error.got < error.want
+        assert transport == "ws" or (error.got, error.want) == (whole // 2, whole)
     comes_back(env)

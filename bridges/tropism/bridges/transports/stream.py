@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from tropism.bridges.errors import ProtocolError
+from tropism.bridges.progress import Progress
 from tropism.bridges.protocol.header import (
     HEADER_SIZE,
     MAX_MESSAGE,
@@ -126,9 +127,10 @@ class RawStream:
     def progress(self) -> str:  # noqa: D102
         if self._header is None:
             have = self._end - self._start
-            return f"header, {have}/{HEADER_SIZE} bytes" if have else ""
+            return Progress.of("header", "header", have, HEADER_SIZE) if have else ""
         have = self._end - self._start if self._body is None else self._filled
-        return f"body of {name_of(self._header.type)}, {have}/{self._header.length} bytes"
+        name = f"body of {name_of(self._header.type)}"
+        return Progress.of(name, "payload", have, self._header.length)
 
     def frame(self, header: bytes, body: Bytes) -> Sequence[Bytes]:  # noqa: D102
         return header, body

@@ -12,6 +12,7 @@ from secrets import token_bytes
 import numpy as np
 
 from tropism.bridges.errors import MessageTooLarge, ProtocolError
+from tropism.bridges.progress import Progress
 from tropism.bridges.protocol.header import HEADER_SIZE, MAX_MESSAGE, Flag, parse_header
 from tropism.bridges.protocol.messages import Message
 from tropism.bridges.transports.stream import BUFFER, Bytes, finish
@@ -60,8 +61,9 @@ class WebSocketStream:
             return ""
         before, head = len(self._parts or b""), self._read_head()
         have = before + len(self._bytes) + self._filled
-        whole = "" if head is None else f"/{before + head[2] + head[3]}"
-        return f"a WebSocket message, {have}{whole} bytes"
+        whole = None if head is None else before + head[2] + head[3]
+        part = "header" if head is None else "payload"
+        return Progress.of("a WebSocket message", part, have, whole)
 
     def frame(self, header: bytes, body: Bytes) -> Sequence[Bytes]:  # noqa: D102
         if self._is_client:
