@@ -21,8 +21,9 @@ from tropism.bridges.errors import (
     ShmUnavailable,
 )
 from tropism.bridges.protocol.header import Type
-from tropism.bridges.protocol.messages import write_json
+from tropism.bridges.protocol.messages import encode, write_json
 from tropism.bridges.transports.handshake import expect_ready, open_agent, open_game, ready
+from tropism.bridges.transports.shm import channel as channels
 from tropism.bridges.transports.shm import region as regions
 from tropism.bridges.transports.shm.patience import Patience
 from tropism.bridges.transports.shm.region import Region
@@ -360,6 +361,16 @@ def test_a_waiting_flag_is_taken_back():
         with pytest.raises(BridgeTimeout):
             agent.receive(0.01)
         assert agent._ring._memory[AGENT_WAITS] == 0
+
+
+def test_what_has_come_together_over_the_connection_is_not_waited_for_again(monkeypatch):
+    monkeypatch.setattr(channels, "LOOK_S", 5.0)  # no look by chance
+    wire = encode(Type.EVENT, b"{}") + encode(Type.REPLY, b"{}")
+    with session("shm", spin_us=0) as (agent, game):
+        timer = threading.Timer(0.02, lambda: game.connection._sock.sendall(wire))
+        timer.start()
+        assert [agent.receive(1).type for _ in range(2)] == [Type.EVENT, Type.REPLY]
+        timer.join()
 
 
 def test_events_are_not_forgotten_while_steps_come_fast():

@@ -189,6 +189,8 @@ class ShmChannel:
 
     def _from_connection(self) -> Message | None:
         message = self.connection.take()
+        if message is not None:
+            self._next_look = 0.0  # more may have come with it, of which the system tells no more
         if message is not None and message.type in _REQUESTS:
             self._last, self._episode = message.seq, message.episode
         return message
