@@ -4,7 +4,8 @@ Writes ``benchmarks/results/bridge.json``::
 
     .venv/bin/python benchmarks/bench_bridge.py --peers peers/bin/python --record
 
-Everything plays games that do nothing (``bridge_null.py``), each in a process of its own.  Contestants take turns (A B C A B C ...), so that
+Everything plays games that do nothing, each in a process of its own: environments that are served (``bridge_null.py``) and, as the
+peers' games are, bare loops around a socket (``bridge_bare.py``).  Contestants take turns (A B C A B C ...), so that
 a busy machine slows all alike; each figure is the median of five rounds.  ``--peers`` is a Python with dm-env-rpc and godot-rl, see
 ``bridge_peers.py``; without it, without ``cc`` or without ``godot3-server`` their rows are left out, and said to be.
 """
@@ -67,6 +68,18 @@ def null(game: str, **kwargs: Any) -> dict[str, Any]:
 def single(game: str, transport: str) -> Iterator[Callable[[], Times]]:
     """One game over one transport."""
     env = BridgeEnv(**null(game, transport=transport))
+    env.reset(seed=0)
+    action = np.zeros(1, np.float32)
+    steps = 20_000 if transport == "shm" else 5_000
+    yield lambda: timed(lambda: env.step(action), steps)
+    env.close()
+
+
+@contextmanager
+def bare(transport: str) -> Iterator[Callable[[], Times]]:
+    """The same against a game that is a bare loop, as those of the peers are."""
+    command = [sys.executable, str(HERE / "bridge_bare.py")]
+    env = BridgeEnv(command, transport=transport)
     env.reset(seed=0)
     action = np.zeros(1, np.float32)
     steps = 20_000 if transport == "shm" else 5_000
@@ -143,6 +156,7 @@ def contestants(peers: str | None) -> dict[str, Any]:
         for game in GAMES
         for transport in TRANSPORTS
     }
+    found |= {f"bare game, {transport}": (bare, transport) for transport in TRANSPORTS[::3]}
     found |= {
         "4 games, tcp": (several, 4, {"transport": "tcp"}),
         "4 games, shm": (several, 4, {"transport": "shm"}),
@@ -197,12 +211,15 @@ def summary(rounds: list[dict[str, float]]) -> dict[str, Any]:
 
 
 RATIOS = {
-    "shared memory to TCP, vector": ("vector, shm", "vector, tcp", 10),
-    "TCP to Godot RL": ("vector, tcp", "vector, godot_rl", 1.3),
-    "TCP to dm_env_rpc": ("vector, tcp", "vector, dm_env_rpc", 2),
+    "shared memory to TCP, bare game": ("bare game, shm", "bare game, tcp", 10),
+    "TCP to Godot RL, bare games": ("bare game, tcp", "vector, godot_rl", 1.3),
+    "TCP to dm_env_rpc, bare games": ("bare game, tcp", "vector, dm_env_rpc", 2),
+    "shared memory to TCP, served environment": ("vector, shm", "vector, tcp", None),
+    "TCP to Godot RL, served environment to bare game": ("vector, tcp", "vector, godot_rl", None),
     "4 games over TCP to AsyncVectorEnv": ("4 games, tcp", "4 games, AsyncVectorEnv", 2.5),
     "4 games in shared memory to AsyncVectorEnv": ("4 games, shm", "4 games, AsyncVectorEnv", 2.5),
     "8 games, as they choose to block only": ("8 games, shm", "8 games, shm, blocking only", 0.9),
+    "C spinning to shared memory, bare game": ("vector, C spinning", "bare game, shm", None),
     "C spinning to shared memory, vector": ("vector, C spinning", "vector, shm", None),
     "C spinning to shared memory, frame": (
         "vector and frame, C spinning",

@@ -56,7 +56,7 @@ class Odd:
             self.speak(what)
 
     def break_off(self, what):
-        channel = self.game._link._channel
+        channel = self.game._link.channel
         sock = getattr(channel, "connection", channel)._sock
         if what == GARBAGE:
             sock.send(b"this is no message, whatever else it may be")

@@ -351,7 +351,7 @@ def test_actions_are_checked_by_their_parts(space, good, bad, part):
 def waiting_bytes(game):
     """How much has come that the game has not read yet."""
     return int.from_bytes(
-        fcntl.ioctl(game._link._channel.fileno(), termios.FIONREAD, b"1234"), "little"
+        fcntl.ioctl(game._link.channel.fileno(), termios.FIONREAD, b"1234"), "little"
     )
 
 

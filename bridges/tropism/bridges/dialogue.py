@@ -24,6 +24,7 @@ from tropism.bridges.requests import (
 )
 
 RESET, STEP = int(Type.RESET), int(Type.STEP)
+_new = tuple.__new__
 REQUESTS = frozenset((RESET, STEP, int(Type.ACTION)))
 log = logging.getLogger(__name__)
 FLUSH_S = 0.01
@@ -57,7 +58,7 @@ class Dialogue:
     def look(self, timeout: float | None) -> Request | None:
         """The next request, or None if something else came or the time ran out."""
         link = self._link
-        if not link.open:
+        if link.channel is None:
             return self._connect(timeout)
         if link.mode == "latest" and self._unsent():
             timeout = FLUSH_S if timeout is None else min(timeout, FLUSH_S)
@@ -79,17 +80,18 @@ class Dialogue:
         time: int,
     ) -> None:
         """Show the agent what has become of its request, or a new frame; see `Game.observe`."""
-        if not self._link.open:
+        due = self.due
+        if self._link.channel is None:
             return
-        if self.due is None and (self._link.mode == "lockstep" or not self.began):
+        if due is None and (self._link.mode == "lockstep" or not self.began):
             raise BridgeError("observe() answers a request, and there is none")
-        first = self.due is not None and self.due.type == RESET
+        first = due is not None and due[0] == RESET
         if first:
             agents = [a._replace(reward=0.0, terminated=False, truncated=False) for a in agents]
-        self._step = 0 if first else self._step + 1
+        self._step = step = 0 if first else self._step + 1
         status = status_of(agents, first) if status is None else status
         info = self._jsonable(info) if info else None
-        body = self._frames.encode(agents, self._step, self._last, time, status, info)
+        body = self._frames.encode(agents, step, self._last, time, status, info)
         self.due = None
         self._send_frame(body)
 
@@ -101,9 +103,10 @@ class Dialogue:
         return None
 
     def _take(self, message: Message) -> Request | None:
-        kind = message.type
+        kind, seq = message[:2]
         if kind in REQUESTS:
-            return self._take_request(message) if is_newer(message.seq, self._last) else None
+            newer = seq == self._last + 1 or is_newer(seq, self._last)
+            return self._take_request(message) if newer else None
         if kind == Type.CALL:
             self._answer(read_json(message.body, kind))
         elif kind == Type.EVENT:
@@ -129,14 +132,15 @@ class Dialogue:
         self._last = message.seq
         if kind == STEP:
             self.due = message
-            return Step(action)
+            return _new(Step, (action,))
         return Action(action)
 
     def _read_action(self, message: Message) -> Any:
-        actions = self._actions.decode(message.body)
-        for check, action in zip(self._checks, actions, strict=True):
+        body = message.body
+        actions = self._actions.decode(body, type(body) is not bytearray)  # which is ours to keep
+        for i, action in enumerate(actions):
             if action is not None:
-                check(action)
+                self._checks[i](action)
         return actions[0] if len(actions) == 1 else self._by_id(actions)
 
     def _by_id(self, actions: list[Any]) -> dict[str, Any]:

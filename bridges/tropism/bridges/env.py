@@ -23,6 +23,7 @@ from tropism.bridges.values import ValueCheck
 from tropism.errors import OptionError, UnknownNameError
 
 Step = tuple[Any, float, bool, bool, dict[str, Any]]
+Outcome = tuple[Any, float, bool, bool, dict[str, Any], dict[str, Any]]
 
 
 class BridgeEnv(gymnasium.Env[Any, Any]):
@@ -193,7 +194,8 @@ class BridgeEnv(gymnasium.Env[Any, Any]):
         answer = self._keeper.receive_reset()
         self._running, self._step = True, 0
         self._last = observation = self._observation(answer)
-        return observation, self._info(answer)
+        bridge = {"step": 0, **self._keeper.facts(answer)}
+        return observation, {**answer.info, "bridge": bridge}
 
     def send_step(self, action: Any) -> None:
         """Send an action."""
@@ -205,36 +207,39 @@ class BridgeEnv(gymnasium.Env[Any, Any]):
 
     def receive_step(self) -> Step:
         """The answer to it."""
+        observation, reward, terminated, truncated, info, facts = self.receive_outcome()
+        info = {**info, "bridge": {"step": self._step, **facts}}
+        return observation, reward, terminated, truncated, info
+
+    def receive_outcome(self) -> Outcome:
+        """The same with the game's own info, and apart from it what ``info["bridge"]`` has beside ``step``."""
         answer = self._keeper.receive_step()
         if answer is None:
-            return self._truncated()
+            self._running = False
+            return (
+                deepcopy(self._last),
+                0.0,
+                False,
+                True,
+                {},
+                {"fault": dict(self._keeper.fault or {})},
+            )
         reward, terminated, truncated, _, _ = answer.agents[0]
         self._last = observation = self._observation(answer)
         self._step = answer.step
         if terminated or truncated:
             self._running = False
-        return observation, reward, terminated, truncated, self._info(answer)
+        return observation, reward, terminated, truncated, answer.info, self._keeper.facts(answer)
 
     # -- details --------------------------------------------------------------------------------------------
 
     def _observation(self, answer: Observation) -> Any:
-        outcome = answer.agents[0]
-        if not outcome.alive:
+        _, _, _, alive, observation = answer.agents[0]
+        if not alive:
             raise ProtocolError("OBS without an observation of the only agent")
         if self._check_observation.needed:
-            return self._check_observation(outcome.observation)
-        return outcome.observation
-
-    def _info(self, answer: Observation) -> dict[str, Any]:
-        info = dict(answer.info)
-        info["bridge"] = self._keeper.facts(answer)
-        return info
-
-    def _truncated(self) -> Step:
-        """The end of an episode by a fault."""
-        self._running = False
-        bridge = {"step": self._step, "fault": dict(self._keeper.fault or {})}
-        return deepcopy(self._last), 0.0, False, True, {"bridge": bridge}
+            return self._check_observation(observation)
+        return observation
 
 
 def picture(frame: Any) -> np.ndarray:

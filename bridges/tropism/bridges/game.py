@@ -15,7 +15,6 @@ A game that cannot wait for its agent calls `Game.newest` in each turn of its ow
 from __future__ import annotations
 
 import logging
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -163,9 +162,12 @@ class Game:
         due = self._dialogue.due
         if due is not None and self.connected and self.mode == "lockstep":
             raise BridgeError(f"{name_of(due.type)} must be answered by observe() first")
-        end = math.inf if timeout is None else time.monotonic() + timeout
-        request, left = self._dialogue.look(timeout), timeout
-        while request is None and (left is None or (left := end - time.monotonic()) > 0):
+        if timeout is None:
+            while (request := self._dialogue.look(None)) is None:
+                pass
+            return request
+        end, request = time.monotonic() + timeout, self._dialogue.look(timeout)
+        while request is None and (left := end - time.monotonic()) > 0:
             request = self._dialogue.look(left)
         return request
 

@@ -46,6 +46,7 @@ class Keeper:
         record: str | None = None,
     ) -> None:
         self.options, self._patience = options, patience
+        self._late = LATE * options.deadlines.step
         self._expected = dict(expected or {})
         self._recorder = None if record is None else Recorder(record, {"game": options.describe()})
         self.faults, self.fault = FaultCounter(on_fault), None
@@ -121,9 +122,9 @@ class Keeper:
         return observation
 
     def facts(self, answer: Observation) -> dict[str, Any]:
-        """``info["bridge"]`` of a step: what differs from one run to the next only if something is worth telling."""
-        facts: dict[str, Any] = {"step": answer.step}
-        if answer.step and self.session.waited > LATE * self.options.deadlines.step:
+        """What ``info["bridge"]`` has beside ``step``: what differs from run to run only if it is worth telling."""
+        facts: dict[str, Any] = {}
+        if self.session.waited > self._late and answer.step:
             facts["late_ms"] = self.session.waited * 1e3
         if self.frame is not None:
             _, age_ms, dropped, lag, late = self.frame

@@ -46,6 +46,7 @@ class Link:
         wait: whether another agent is waited for when one is gone.
         over: the agent is gone and no other is waited for.
         reason: why the last session ended.
+        channel: to the agent, or None.
     """
 
     def __init__(
@@ -71,12 +72,12 @@ class Link:
         self.wait = listen is not None if wait is None else wait
         self.address = str(address if self._listener is None else self._listener.address)
         self.mode, self.reason, self.over = "lockstep", "", False
-        self._channel: Any = None
+        self.channel: Any = None
 
     @property
     def open(self) -> bool:
         """Whether an agent is there."""
-        return self._channel is not None
+        return self.channel is not None
 
     def connect(self, timeout: float | None = None) -> bool:
         """Wait for an agent and open a session with it.
@@ -90,7 +91,7 @@ class Link:
         """
         end = math.inf if timeout is None else time.monotonic() + timeout
         gives_up = self._listener is None and not self.wait
-        while self._channel is None and not self.over:
+        while self.channel is None and not self.over:
             left = max(end - time.monotonic(), 0.0)
             try:
                 self._open(self._find(min(left, DIAL_S if gives_up else AT_ONCE_S)))
@@ -103,14 +104,14 @@ class Link:
                 self._forgive(error, left)
                 if not left:
                     return False
-        return self._channel is not None
+        return self.channel is not None
 
     def send(self, type: int, body: Any = b"", seq: int = 0, episode: int = 0) -> None:  # noqa: A002
         """Send a message; if the agent is gone, the session ends."""
-        if self._channel is None:
+        if self.channel is None:
             return
         try:
-            self._channel.send(type, body, seq, episode)
+            self.channel.send(type, body, seq, episode)
         except BridgeTimeout as error:
             if self.mode != "latest":  # there what is left goes before the next frame
                 self.lose(error)
@@ -120,7 +121,7 @@ class Link:
     def can_send(self) -> bool:
         """Whether a message could be sent without waiting."""
         try:
-            return self._channel is not None and self._channel.can_send()
+            return self.channel is not None and self.channel.can_send()
         except BridgeError as error:
             self.lose(error)
             return False
@@ -131,7 +132,7 @@ class Link:
         Returns:
             None: nothing came within `timeout` seconds (None: a minute), or the session has ended.
         """
-        channel = self._channel
+        channel = self.channel
         if channel is None:
             return None
         try:
@@ -150,8 +151,8 @@ class Link:
 
     def refuse(self, error: BridgeError) -> None:
         """Tell the agent what is wrong, and end the session."""
-        if self._channel is not None:
-            self._channel.refuse(error)
+        if self.channel is not None:
+            self.channel.refuse(error)
             self.lose(error)
 
     def lose(self, error: BridgeError) -> None:
@@ -168,9 +169,9 @@ class Link:
             self._listener.close()
 
     def _end(self, reason: str) -> None:
-        if self._channel is not None:
-            self._channel.close(reason)
-            self._channel = None
+        if self.channel is not None:
+            self.channel.close(reason)
+            self.channel = None
         self.reason, self.over = reason, not self.wait
 
     def _find(self, timeout: float) -> Connection:
@@ -196,7 +197,7 @@ class Link:
         self.mode = agreement.mode
         if self.mode == "latest":
             channel.send_timeout = 0.0  # a live game cannot wait
-        self._channel = (
+        self.channel = (
             channel if self._recorder is None else self._recorded(channel, self._recorder)
         )
         if self._listener is not None:

@@ -197,7 +197,7 @@ class BridgeParallelEnv(ParallelEnv[str, Any, Any]):
         given = answer.info
         if len(self.possible_agents) == 1:
             given = {self.possible_agents[0]: given}
-        facts = self._keeper.facts(answer)
+        facts = {"step": answer.step, **self._keeper.facts(answer)}
         return {agent: {**given.get(agent, {}), "bridge": dict(facts)} for agent in shown}
 
     def _truncated(self) -> Step:

@@ -81,6 +81,8 @@ def checker(space: spaces.Space, path: str) -> Callable[[Any], None]:
         return _checker_of_parts([(k, checker(s, f"{path}.{k}")) for k, s in space.items()])
     if isinstance(space, spaces.Tuple):
         return _checker_of_parts([(i, checker(s, f"{path}[{i}]")) for i, s in enumerate(space)])
+    if isinstance(space, spaces.Box) and space.dtype.kind == "f":
+        return _checker_of_numbers(space, path)
     allows = _allows(space)
 
     def check(action: Any) -> None:
@@ -98,15 +100,28 @@ def _checker_of_parts(parts: list[tuple[Any, Callable[[Any], None]]]) -> Callabl
     return check
 
 
+def _checker_of_numbers(space: spaces.Box, path: str) -> Callable[[Any], None]:
+    """Refuses NaN: the largest number is NaN if any is, and found sooner than all are asked."""
+
+    def check(action: np.ndarray) -> None:
+        if action.size and (most := action.item(action.argmax())) != most:
+            raise InvalidValue(f"{path} = {action!r} is not in {space}")
+
+    return check
+
+
 def _allows(space: spaces.Space) -> Callable[[Any], bool]:
     if isinstance(space, spaces.Discrete):
         choices = range(int(space.start), int(space.start + space.n))
         return lambda action: int(action) in choices
-    if not isinstance(space, spaces.Box):
-        return space.contains
-    if space.dtype.kind != "f":
-        return lambda _: True
-    return lambda action: not np.isnan(action).any()
+    return (lambda _: True) if isinstance(space, spaces.Box) else space.contains
+
+
+def outcome(reward: Any, terminated: Any, truncated: Any, observation: Any) -> Outcome:
+    """That of an agent that is alive, of numbers and truth values of any type."""
+    # as Outcome(...) would do it, in half the time
+    facts = (float(reward), bool(terminated), bool(truncated), True, observation)
+    return tuple.__new__(Outcome, facts)
 
 
 def outcomes(
@@ -125,17 +140,13 @@ def outcomes(
         InvalidValue: an observation of an agent that does not exist.
     """
     if len(ids) == 1:
-        return [Outcome(float(reward), bool(terminated), bool(truncated), True, observation)]
+        return [outcome(reward, terminated, truncated, observation)]
     unknown = set(observation) - set(ids)
     if unknown:
         raise InvalidValue(f"an observation of {sorted(unknown)}, but the agents are {list(ids)}")
     return [
-        Outcome(
-            float(_of(reward, agent)),
-            bool(_of(terminated, agent)),
-            bool(_of(truncated, agent)),
-            True,
-            observation[agent],
+        outcome(
+            _of(reward, agent), _of(terminated, agent), _of(truncated, agent), observation[agent]
         )
         if agent in observation
         else ABSENT
@@ -154,7 +165,11 @@ def status_of(agents: Sequence[Outcome], first: bool) -> Status:
     """READY after a reset, RUNNING while anybody goes on, then TERMINATED or, if nobody was, TRUNCATED."""
     if first:
         return READY
-    if any(a.alive and not (a.terminated or a.truncated) for a in agents):
+    if len(agents) == 1:
+        _, terminated, truncated, alive, _ = agents[0]
+        if alive and not (terminated or truncated):
+            return RUNNING
+    elif any(a.alive and not (a.terminated or a.truncated) for a in agents):
         return RUNNING
     cut = any(a.truncated for a in agents) and not any(a.terminated for a in agents)
     return Status.TRUNCATED if cut else Status.TERMINATED

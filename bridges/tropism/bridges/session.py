@@ -32,6 +32,7 @@ from tropism.bridges.record import Recorder
 from tropism.bridges.stats import Stats
 from tropism.errors import OptionError
 
+STEP, OBS = int(Type.STEP), int(Type.OBS)  # comparing with an enumeration's member takes longer
 MAX_SEED = 2**53
 LEAST_WAIT = 0.1
 """Seconds in which an answer is fetched that was asked for after its deadline: it may have been there long ago."""
@@ -60,7 +61,7 @@ class Session:
     """
 
     def __init__(self, options: GameOptions, recorder: Recorder | None = None) -> None:
-        self.options, self.deadlines = options, options.deadlines
+        self.options, self.deadlines, self._copies = options, options.deadlines, options.copy
         self.stats, self.events = Stats(), Events()
         self.ended: str | None = "it has not begun"
         self._line = Line(options, recorder)
@@ -184,7 +185,7 @@ class Session:
         """
         if self.ended is not None or self._awaited is not None or self._forks != FORKS.count:
             self._check()
-        self._request(Type.STEP, self._actions.encode(actions), "step")
+        self._request(STEP, self._actions.encode(actions), "step")
 
     def receive(self) -> Observation:
         """The answer to the reset or step under way.
@@ -205,7 +206,7 @@ class Session:
         end = max(self._sent_at + limit, now + LEAST_WAIT)
         try:
             message = self._channel.receive(end - now, phase, seq)
-            while message.type != Type.OBS or message.seq != seq:
+            while message[0] != OBS or message[1] != seq:  # its type and number
                 self._handle(message)
                 message = self._channel.receive(self._left(end, seq), phase, seq)
             observation = self._decode(message)
@@ -293,7 +294,7 @@ class Session:
 
     # -- details --------------------------------------------------------------------------------------------
 
-    def _request(self, type: Type, body: Any, phase: str) -> None:  # noqa: A002
+    def _request(self, type: int, body: Any, phase: str) -> None:  # noqa: A002
         self._seq = seq = next_seq(self._seq)
         self._sent_at, self._phase = monotonic(), phase
         try:
@@ -306,8 +307,8 @@ class Session:
     def _decode(self, message: Message) -> Observation:
         """What is received into memory of its own needs no copy.  The arrays of an info are arrays again."""
         body = message.body
-        found = self._observations.decode(body, self.options.copy and type(body) is bytes)
-        if not found.info:
+        found = self._observations.decode(body, self._copies and type(body) is bytes)
+        if not found[5]:
             return found
         info = {key: from_json(value) for key, value in found.info.items()}
         if len(found.agents) > 1 and not all(isinstance(value, dict) for value in info.values()):

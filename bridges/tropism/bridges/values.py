@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from gymnasium import spaces
 from tropism.bridges.errors import InvalidValue
 from tropism.errors import UnknownNameError
 
+LARGEST = float(np.finfo(np.float64).max)
 POLICIES = ("off", "warn", "clip", "raise")
 
 
@@ -30,7 +32,10 @@ class ValueCheck:
         if policy not in POLICIES:
             raise UnknownNameError("check_values", str(policy), POLICIES)
         self.policy, self.name = policy, name
-        self._checks = [] if policy == "off" else list(_bounded(space, "", ()))
+        bounded = () if policy == "off" else _bounded(space, "", ())
+        self._checks = [(*leaf, _within(*leaf[2:])) for leaf in bounded]
+        sole = len(self._checks) == 1 and not self._checks[0][1]
+        self._sole = self._checks[0][-1] if sole else None  # the usual case, worth a short way
         self._warned: set[str] = set()
         self.needed = bool(self._checks)
 
@@ -41,13 +46,15 @@ class ValueCheck:
             InvalidValue: if the policy is ``raise``; the text names key and index.  Also if it has no numbers where they
                 should be.
         """
-        for path, keys, low, high in self._checks:
+        if self._sole is not None and type(value) is np.ndarray and self._sole(value):
+            return value
+        for path, keys, low, high, within in self._checks:
             try:
                 leaf = value
                 for key in keys:
                     leaf = leaf[key]
-                fine = _within(leaf, low, high)
-            except (TypeError, LookupError):
+                fine = within(leaf)
+            except (TypeError, LookupError, ValueError):
                 raise InvalidValue(f"{self.name}{path} has no such part, or no numbers") from None
             if not fine:
                 value = self._treat(value, path, keys, leaf, low, high)
@@ -98,17 +105,22 @@ def _narrow(bound: np.ndarray) -> Any:
     return bound
 
 
-def _within(leaf: Any, low: Any, high: Any) -> bool:
-    """Whether all numbers are finite and in bounds."""
-    if isinstance(leaf, (int, np.integer)):
-        return bool(low <= leaf <= high)
-    leaf = np.asarray(leaf)
-    if leaf.size == 0:
-        return True
+def _within(low: Any, high: Any) -> Callable[[Any], bool]:
+    """A function that tells whether all numbers of a leaf are finite and in these bounds."""
     if isinstance(low, np.ndarray) or isinstance(high, np.ndarray):
-        return bool(((leaf >= low) & (leaf <= high) & np.isfinite(leaf)).all())
-    least, most = np.minimum.reduce(leaf, axis=None), np.maximum.reduce(leaf, axis=None)
-    return bool(least >= low and most <= high and least > -np.inf and most < np.inf)
+        return lambda leaf: bool(((leaf >= low) & (leaf <= high) & np.isfinite(leaf)).all())
+    least, most = max(np.asarray(low).item(), -LARGEST), min(np.asarray(high).item(), LARGEST)
+    ndarray = np.ndarray
+
+    def within(leaf: Any) -> bool:
+        if type(leaf) is not ndarray:
+            leaf = np.asarray(leaf)
+        if leaf.size < 2:
+            return leaf.size == 0 or least <= leaf.item() <= most
+        # these find a NaN before any number, in a tenth of the time of `min` and `max`
+        return least <= leaf.item(leaf.argmin()) and leaf.item(leaf.argmax()) <= most
+
+    return within
 
 
 def _first_wrong(leaf: Any, low: Any, high: Any) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import gymnasium
 import numpy as np
 import numpy.typing as npt
+from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
@@ -20,6 +20,7 @@ STEP, RESET = "step", "reset"
 """What a lane was sent."""
 
 BoolArray = npt.NDArray[np.bool_]
+Lane = tuple[Any, float, bool, bool, dict[str, Any]]
 Batch = tuple[Any, npt.NDArray[np.float64], BoolArray, BoolArray, dict[str, Any]]
 
 
@@ -155,30 +156,22 @@ class BridgeVectorEnv(VectorEnv[Any, Any, Any]):
         under_way, self._under_way = self._under_way, None
         if under_way is None:
             raise OptionError("recv() was called before send()")
-        rewards = np.zeros(self.num_envs)
-        ends = np.zeros((2, self.num_envs), np.bool_)
-        told: list[dict[str, Any]] = []
+        lanes: list[Lane] = []
         errors: dict[int, BridgeError] = {}
         for lane, (env, receive) in enumerate(zip(self.envs, under_way, strict=True)):
-            info: dict[str, Any] = {}
             try:
-                if isinstance(receive, BridgeError):
-                    raise receive
-                if receive is RESET:
-                    self._observations[lane], info = env.receive_reset()
-                else:
-                    self._observations[lane], rewards[lane], *ends[:, lane], info = (
-                        env.receive_step()
-                    )
+                lanes.append(_received(env, receive))
             except BridgeError as error:
                 errors[lane] = error
-            told.append(_told(info))
+                lanes.append((self._observations[lane], 0.0, False, True, {}))
+        observations, rewards, terminated, truncated, told = zip(*lanes, strict=True)
+        self._observations = list(observations)
+        ends = np.array((terminated, truncated))
         self._ended = ended = ends[0] | ends[1]
         if errors:
-            ended[list(errors)] = True
             raise next(iter(errors.values()))
-        infos = self._infos(ended, told)
-        return self._batch(), rewards, ends[0], ends[1], infos
+        infos = self._infos(ended, list(told)) if any(told) or ended.any() else {}
+        return self._batch(), np.array(rewards), ends[0], ends[1], infos
 
     def render(self) -> tuple[Any, ...]:
         """A picture of each game."""
@@ -238,12 +231,16 @@ class BridgeVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _batch(self) -> Any:
         """A fresh batch of the lanes' observations."""
-        space = self.single_observation_space
-        if isinstance(space, gymnasium.spaces.Box):
-            return np.stack(self._observations)
-        return concatenate(
-            space, self._observations, create_empty_array(space, self.num_envs, fn=np.zeros)
-        )
+        return _stacked(self.single_observation_space, self._observations)
+
+
+def _stacked(space: spaces.Space[Any], items: list[Any]) -> Any:
+    """A batch; as Gymnasium's ``concatenate`` makes it, in half the time for boxes and dictionaries of them."""
+    if isinstance(space, spaces.Box):
+        return np.array(items)
+    if isinstance(space, spaces.Dict):
+        return {key: _stacked(part, [item[key] for item in items]) for key, part in space.items()}
+    return concatenate(space, items, create_empty_array(space, len(items), fn=np.zeros))
 
 
 def _sent(env: BridgeEnv, action: Any, restart: bool) -> str | BridgeError:
@@ -256,6 +253,17 @@ def _sent(env: BridgeEnv, action: Any, restart: bool) -> str | BridgeError:
         return STEP
     except BridgeError as error:
         return error
+
+
+def _received(env: BridgeEnv, receive: str | BridgeError) -> Lane:
+    """The answer of a lane to what it was sent."""
+    if receive is STEP:
+        *outcome, info, facts = env.receive_outcome()
+        return *outcome, {**info, "bridge": facts} if facts else info  # type: ignore[return-value]
+    if isinstance(receive, BridgeError):
+        raise receive
+    observation, info = env.receive_reset()
+    return observation, 0.0, False, False, _told(info)
 
 
 def _told(info: dict[str, Any]) -> dict[str, Any]:

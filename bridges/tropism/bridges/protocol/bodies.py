@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from tropism.bridges.errors import InvalidValue, ProtocolError
 from tropism.bridges.protocol.header import Type
 from tropism.bridges.protocol.jsons import read_json, write_json
+from tropism.bridges.protocol.layout import Layout
+from tropism.bridges.protocol.leaves import Node
 from tropism.bridges.protocol.spec import Spec
 
 Buffer = bytearray | memoryview
@@ -82,6 +84,8 @@ class ObsCodec:
         self._offsets = _offsets(self.head.size, self.layouts)
         self._end = self._offsets.pop()
         self.size = self._end + 8
+        self._sole = _sole(self.layouts)
+        self._usual: Any = self.layouts[0].node if len(self.layouts) == 1 else None
 
     def encode(
         self,
@@ -91,12 +95,18 @@ class ObsCodec:
         game_time: int = 0,
         status: int = Status.RUNNING,
         info: dict[str, Any] | None = None,
-    ) -> bytearray:
+    ) -> bytes | bytearray:
         """Write a body; arguments as in `Observation`.
 
         Raises:
             InvalidValue: an observation or the info cannot be sent; the text names the key.
         """
+        if self._sole is not None and not info and len(agents) == 1 and agents[0][3]:
+            reward, terminated, truncated, alive, observation = agents[0]
+            head = self._head(
+                step, applied, game_time, status, 1, reward, terminated, truncated, alive
+            )
+            return head + self._sole.pack(observation) + _NO_INFO
         tail = write_json(info) if info else b""
         buffer = bytearray(self.size + len(tail))
         self.encode_into(buffer, agents, step, applied, game_time, status, tail)
@@ -126,10 +136,7 @@ class ObsCodec:
         if len(buffer) < length or len(agents) != len(self.layouts):
             raise InvalidValue(f"{len(agents)} agents for {len(self.layouts)}, or no room")
         facts = chain.from_iterable([agent[:4] for agent in agents])
-        try:
-            self._writer.pack_into(buffer, 0, step, applied, game_time, status, len(agents), *facts)
-        except (struct.error, TypeError) as error:
-            raise InvalidValue(f"step, times, rewards or flags: {error}") from None
+        buffer[: self.head.size] = self._head(step, applied, game_time, status, len(agents), *facts)
         for layout, offset, agent in zip(self.layouts, self._offsets, agents, strict=True):
             if agent.alive:
                 layout.node.encode(buffer, offset, agent.observation)
@@ -150,11 +157,11 @@ class ObsCodec:
         Raises:
             ProtocolError: it is no body of OBS of this game.
         """
-        _check_length(len(buffer), self.size, Type.OBS)
-        if len(self.layouts) == 1:
-            observation = self._decode_one(buffer, copy)
+        if self._usual is not None and len(buffer) == self.size:
+            observation = self._decode_usual(buffer, copy)
             if observation is not None:
                 return observation
+        _check_length(len(buffer), self.size, Type.OBS)
         step, applied, game_time, status, count, *facts = self.head.unpack_from(buffer)
         if count != len(self.layouts) or status > Status.CLOSING:
             raise ProtocolError(f"OBS of {count} agents with status {status}")
@@ -162,17 +169,20 @@ class ObsCodec:
         info = self._info(buffer)
         return Observation(step, applied, game_time, _STATUS[status], agents, info)
 
-    def _decode_one(self, buffer: Any, copy: bool) -> Observation | None:
+    def _decode_usual(self, buffer: Any, copy: bool) -> Observation | None:
         """The usual case, one agent and no info, in half the time; None if it is another one, or wrong."""
-        facts = self.head.unpack_from(buffer)
-        step, applied, game_time, status, count, reward, terminated, truncated, alive = facts
-        usual = len(buffer) == self.size and buffer[self._end :] == _NO_INFO
-        if not usual or count != 1 or alive != 1 or terminated | truncated > 1 or status > 6:
+        step, applied, game_time, state, reward, flags = _USUAL.unpack_from(buffer)
+        if state != _RUNNING or flags != _ALIVE or buffer[self._end :] != _NO_INFO:
             return None
-        observation = self.layouts[0].node.decode(buffer, self._offsets[0], copy)
         # as Outcome(...) and Observation(...) would do it
-        agent = _new(Outcome, (reward, terminated == 1, truncated == 1, True, observation))
-        return _new(Observation, (step, applied, game_time, _STATUS[status], [agent], {}))
+        agent = _new(Outcome, (reward, False, False, True, self._usual.decode(buffer, 48, copy)))
+        return _new(Observation, (step, applied, game_time, _GOES_ON, [agent], {}))
+
+    def _head(self, *facts: Any) -> bytes:
+        try:
+            return self._writer.pack(*facts)
+        except (struct.error, TypeError) as error:
+            raise InvalidValue(f"step, times, rewards or flags: {error}") from None
 
     def _outcome(self, buffer: Any, i: int, facts: list[Any], copy: bool) -> Outcome:
         reward, terminated, truncated, alive = facts
@@ -203,13 +213,16 @@ class ActionCodec:
             self._offsets.append(end)
             end += 8 + layout.size
         self.size = end
+        self._sole = _sole(self.layouts)
 
-    def encode(self, actions: Sequence[Any]) -> bytearray:
+    def encode(self, actions: Sequence[Any]) -> bytes | bytearray:
         """Write a body: for each agent its action, or None if it does not act.
 
         Raises:
             InvalidValue: an action cannot be sent; the text names the key.
         """
+        if self._sole is not None and len(actions) == 1 and actions[0] is not None:
+            return _SOLE_ACTS + self._sole.pack(actions[0])
         buffer = bytearray(self.size)
         self.encode_into(buffer, actions)
         return buffer
@@ -240,6 +253,8 @@ class ActionCodec:
         Raises:
             ProtocolError: it is no body of STEP or ACTION for this game.
         """
+        if self._sole is not None and len(buffer) == self.size and buffer[:16] == _SOLE_ACTS:
+            return [self._sole.decode(buffer, 16, copy)]
         _check_length(len(buffer), self.size, Type.STEP)
         count, zero = _PAIR.unpack_from(buffer)
         if count != len(self.layouts) or zero or len(buffer) != self.size:
@@ -256,7 +271,20 @@ class ActionCodec:
 
 _STATUS = tuple(Status)
 _NO_INFO = bytes(8)
+# The head of OBS with one agent that is alive and goes on: status and count as one number, its flags as another.
+_USUAL = struct.Struct("<QQQQdQ")
+_GOES_ON = Status.RUNNING
+_RUNNING = Status.RUNNING | 1 << 32
+_ALIVE = 1 << 16
+_SOLE_ACTS = _PAIR.pack(1, 0) + _U64.pack(1)
+SMALL = 4096
+"""Bytes up to which a value is cheaper to join with what is around it than to write in its place."""
 _new = tuple.__new__
+
+
+def _sole(layouts: Sequence[Layout]) -> Node | None:
+    """The layout of the only agent, if it is small: the usual case, which is worth a short way."""
+    return layouts[0].node if len(layouts) == 1 and layouts[0].size <= SMALL else None
 
 
 def _check_length(length: int, least: int, type: Type) -> None:  # noqa: A002

@@ -49,6 +49,12 @@ class Node:
         """Write a value; raises `InvalidValue` if it has no place here."""
         raise NotImplementedError
 
+    def pack(self, value: Any) -> Buffer | bytes:
+        """A value as bytes of its own; raises as `encode` does."""
+        buffer = bytearray(self.size)
+        self.encode(buffer, 0, value)
+        return buffer
+
     def decode(self, buffer: Any, offset: int, copy: bool) -> Any:
         """Read a value; raises `ProtocolError` if there is none."""
         raise NotImplementedError
@@ -64,13 +70,18 @@ class Array(Node):
     def __init__(self, path: str, code: str, dtype: np.dtype, shape: tuple[int, ...]) -> None:
         self.path, self.code, self.dtype, self.shape = path, code, dtype, shape
         self.shown = dtype
-        self.size = align(math.prod(shape) * dtype.itemsize)
+        length = math.prod(shape) * dtype.itemsize
+        self.size = align(length)
+        self._padding = bytes(self.size - length)
 
     def encode(self, buffer: Buffer, offset: int, value: Any) -> None:
         """Copy an array in."""
-        if type(value) is not np.ndarray or value.dtype != self.dtype or value.shape != self.shape:
-            value = fit(value, self.dtype, self.shape, self.path)
-        np.ndarray(self.shape, self.dtype, buffer, offset)[...] = value
+        np.ndarray(self.shape, self.dtype, buffer, offset)[...] = self._fitted(value)
+
+    def pack(self, value: Any) -> bytes:
+        """The bytes of the array."""
+        raw = self._fitted(value).tobytes()
+        return raw + self._padding if self._padding else raw
 
     def decode(self, buffer: Any, offset: int, copy: bool) -> np.ndarray:
         """Copy the array out, or view it."""
@@ -80,6 +91,11 @@ class Array(Node):
     def leaves(self, offset: int) -> Iterator[Leaf]:
         """This one."""
         yield Leaf(self.path, self.code, self.shape, offset)
+
+    def _fitted(self, value: Any) -> np.ndarray:
+        if type(value) is np.ndarray and value.dtype == self.dtype and value.shape == self.shape:
+            return value
+        return fit(value, self.dtype, self.shape, self.path)
 
 
 class Booleans(Array):

@@ -14,7 +14,7 @@ from tropism.bridges.errors import InvalidValue
 from tropism.bridges.jsonable import to_json
 from tropism.bridges.protocol.bodies import Outcome
 from tropism.bridges.protocol.spec import AgentSpec, Spec
-from tropism.bridges.requests import ABSENT
+from tropism.bridges.requests import ABSENT, outcome
 from tropism.errors import OptionError
 
 
@@ -85,15 +85,14 @@ class SingleHost:
     def reset(self, seed: int | None, options: dict | None) -> Frame:
         """Begin an episode."""
         observation, info = self.env.reset(seed=seed, options=options)
-        return Frame([Outcome(0.0, False, False, True, observation)], info)
+        return Frame([outcome(0.0, False, False, observation)], info)
 
     def step(self, actions: list) -> Frame:
         """Apply the action."""
         if actions[0] is None:
             raise InvalidValue("the only agent must act in every step")
         observation, reward, terminated, truncated, info = self.env.step(actions[0])
-        outcome = Outcome(float(reward), bool(terminated), bool(truncated), True, observation)
-        return Frame([outcome], info)
+        return Frame([outcome(reward, terminated, truncated, observation)], info)
 
     def render(self) -> Any:
         """What the environment's `render` returns."""
@@ -150,16 +149,16 @@ class ParallelHost:
         truncated: dict[Any, bool],
         infos: dict[Any, dict],
     ) -> Frame:
-        def outcome(agent: Any) -> Outcome:
+        def of(agent: Any) -> Outcome:
             if agent not in observations:
                 return ABSENT
-            flags = bool(terminated.get(agent, False)), bool(truncated.get(agent, False))
-            return Outcome(float(rewards.get(agent, 0.0)), *flags, True, observations[agent])
+            flags = terminated.get(agent, False), truncated.get(agent, False)
+            return outcome(rewards.get(agent, 0.0), *flags, observations[agent])
 
         info = {str(agent): infos.get(agent, {}) for agent in self._agents if agent in observations}
         if len(self._agents) == 1:  # one agent is a gymnasium.Env to the other side
             info = next(iter(info.values()), {})
-        return Frame([outcome(agent) for agent in self._agents], info)
+        return Frame([of(agent) for agent in self._agents], info)
 
 
 def about(env: Any) -> dict[str, Any]:

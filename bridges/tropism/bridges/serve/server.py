@@ -80,8 +80,10 @@ class Server:
         Raises:
             Exception: of the environment, if no other agent is waited for.
         """
-        while not isinstance(request := self.game.newest(self._until_tick()), Close):
-            if not self.game.playing:  # that agent has gone, and perhaps another one has come
+        while not isinstance(request := self._wait(), Close):
+            if (
+                self._next_tick is not None and not self.game.playing
+            ):  # that agent has gone, and perhaps another one has come
                 self._next_tick = None
             try:
                 self._answer(request)
@@ -104,13 +106,18 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _wait(self) -> Any:
+        if self._period is None:
+            return self.game.next_request()
+        return self.game.newest(self._until_tick())
+
     def _answer(self, request: Any) -> None:
-        if isinstance(request, Reset):
-            self._actions = self._idle
+        if isinstance(request, Step):
+            self._show(self.host.step(by_agent(self.host.spec, request.action)))
+        elif isinstance(request, Reset):
+            self._actions, self._next_tick = self._idle, None
             self._show(self.host.reset(request.seed, request.options))
             self._schedule(time.monotonic())
-        elif isinstance(request, Step):
-            self._show(self.host.step(by_agent(self.host.spec, request.action)))
         elif isinstance(request, Action):
             self._actions = by_agent(self.host.spec, request.action)
         elif self._next_tick is not None and time.monotonic() >= self._next_tick:

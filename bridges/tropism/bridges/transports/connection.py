@@ -19,7 +19,7 @@ from tropism.bridges.errors import (
     UnexpectedMessage,
     timeout_of,
 )
-from tropism.bridges.protocol.header import HEADER_SIZE, Flag, Type, pack_header
+from tropism.bridges.protocol.header import HEADER, HEADER_SIZE, MAGIC, Flag, Type
 from tropism.bridges.protocol.messages import Message, encode, write_json
 from tropism.bridges.transports.blocking import BLOCK_S, BLOCKS, DONT_WAIT, prepare
 from tropism.bridges.transports.outbox import Outbox
@@ -32,6 +32,7 @@ FAREWELL = 0.2  # seconds for an ERROR or CLOSE that the peer may not read any m
 COMPRESSED_FROM = 1024
 LONGEST_PING = 64
 READS_AT_ONCE = 64  # so that nobody can keep us reading
+_pack = HEADER.pack
 _HANDLED = frozenset((int(Type.PING), int(Type.BELL), int(Type.ERROR)))
 
 
@@ -123,7 +124,8 @@ class Connection:
             whole = memoryview(encode(type, body, seq, episode, crc=self.crc, compress=compress))
             header, body = bytes(whole[:HEADER_SIZE]), whole[HEADER_SIZE:]
         else:
-            header = pack_header(type, len(body), seq, episode)
+            now = time.monotonic_ns()
+            header = _pack(MAGIC, type, 0, 0, len(body), seq, now, episode, 0)
         self._write(self._stream.frame(header, body), self.send_timeout)
 
     def can_send(self) -> bool:
@@ -182,6 +184,10 @@ class Connection:
     def take(self) -> Message | None:
         """The next message if it is there already, else None; raises as `receive` does."""
         return self._inbox.popleft() if self._inbox else self._pull()
+
+    def rest(self, timeout: float) -> Message | None:
+        """Wait for bytes; a message if they make one whole, None if not, as a bell does not; raises as `receive` does."""
+        return self._next() if self._await(timeout) else None
 
     def unread(self, message: Message) -> None:
         """Put a message back, to be received next."""

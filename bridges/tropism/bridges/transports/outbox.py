@@ -11,7 +11,6 @@ from tropism.bridges.transports.blocking import DONT_WAIT
 from tropism.bridges.transports.polling import WRITE, milliseconds, new_poller
 from tropism.bridges.transports.stream import Bytes
 
-JOINED_UP_TO = 16384  # copying so little is cheaper than a system call for two pieces
 _HAS_SENDMSG = hasattr(socket.socket, "sendmsg")
 
 
@@ -61,10 +60,9 @@ class Outbox:
         self._unsent = b""
 
     def _begin(self, parts: Sequence[Bytes]) -> None:
-        length = sum(map(len, parts))
-        if length <= JOINED_UP_TO or not _HAS_SENDMSG:
+        if len(parts) > 1 and not _HAS_SENDMSG:
             parts = (b"".join(parts),)
-        sent = self._send(parts)
+        length, sent = sum(map(len, parts)), self._send(parts)
         if sent < length:
             self._unsent = memoryview(b"".join(parts))[sent:]
 

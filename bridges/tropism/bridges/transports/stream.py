@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -11,16 +12,23 @@ from tropism.bridges.errors import ProtocolError
 from tropism.bridges.progress import Progress
 from tropism.bridges.protocol.header import (
     HEADER_SIZE,
+    MAGIC,
     MAX_MESSAGE,
     Flag,
     Header,
     name_of,
     parse_header,
 )
-from tropism.bridges.protocol.messages import Message, is_known, open_body
+from tropism.bridges.protocol.messages import KNOWN, Message, is_known, open_body
 
 Bytes = bytes | bytearray | memoryview
 BUFFER = 65536
+JOINED_UP_TO = 16384
+"""Bytes of a body whose copy is cheaper than a system call for two pieces."""
+# A header whose magic, type, flags and stream are one number.
+_PLAIN = struct.Struct("<QIIQII")
+_TYPE = 0xFF << 32
+_PLAIN_KIND = int.from_bytes(MAGIC, "little")
 
 
 class Stream(Protocol):
@@ -116,6 +124,10 @@ class RawStream:
             self._filled += count
 
     def next(self) -> Message | None:  # noqa: D102
+        if self._header is None and self._end - self._start >= HEADER_SIZE:
+            message = self._plain()
+            if message is not None:
+                return message
         while (header := self._whole()) is not None:
             raw = self._take(header.length)
             self._header = self._body = None
@@ -133,7 +145,24 @@ class RawStream:
         return Progress.of(name, "payload", have, self._header.length)
 
     def frame(self, header: bytes, body: Bytes) -> Sequence[Bytes]:  # noqa: D102
-        return header, body
+        return (header + body,) if len(body) <= JOINED_UP_TO else (header, body)
+
+    def _plain(self) -> Message | None:
+        """The message in front if it is whole, of a known type and without flags: the usual one, in half the time."""
+        start = self._start + HEADER_SIZE
+        kind, length, seq, sent, episode, crc = _PLAIN.unpack_from(self._buffer, self._start)
+        end = start + length
+        if kind & ~_TYPE != _PLAIN_KIND or crc or end > self._end or length > self.max_message:
+            return None
+        number = kind >> 32 & 0xFF
+        if number not in KNOWN:
+            return None
+        body = bytearray(self._buffer[start:end])  # the reader may keep it
+        self._start = end
+        if end == self._end:
+            self._start = self._end = 0
+        # as Message(...) would do it
+        return tuple.__new__(Message, (number, seq, episode, body, 0, sent))
 
     def _whole(self) -> Header | None:
         """The header in front, once all of its body is there."""

@@ -139,12 +139,12 @@ class ShmChannel:
         Raises:
             ShmCorrupt: what stands in memory is not what the protocol says.
         """
-        message = self._look()
-        if message is None and self._spin():
+        ring, message = self._ring, None
+        if time.monotonic() >= self._next_look:
+            message = self._look()
+        if message is None and (ring.flags[ring.flag] != ring.seen or self._spin()):
             message = self._from_memory()
-        if message is None:
-            message = self._sleep(timeout, phase, seq)
-        return message
+        return self._sleep(timeout, phase, seq) if message is None else message
 
     def take(self) -> Message | None:
         """The next message if it is there already, else None; raises as `receive` does."""
@@ -188,11 +188,13 @@ class ShmChannel:
         return message
 
     def _from_connection(self) -> Message | None:
-        message = self.connection.take()
+        return self._noted(self.connection.take())
+
+    def _noted(self, message: Message | None) -> Message | None:
         if message is not None:
             self._next_look = 0.0  # more may have come with it, of which the system tells no more
-        if message is not None and message.type in _REQUESTS:
-            self._last, self._episode = message.seq, message.episode
+            if message.type in _REQUESTS:
+                self._last, self._episode = message.seq, message.episode
         return message
 
     def _spin(self) -> bool:
@@ -228,7 +230,7 @@ class ShmChannel:
 
     def _wait(self, seconds: float) -> Message | None:
         try:
-            message = self._from_connection() if self.connection.wait(seconds) else None
+            message = self._noted(self.connection.rest(seconds))
         except ConnectionLost:  # but what it wrote last is still there
             message = self._from_memory()
             if message is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from mmap import mmap
 from time import monotonic_ns
@@ -33,8 +34,8 @@ TRIES = 1000
 _SHM = int(Flag.SHM)
 _SHM_KIND = _SHM << 8  # type, flags and stream of a header as one integer
 _MAGIC = int.from_bytes(MAGIC, "little")
-_PREAMBLE = struct.Struct("<QQIIIIQII")  # begin, end, and the header
-_BEGIN = struct.Struct("<Q8xIIIIQII")
+_BEGIN = struct.Struct("<Q8xIIIIQII")  # of a slot: begin, and the header
+_END = struct.Struct("<8xQIIIIQI")  # end, and the header up to the episode
 _new = tuple.__new__
 
 
@@ -85,50 +86,21 @@ class Lane:
         count: number of slots.
         size: bytes of a slot.
         copy: whether bodies are copied out; else they are views, overwritten `count - 1` messages later.
+
+    Attributes:
+        put: writes a message that fits, see `putter`.
+        get: reads a message, see `getter`.
+        room: the longest body that fits.
+        bases: offset of each slot.
     """
 
     def __init__(self, memory: mmap, start: int, count: int, size: int, copy: bool) -> None:
         self.room = size - PREAMBLE
-        self._memory, self._copy = memory, copy
         self._view = memoryview(memory)
         self._longs = self._view.cast("Q")
-        self._bases = [start + i * size for i in range(count)]
-        self._count = count
-
-    def put(self, number: int, type: int, body: Bytes, seq: int, episode: int) -> None:  # noqa: A002
-        """Write a message that fits."""
-        base, memory, length = self._bases[number % self._count], self._memory, len(body)
-        # in this order: a new begin and no end, the header, the body, the end
-        _BEGIN.pack_into(
-            memory, base, number, _MAGIC, type | _SHM_KIND, length, seq, monotonic_ns(), episode, 0
-        )
-        start = base + PREAMBLE
-        memory[start : start + length] = body
-        self._longs[(base >> 3) + 1] = number
-
-    def get(self, number: int) -> Message | None:
-        """Read a message; None if it was overwritten meanwhile.
-
-        Raises:
-            ShmCorrupt: it stands still and is none.
-        """
-        base, longs = self._bases[number % self._count], self._longs
-        begin, end, magic, kind, length, seq, sent, episode, _ = _PREAMBLE.unpack_from(
-            self._memory, base
-        )
-        if begin != number or end != number:
-            return None
-        if magic != _MAGIC or kind & ~0xFF != _SHM_KIND or length > self.room:
-            return self._doubt(number, base >> 3)
-        start = base + PREAMBLE
-        body = self._view[start : start + length]
-        # its own and to be written to, so that arrays need not be copied out of it again
-        body = bytearray(body) if self._copy else body.toreadonly()
-        index = base >> 3
-        if longs[index] != number or longs[index + 1] != number:
-            return None
-        # as Message(...) would do it, in half the time
-        return _new(Message, (kind & 0xFF, seq, episode, body, _SHM, sent))
+        self.bases = [start + i * size for i in range(count)]
+        self.put = putter(memory, self._longs, self.bases)
+        self.get = getter(memory, self._view, self._longs, self.bases, self.room, copy)
 
     def release(self) -> None:
         """Let go of the memory."""
@@ -136,9 +108,54 @@ class Lane:
         with suppress(BufferError):  # somebody holds a body
             self._view.release()
 
-    def _doubt(self, number: int, index: int) -> None:
-        if self._longs[index] == number and self._longs[index + 1] == number:
-            raise ShmCorrupt(f"slot of message {number}: no header, or longer than {self.room}")
+
+# Functions and not methods: what they need at every step is looked up once.
+
+
+def putter(memory: mmap, longs: memoryview, bases: list[int]) -> Callable[..., None]:
+    """What writes into slots that begin at these offsets."""
+    count, pack_into = len(bases), _BEGIN.pack_into
+
+    def put(number: int, type: int, body: Bytes, seq: int, episode: int) -> None:  # noqa: A002
+        """Write a message: in this order a new begin and no end, the header, the body, the end."""
+        base, length = bases[number % count], len(body)
+        kind = type | _SHM_KIND
+        pack_into(memory, base, number, _MAGIC, kind, length, seq, monotonic_ns(), episode, 0)
+        start = base + PREAMBLE
+        memory[start : start + length] = body
+        longs[(base >> 3) + 1] = number
+
+    return put
+
+
+def getter(
+    memory: mmap, view: memoryview, longs: memoryview, bases: list[int], room: int, copy: bool
+) -> Callable[[int], Message | None]:
+    """What reads from slots that begin at these offsets."""
+    count, unpack_from = len(bases), _END.unpack_from
+
+    def get(number: int) -> Message | None:
+        """Read a message; None if it was overwritten meanwhile; `ShmCorrupt` if it stands still and is none."""
+        base = bases[number % count]
+        end, magic, kind, length, seq, sent, episode = unpack_from(memory, base)
+        if end != number:
+            return None
+        if magic != _MAGIC or kind & ~0xFF != _SHM_KIND or length > room:
+            return doubt(number, base >> 3)
+        start = base + PREAMBLE
+        body = view[start : start + length]
+        # its own and to be written to, so that arrays need not be copied out of it again
+        body = bytearray(body) if copy else body.toreadonly()
+        if longs[base >> 3] != number:  # begun again before it was copied
+            return None
+        # as Message(...) would do it, in half the time
+        return _new(Message, (kind & 0xFF, seq, episode, body, _SHM, sent))
+
+    def doubt(number: int, index: int) -> None:
+        if longs[index] == number and longs[index + 1] == number:
+            raise ShmCorrupt(f"slot of message {number}: no header, or longer than {room}")
+
+    return get
 
 
 class Ring:
