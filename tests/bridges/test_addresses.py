@@ -138,15 +138,15 @@ def test_what_an_agent_that_was_killed_has_left_is_swept_by_the_next(home):
 
 
 def test_nothing_else_is_swept(home):
-    dead = places.PREFIX + "9999999_"
+    dead = places.PREFIX + "9999999-"
     names = ["served", "full", "file", "link"]
     for name in names[:2]:
         (home / (dead + name)).mkdir()
     (home / (dead + "full") / "precious").touch()
     (home / (dead + "file")).touch()
     (home / (dead + "link")).symlink_to(home / (dead + "full"))
-    (home / "tropism_br_x").mkdir()
-    (home / f"{places.PREFIX}{os.getpid()}_alive").mkdir()
+    (home / f"{places.PREFIX}x").mkdir()
+    (home / f"{places.PREFIX}{os.getpid()}-alive").mkdir()
     with Listener(f"unix://{home}/{dead}served/{places.SOCKET}"):
         before = sorted(home.iterdir())
         for path in before:

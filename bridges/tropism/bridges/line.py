@@ -14,6 +14,7 @@ from tropism.bridges.errors import (
     BridgeError,
     ConnectionLost,
     ConnectTimeout,
+    HandshakeTimeout,
     PeerBusy,
     ProtocolError,
     ShmUnavailable,
@@ -201,7 +202,11 @@ class Line:
 
     def _is_of_a_stranger(self, error: BridgeError, connection: Connection) -> bool:
         """Whether an opening failed with somebody who has not proved to be the game we wait for, and does not even say so."""
-        unproved = self._token is not None and not connection.trusted
+        unproved = not connection.trusted
+        if (
+            self._token is None
+        ):  # there is nothing to prove, but whoever falls silent is not who we wait for
+            unproved = isinstance(error, (ConnectionLost, HandshakeTimeout))
         return isinstance(error, AuthError) or (unproved and connection.session != self._name)
 
     def _no_client(self, listener: Listener) -> ProtocolError | None:
@@ -245,7 +250,8 @@ class Line:
     def _told(self, error: BridgeError, start: float) -> BridgeError:
         waited = time.monotonic() - start
         if not isinstance(error, ConnectTimeout):
-            return explained(error, self.launcher, "connect", waited)
+            phase = "handshake" if isinstance(error, HandshakeTimeout) else "connect"
+            return explained(error, self.launcher, phase, waited)
         text = str(error).partition(": ")[2]
         if self.launcher is not None:
             text += f". It was told by TROPISM_BRIDGE_ADDR where to dial; {words(self.launcher)}"

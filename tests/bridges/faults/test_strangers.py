@@ -141,6 +141,33 @@ def test_row_35_strangers_who_say_it_byte_by_byte_keep_no_game_out(env, token):
         assert comes_up(env, token) < SOON
 
 
+@pytest.mark.parametrize("token", [None, new_token()], ids=["open", "secret"])
+@pytest.mark.parametrize("gone", [False, True], ids=["silent", "gone"])
+def test_row_35_a_stranger_whose_time_runs_out_does_not_end_the_wait_for_the_game(token, gone):
+    deadlines = {**PATIENT, "handshake": 0.1}
+    options = {"listen": "tcp://127.0.0.1:0", "transport": "tcp", "token": token}
+    env = BridgeEnv(**options, connect=False, deadlines=deadlines)
+    with strangers(env.session.address, 1, greeting(token)) as silent:
+
+        def late_game():
+            if gone:
+                silent[0].shutdown(socket.SHUT_WR)
+            heard(silent[0])  # until it is given up
+            return game(env.session.address, token)
+
+        failed, connection = both(env.connect, late_game)
+        assert failed is None
+        connection.close()
+    env.close()
+
+
+def test_row_35_a_game_that_falls_silent_is_told_of_when_nobody_better_has_come():
+    deadlines = {**PATIENT, "connect": 0.2, "handshake": 0.1}
+    env = BridgeEnv(listen="tcp://127.0.0.1:0", connect=False, deadlines=deadlines)
+    with strangers(env.session.address, 1, greeting()), pytest.raises(HandshakeTimeout):
+        env.connect()
+
+
 # -- the listener by itself -------------------------------------------------------------------------------
 
 
@@ -194,11 +221,10 @@ def test_who_has_proved_to_be_the_game_is_not_dropped_to_make_room():
             connection = dial(listener.address, 5)
             stack.callback(connection.close)
             steps = open_game.__wrapped__(connection, SPEC, dialled=True, token=token)
-            while listener._candidates == {} or not any(
-                candidate.rank == 3 for candidate in listener._candidates.values()
-            ):
-                next(steps)
-                connection.wait(0.01)
+            next(steps)  # HELLO
+            assert connection.wait(5)
+            next(steps)  # AUTH
+            assert eventually(lambda: 3 in [c.rank for c in listener._candidates.copy().values()])
             stack.enter_context(strangers(listener.address, 3 * PENDING, greeting(token)))
             for _ in steps:
                 connection.wait(1.0)

@@ -11,16 +11,17 @@ import tempfile
 import time
 from pathlib import Path
 
-SOCKET = "bridge.sock"
-PREFIX = "tropism_br_"
+SOCKET = "b.sock"
+PREFIX = "tropism-"
+"""Both short: the path of a socket has room for a hundred bytes."""
 STALE_S = 60.0
-_NAME = re.compile(rf"{PREFIX}(\d+)_\w+")
+_NAME = re.compile(rf"{PREFIX}(\d+)-\w+")
 
 
 def new_directory() -> str:
     """A directory that nobody else can enter, named after this process."""
     sweep(tempfile.gettempdir())
-    return tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}_")  # mode 0700
+    return tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")  # mode 0700
 
 
 def sweep(where: str) -> list[str]:
