@@ -1,9 +1,11 @@
 """What the tests of every client library ask of its example, the grid, in whatever language it is written."""
 
+import json
 import secrets
 
 import pytest
 from tests.bridges.c_games import PATIENCE, Agent, running
+from tests.bridges.grid import play
 from tests.bridges.vectors import make
 
 from tropism.bridges import errors
@@ -112,6 +114,35 @@ def carries_on(agent):
     reply = agent.receive(Type.REPLY).body
     assert agent.step(1)
     return reply
+
+
+def agrees_on(agent, *caps):
+    """Play a little with these capabilities granted, and send a message that is long enough to be compressed."""
+    assert {"crc", "zlib"} & set(agent.facts.caps) == set(caps)
+    play(agent, 100)
+    args = list(range(2000))
+    agent.connection.send(Type.CALL, write_json({"id": 1, "name": "echo", "args": args}))
+    assert json.loads(agent.receive(Type.REPLY).body) == {"id": 1, "result": args}
+
+
+FATES = {
+    "the answer to RESET": ([], [1]),
+    "both go on": ([(0, 0)], [1, 2]),
+    "one goes on": ([(1, 0), (0, 0)], [1, 2, 2]),
+    "both are terminated": ([(1, 1)], [1, 3]),
+    "both are truncated": ([(2, 2)], [1, 4]),
+    "one is terminated, the other truncated": ([(2, 1)], [1, 3]),
+    "the last is truncated": ([(1, 0), (0, 2)], [1, 2, 4]),
+    "after the end": ([(2, 2), (0, 0)], [1, 4, 3]),
+}
+"""What two agents do (0 goes on, 1 is terminated, 2 truncated), and the status of each answer."""
+
+
+def tells_the_status(agent):
+    """Act out all fates."""
+    for name, (steps, wanted) in FATES.items():
+        bodies = [agent.reset(), *(agent.step(*fates) for fates in steps)]
+        assert [agent.frames.decode(body).status for body in bodies] == wanted, name
 
 
 def lives(agent):

@@ -170,3 +170,15 @@ def test_a_live_game_of_two_agents_shows_what_was_done():
     command = (*(NODE or ()), str(script), str(CLIENT / "tropism_bridge.mjs"))
     with playing(*command, mode="latest") as agent:
         ask.lives(agent)
+
+
+def test_the_status_is_that_of_the_step():
+    script = Path(__file__).parent / "js/fates.mjs"
+    with playing(*(NODE or ()), str(script), str(CLIENT / "tropism_bridge.mjs")) as agent:
+        ask.tells_the_status(agent)
+
+
+@pytest.mark.parametrize("caps", [("crc",), ("zlib",), ("crc", "zlib")], ids="+".join)
+def test_checksums_and_compression_go_both_ways(caps):
+    with playing(*GRID, caps=set(caps) | {"call"}) as agent:
+        ask.agrees_on(agent, *caps)

@@ -1,6 +1,6 @@
 # A tiny game over the bridge: walk to the food before the energy is used up. Integers only, so that
-# every language plays the same game. Each request is answered in one physics frame, which is how a
-# real game is stepped: wait for the request, let the frame be simulated, answer in the next one.
+# every language plays the same game. Nothing here is simulated by the engine, so requests are answered
+# as they come, within one frame; a game with physics answers in the next one, see the README.
 extends Node
 
 const SIDE = 8
@@ -23,7 +23,6 @@ const SPEC = {
 }
 
 var bridge = preload("res://tropism_bridge.gd").new()
-var asked := false  # a request waits for its answer
 var random := 1
 var x := 0
 var y := 0
@@ -32,41 +31,43 @@ var food_y := 0
 var energy := 0
 var steps := 0
 var reward := 0
+var blank := PoolByteArray()
+
+
+func _init() -> void:
+	for _i in SIDE * SIDE:
+		blank.append(0)
 
 
 func _ready() -> void:
-	if not bridge.open(SPEC, {"caps": ["call", "seed"], "version": "1"}):
+	if not bridge.open(SPEC, {"caps": ["call", "crc", "seed", "zlib"], "version": "1"}):
 		stop()
+
+
+func _process(_delta: float) -> void:
+	while bridge.ending == "":
+		take(bridge.next_request())
+	stop()
 
 
 func stop() -> void:
-	set_physics_process(false)
+	set_process(false)
 	printerr(bridge.ending)
 	get_tree().quit(1 if bridge.error != "" else 0)
-
-
-func _physics_process(_delta: float) -> void:
-	if asked:
-		bridge.observe(outcome())
-		asked = false
-	while not asked and bridge.ending == "":
-		take(bridge.next_request())
-	if bridge.ending != "":
-		stop()
 
 
 func take(request) -> void:
 	if request == null:
 		return
-	match request["type"]:
-		"reset":
-			reset(request["seed"])
-			asked = true
-		"step":
-			step(request["action"])
-			asked = true
-		"call":
-			answer(request)
+	var type: String = request["type"]
+	if type == "step":
+		step(request["action"])
+		bridge.observe(outcome())
+	elif type == "reset":
+		reset(request["seed"])
+		bridge.observe(outcome())
+	elif type == "call":
+		answer(request)
 
 
 func answer(call: Dictionary) -> void:
@@ -113,10 +114,7 @@ func step(action) -> void:
 
 
 func outcome() -> Dictionary:
-	var view := PoolByteArray()
-	view.resize(SIDE * SIDE)
-	for i in SIDE * SIDE:
-		view.set(i, 0)
+	var view := blank  # a copy, in Godot 3
 	view.set(food_y * SIDE + food_x, 2)
 	view.set(y * SIDE + x, 1)
 	return {

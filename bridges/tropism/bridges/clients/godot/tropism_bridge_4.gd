@@ -19,6 +19,10 @@ const MAX_BRACKETS = 4096  # Godot's JSON parser recurses: a deep text would ove
 const MAGIC = 0x31524247  # "GBR1" as a little-endian u32
 const SWAPPED = 0x47425231
 const HEADER_SIZE = 32
+const MUST_UNDERSTAND = 1  # flags of a header
+const CHECKSUM = 2
+const COMPRESSED = 4
+const COMPRESSED_FROM = 1024  # bytes of a body; shorter ones do not get shorter
 
 enum {
 	HELLO = 1, AUTH = 3, WELCOME = 4, SPEC = 5, SHM_OFFER = 6, SHM_ACK = 7, READY = 8, RESET = 16,
@@ -27,6 +31,11 @@ enum {
 }
 enum {STATUS_STARTING, STATUS_READY, STATUS_RUNNING, STATUS_TERMINATED, STATUS_TRUNCATED}
 enum {ARRAY, INTEGER, MULTI, TEXT, GROUP, SEQUENCE, ONEOF, GRAPH}  # kinds of codecs
+
+# The three flags of an agent's outcome, as one little-endian u32.
+const TERMINATED = 1
+const TRUNCATED = 0x100
+const ALIVE = 0x10000
 
 const KNOWN = [1, 3, 4, 5, 6, 7, 8, 16, 17, 18, 19, 20, 21, 22, 32, 33, 34, 48, 63]
 const WIDTH = {
@@ -61,12 +70,15 @@ var _flags := 0
 var _seq_read := 0
 var _episode_read := 0
 var _length := 0
+var _crc_read := 0
+var _crc_table := []
+var _allowed := MUST_UNDERSTAND  # flags that may come
 var _body := PackedByteArray()
 
 var _ids := []
 var _obs := []
 var _act := []
-var _blank := PackedByteArray()  # an OBS of zeros with its header
+var _blank := PackedByteArray()  # an OBS of zeros but for what is the same in each
 var _act_size := 0
 var _spec_hash := ""
 var _seq := 0
@@ -98,10 +110,11 @@ func open(spec, options := {}) -> bool:
 # for ever) or the session has ended.
 func next_request(timeout_ms := -1):
 	var until = -1 if timeout_ms < 0 else Time.get_ticks_msec() + timeout_ms
-	while _receive(until):
-		var request = _request()
-		if request != null:
-			return request
+	while ending == "" and _read(until):
+		if _type == STEP or not _is_for_transport():
+			var request = _request()
+			if request != null:
+				return request
 	return null
 
 
@@ -154,44 +167,67 @@ static func json_text(value) -> String:
 # ------------------------------------------------------------------------------------------ messages
 
 
-func _send(type: int, body: PackedByteArray, seq := 0, episode := 0) -> void:
-	_out.data_array = PackedByteArray()
-	_out.resize(HEADER_SIZE)
-	_out.seek(HEADER_SIZE)
-	if body.size() > 0:
-		_out.put_data(body)
-	_send_out(type, seq, episode)
+func _send(type: int, body: PackedByteArray) -> void:
+	_out.data_array = _blank.slice(0, HEADER_SIZE) + body
+	_send_out(type, 0, 0)
 
 
 func _send_json(type: int, value: Dictionary) -> void:
 	_send(type, json_text(value).to_utf8_buffer())
 
 
-# Sends what stands in _out, after writing the header into its first 32 bytes.
+# Sends what stands in _out, after writing the header into its first 32 bytes, where the magic is.
 func _send_out(type: int, seq: int, episode: int) -> void:
 	if ending != "":
 		return
-	_out.seek(0)
-	_out.put_u32(MAGIC)
-	_out.put_u32(type)  # flags and stream are 0
+	if _allowed > MUST_UNDERSTAND:
+		type |= _wrap() << 8
+	_out.seek(4)
+	_out.put_u32(type)  # and the flags; the stream is 0
 	_out.put_u32(_out.get_size() - HEADER_SIZE)
 	_out.put_u32(seq)
 	_out.put_u64(Time.get_ticks_usec() * 1000)
 	_out.put_u32(episode)
-	_out.put_u32(0)
 	if _peer.put_data(_out.data_array) != OK:
 		_end("lost: the agent does not read")
 
 
-# Reads one message into _type, _seq_read, _episode_read and _body; what is not for the game is
-# dealt with here. False if none came until then (-1: for ever), or the session has ended.
-func _receive(until: int) -> bool:
-	while ending == "" and _read(until):
-		if not _is_for_transport():
-			return ending == ""
-	return false
+# Compresses and checks what stands in _out, as was agreed; the flags that say so.
+func _wrap() -> int:
+	var message := _out.data_array
+	var flags := 0
+	if message.size() == HEADER_SIZE:
+		return 0
+	var body := message.slice(HEADER_SIZE)
+	if _allowed & COMPRESSED and body.size() >= COMPRESSED_FROM:
+		flags |= COMPRESSED
+		body = body.compress(FileAccess.COMPRESSION_DEFLATE)
+		_out.resize(HEADER_SIZE)
+		_out.seek(HEADER_SIZE)
+		_out.put_data(body)
+	if _allowed & CHECKSUM:
+		flags |= CHECKSUM
+		_out.seek(28)
+		_out.put_u32(crc32(body))
+	return flags
 
 
+# CRC-32 (IEEE). A byte takes a fifth of a microsecond: for messages, not for pixels.
+func crc32(bytes: PackedByteArray) -> int:
+	if _crc_table.is_empty():
+		for i in 256:
+			var word: int = i
+			for _bit in 8:
+				word = (word >> 1) ^ (0xedb88320 if word & 1 else 0)
+			_crc_table.append(word)
+	var crc := 0xffffffff
+	for byte in bytes:
+		crc = _crc_table[(crc ^ byte) & 0xff] ^ (crc >> 8)
+	return crc ^ 0xffffffff
+
+
+# Reads one message into _type, _seq_read, _episode_read and _body. False if none came until then
+# (-1: for ever), or it broke the protocol.
 func _read(until: int) -> bool:
 	if not _has_header:
 		if not _fill(HEADER_SIZE, until) or not _read_header():
@@ -203,7 +239,7 @@ func _read(until: int) -> bool:
 	_body = _inbox
 	_inbox = PackedByteArray()
 	_has_header = false
-	return true
+	return _flags <= MUST_UNDERSTAND or _unwrap()
 
 
 func _fill(count: int, until: int) -> bool:
@@ -214,7 +250,9 @@ func _fill(count: int, until: int) -> bool:
 		if part[0] != OK:
 			_end("lost: the agent has hung up")
 			return false
-		if part[1].size() > 0:
+		if part[1].size() == count:
+			_inbox = part[1]
+		elif part[1].size() > 0:
 			_inbox.append_array(part[1])
 		elif Time.get_ticks_msec() >= until:
 			return false
@@ -226,21 +264,33 @@ func _fill(count: int, until: int) -> bool:
 func _read_header() -> bool:
 	_in.data_array = _inbox
 	var magic := _in.get_u32()
-	_type = _in.get_u8()
-	_flags = _in.get_u8()
-	var stream := _in.get_u16()
+	var kind := _in.get_u32()
 	_length = _in.get_u32()
 	_seq_read = _in.get_u32()
 	_in.seek(24)
 	_episode_read = _in.get_u32()
+	_type = kind & 0xff
+	_flags = kind >> 8  # with the stream, which is 0
 	if magic == SWAPPED:
 		return _fail("protocol", "the peer sends with the wrong byte order")
 	if magic != MAGIC:
 		return _fail("protocol", "bad magic")
 	if _length > _max_message:
 		return _fail("too-large", "%d bytes, at most %d" % [_length, _max_message])
-	if _flags > 1 or stream != 0 or _in.get_u32() != 0:
+	_crc_read = _in.get_u32()
+	if _flags & ~_allowed or (_crc_read != 0 and not _flags & CHECKSUM):
 		return _fail("protocol", "a flag, stream or checksum that was not granted")
+	return true
+
+
+# Checks and inflates _body, as its flags say.
+func _unwrap() -> bool:
+	if _flags & CHECKSUM and crc32(_body) != _crc_read:
+		return _fail("protocol", "wrong checksum")
+	if _flags & COMPRESSED:
+		_body = _body.decompress(_max_message, FileAccess.COMPRESSION_DEFLATE)
+		if _body.is_empty():
+			return _fail("protocol", "not a zlib stream, or of more than %d bytes" % _max_message)
 	return true
 
 
@@ -269,7 +319,7 @@ func _pong() -> void:
 
 func _skip() -> void:
 	skipped += 1
-	if _flags & 1:
+	if _flags & MUST_UNDERSTAND:
 		_fail("unsupported", "message type %d" % _type)
 
 
@@ -283,7 +333,8 @@ func _end_by_peer() -> void:
 # The body as a Dictionary, or null after a failure.
 func _json():
 	var text := _body.get_string_from_utf8()
-	if text.count("[") + text.count("{") > MAX_BRACKETS:
+	# `count` would take seconds: its time grows with the square of what it finds
+	if text.split("[").size() + text.split("{").size() > MAX_BRACKETS:
 		_fail("too-large", "a JSON text with more than %d brackets" % MAX_BRACKETS)
 		return null
 	var parsed = JSON.parse_string(text)
@@ -361,14 +412,18 @@ func _hello(name: String, options: Dictionary) -> Dictionary:
 		"proto": [MAJOR, MINOR], "min_major": MAJOR, "role": "game", "name": name,
 		"version": options.get("version", ""), "pid": OS.get_process_id(), "caps": offered,
 		"nonce": Crypto.new().generate_random_bytes(32).hex_encode(),
-		"session": _option(options, "session", "TROPISM_BRIDGE_SESSION")
+		"session": _option(options, "session", "TROPISM_BRIDGE_SESSION"),
+		"auth": _option(options, "token", "TROPISM_BRIDGE_TOKEN") != ""
 	}
 
 
 # The next message of the opening, which must be of this type; null after a failure.
 func _expect(type: int, until: int):
-	if not _receive(until):
+	while ending == "" and _read(until) and _is_for_transport():
+		pass
+	if Time.get_ticks_msec() >= until:
 		_fail("timeout", "the opening took too long")
+	if ending != "":
 		return null
 	if _type != type:
 		var is_auth := type == AUTH or _type == AUTH
@@ -422,6 +477,7 @@ func _check_welcome(welcome: Dictionary, offered: Array) -> bool:
 	caps = granted
 	session = str(welcome.get("session", ""))
 	_max_message = int(welcome["max_message"])
+	_allowed |= (CHECKSUM if "crc" in caps else 0) | (COMPRESSED if "zlib" in caps else 0)
 	return true
 
 
@@ -514,6 +570,7 @@ func _read_actions() -> Array:
 # -------------------------------------------------------------------------------------- observations
 
 
+# Into _out, which is zero where nothing is written.
 func _write_observation(outcomes: Array, game_time_ns: int) -> void:
 	_out.data_array = _blank
 	_out.seek(HEADER_SIZE)
@@ -521,24 +578,33 @@ func _write_observation(outcomes: Array, game_time_ns: int) -> void:
 	_out.put_u64(_seq)
 	_out.put_u64(game_time_ns)
 	_out.put_u32(_status_now)
-	_out.put_u32(_ids.size())
-	var at := HEADER_SIZE + 32 + 16 * _ids.size()
+	var at := HEADER_SIZE + 32
+	var place := at + 16 * _ids.size()
+	var informed := false
 	for i in _ids.size():
-		if outcomes[i] != null:
-			_write_outcome(HEADER_SIZE + 32 + 16 * i, outcomes[i])
-			_write_value(_obs[i], at, outcomes[i]["observation"], _ids[i])
-		at += _obs[i][1]
-	_write_info(at, outcomes)
+		var outcome = outcomes[i]
+		if outcome != null:
+			_out.seek(at)
+			_write_outcome(outcome)
+			_write_value(_obs[i], place, outcome["observation"], _ids[i])
+			informed = informed or outcome.has("info")
+		at += 16
+		place += _obs[i][1]
+	if informed:
+		_write_info(place, outcomes)
 
 
-func _write_outcome(at: int, outcome: Dictionary) -> void:
-	_out.seek(at)
-	if not _begins:
+func _write_outcome(outcome: Dictionary) -> void:
+	var flags := ALIVE
+	if _begins:
+		_out.put_64(0)
+	else:
 		_out.put_double(outcome.get("reward", 0.0))
-		_out.put_u8(1 if outcome.get("terminated", false) else 0)
-		_out.put_u8(1 if outcome.get("truncated", false) else 0)
-	_out.seek(at + 10)
-	_out.put_u8(1)
+		if outcome.get("terminated"):
+			flags |= TERMINATED
+		if outcome.get("truncated"):
+			flags |= TRUNCATED
+	_out.put_u32(flags)
 
 
 func _write_info(at: int, outcomes: Array) -> void:
@@ -559,18 +625,24 @@ func _write_info(at: int, outcomes: Array) -> void:
 func _status(outcomes: Array) -> int:
 	if _begins:
 		return STATUS_READY
-	var status := _status_now
 	var runs := false
+	var terminated := false
+	var truncated := false
 	for i in outcomes.size():
-		if outcomes[i] == null:
+		var outcome = outcomes[i]
+		if outcome == null:
 			continue
-		var truncated: bool = outcomes[i].get("truncated", false)
-		var terminated: bool = outcomes[i].get("terminated", false)
-		if truncated or terminated:
+		if outcome.get("terminated"):
+			terminated = true
 			_over[i] = true
-			status = STATUS_TRUNCATED if truncated or status == STATUS_TRUNCATED else STATUS_TERMINATED
-		runs = runs or not (truncated or terminated)
-	return STATUS_RUNNING if runs else status
+		elif outcome.get("truncated"):
+			truncated = true
+			_over[i] = true
+		else:
+			runs = true
+	if runs:
+		return STATUS_RUNNING
+	return STATUS_TRUNCATED if truncated and not terminated else STATUS_TERMINATED
 
 
 func _sequence() -> int:
@@ -599,8 +671,14 @@ func _compile(spec) -> bool:
 	for codec in _obs + _act:
 		if codec[0] < 0:
 			return _fail("spec", "no such space: " + json_text(codec[2]))
-	_blank.resize(size)
-	_blank.fill(0)
+	_out.resize(size)
+	for _i in size:
+		_out.put_u8(0)
+	_out.seek(0)
+	_out.put_u32(MAGIC)
+	_out.seek(HEADER_SIZE + 28)
+	_out.put_u32(_ids.size())
+	_blank = _out.data_array
 	return true
 
 
@@ -705,9 +783,12 @@ func _write_value(codec: Array, at: int, value, name) -> void:
 	elif kind == INTEGER:
 		_out.put_64(int(value))
 	elif kind == GROUP:
-		for i in codec[3].size():
-			_write_value(codec[3][i], at, value[codec[2][i]], codec[2][i])
-			at += codec[3][i][1]
+		var keys: Array = codec[2]
+		var i := 0
+		for part in codec[3]:
+			_write_value(part, at, value[keys[i]], keys[i])
+			at += part[1]
+			i += 1
 	elif kind == TEXT:
 		_write_text(codec[2], value, name)
 	elif kind == SEQUENCE:
@@ -719,22 +800,28 @@ func _write_value(codec: Array, at: int, value, name) -> void:
 		_write_graph(codec, at, value, name)
 
 
+# The commonest values first, again: one number, bytes.
 func _write_array(type: String, count: int, value, name) -> void:
-	if not value is PackedByteArray:
+	var kind := typeof(value)
+	if (kind == TYPE_FLOAT or kind == TYPE_INT) and count == 1 and type != "f2":
+		_out.call(PUT[type], value)
+		return
+	if kind != TYPE_PACKED_BYTE_ARRAY:
 		value = _flat(value)
 	if value.size() != count:
 		_fail("internal", "%s has %d elements, not %d" % [name, value.size(), count])
-	elif type == "f2":
-		for x in value:
-			_out.put_u16(to_half(x))
-	elif value is PackedByteArray and WIDTH[type] == 1:
+	elif kind == TYPE_PACKED_BYTE_ARRAY and WIDTH[type] == 1:
 		_put_bytes(value)
 	elif type == "f4":  # spelled out because it is everywhere
 		for x in value:
 			_out.put_float(x)
-	else:
+	elif type == "f2":
 		for x in value:
-			_out.call(PUT[type], x)
+			_out.put_u16(to_half(x))
+	else:
+		var put: String = PUT[type]
+		for x in value:
+			_out.call(put, x)
 
 
 func _put_bytes(bytes: PackedByteArray) -> void:
@@ -793,27 +880,30 @@ func _write_graph(codec: Array, at: int, value: Dictionary, name) -> void:
 
 func _read_value(codec: Array, at: int):
 	_in.seek(at)
-	match codec[0]:
-		ARRAY:
-			return _read_array(codec[2], codec[3])
-		INTEGER:
-			return _inside(_in.get_64(), codec[2], codec[3])
-		MULTI:
-			return _read_multi(codec)
-		GROUP:
-			return _read_group(codec, at)
-		TEXT:
-			return _read_text(codec[2])
-		SEQUENCE:
-			var values := []
-			for i in _read_count(codec[3]):
-				values.append(_read_value(codec[2], at + 8 + i * codec[2][1]))
-			return values
-		ONEOF:
-			var which := _read_count(codec[2].size() - 1)
-			return [which, _read_value(codec[2][which], at + 8)]
-		GRAPH:
-			return _read_graph(codec, at)
+	var kind: int = codec[0]
+	if kind == INTEGER:
+		return _inside(_in.get_64(), codec[2], codec[3])
+	if kind == ARRAY:
+		return _read_array(codec[2], codec[3])
+	if kind == MULTI:
+		return _read_multi(codec)
+	if kind == GROUP:
+		return _read_group(codec, at)
+	if kind == TEXT:
+		return _read_text(codec[2])
+	if kind == SEQUENCE:
+		return _read_sequence(codec, at)
+	if kind == ONEOF:
+		var which := _read_count(codec[2].size() - 1)
+		return [which, _read_value(codec[2][which], at + 8)]
+	return _read_graph(codec, at)
+
+
+func _read_sequence(codec: Array, at: int) -> Array:
+	var values := []
+	for i in _read_count(codec[3]):
+		values.append(_read_value(codec[2], at + 8 + i * codec[2][1]))
+	return values
 
 
 func _inside(value: int, start: int, n: int) -> int:

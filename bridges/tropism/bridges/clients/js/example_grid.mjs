@@ -88,7 +88,7 @@ export async function play(game, show = () => {}) {
   return game.ending;
 }
 
-export const OPTIONS = { caps: ["call", "seed"], version: "1" };
+export const OPTIONS = { caps: ["call", "crc", "seed", "zlib"], version: "1" };
 
 async function main(args) {
   if (args[0] !== "--listen") return console.log(await play(await openGame(SPEC, OPTIONS)));

@@ -29,8 +29,12 @@ const SWAPPED = 0x47425231;
 const TWO32 = 4294967296;
 const KNOWN = new Set(Object.values(Type));
 const NAMES = Object.fromEntries(Object.entries(Type).map(([name, number]) => [number, name]));
+const COMPRESSED_FROM = 1024; // bytes of a body; shorter ones do not get shorter
 const utf8 = new TextEncoder();
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Node's own; what a browser has instead is asynchronous, so a page does not offer "zlib". */
+const zlib = globalThis.process?.versions?.node ? await import("node:zlib") : null;
 
 /** Everything that goes wrong. `code` is a code of the protocol, or "lost", "connect", "closed". */
 export class BridgeError extends Error {
@@ -57,11 +61,11 @@ function setU64(view, at, value) {
 }
 
 /** Writes the header into the first 32 bytes of `message`, whose body already stands behind them. */
-function writeHeader(message, type, seq, episode, checksum) {
-  const view = viewOf(message);
+function writeHeader(message, type, seq, episode, flags) {
+  const view = viewOf(message), checksum = flags & Flag.CHECKSUM;
   view.setUint32(0, MAGIC, true);
   view.setUint8(4, type);
-  view.setUint8(5, checksum ? Flag.CHECKSUM : 0);
+  view.setUint8(5, flags);
   view.setUint32(8, message.length - HEADER_SIZE, true);
   view.setUint32(12, seq, true);
   setU64(view, 16, Math.round(performance.now() * 1e6));
@@ -70,12 +74,37 @@ function writeHeader(message, type, seq, episode, checksum) {
   return message;
 }
 
-/** One whole message: header and body (a Uint8Array, or an object to be sent as JSON). */
-export function packMessage(type, body = new Uint8Array(0), { seq = 0, episode = 0, checksum = false } = {}) {
-  const bytes = body instanceof Uint8Array ? body : utf8.encode(JSON.stringify(body));
+function behindRoom(bytes) {
   const message = new Uint8Array(HEADER_SIZE + bytes.length);
   message.set(bytes, HEADER_SIZE);
-  return writeHeader(message, type, seq, episode, checksum);
+  return message;
+}
+
+/** Completes `message`, whose body stands behind room for the header; `granted`: flags that were agreed on. */
+function seal(message, type, seq, episode, granted) {
+  const checksum = granted & Flag.CHECKSUM, body = message.subarray(HEADER_SIZE);
+  const compress = granted & Flag.COMPRESSED && body.length >= COMPRESSED_FROM;
+  if (!compress) return writeHeader(message, type, seq, episode, checksum);
+  const deflated = behindRoom(zlib.deflateSync(body, { level: 1 }));
+  return writeHeader(deflated, type, seq, episode, checksum | Flag.COMPRESSED);
+}
+
+/** One whole message: header and body (a Uint8Array, or an object to be sent as JSON). */
+export function packMessage(type, body = new Uint8Array(0), { seq = 0, episode = 0, granted = 0 } = {}) {
+  const bytes = body instanceof Uint8Array ? body : utf8.encode(JSON.stringify(body));
+  return seal(behindRoom(bytes), type, seq, episode, granted);
+}
+
+function inflate(body, most) {
+  let result = null;
+  try {
+    result = zlib.inflateSync(body, { maxOutputLength: most, info: true });
+  } catch (error) {
+    demand(error.code !== "ERR_BUFFER_TOO_LARGE", `a body of more than ${most} bytes`, "too-large");
+    throw protocolError("a compressed body is not a zlib stream");
+  }
+  demand(result.engine.bytesWritten === body.length, "bytes after a compressed body");
+  return new Uint8Array(result.buffer);
 }
 
 /** The header at the start of `bytes`; throws BridgeError if it breaks the protocol. */
@@ -119,6 +148,7 @@ export class Decoder {
     message.body = this.#take(message.length);
     this.header = null;
     if (message.flags & Flag.CHECKSUM) demand(crc32(message.body) === crc, "wrong checksum");
+    if (message.flags & Flag.COMPRESSED) message.body = inflate(message.body, this.maxMessage);
     return message;
   }
 
@@ -558,16 +588,16 @@ class Connection {
   constructor(transport) {
     Object.assign(this, {
       transport, decoder: new Decoder(), queue: [], waiting: null, open: false, ended: null,
-      checksum: false, unknown: 0,
+      granted: 0, unknown: 0,
     });
   }
 
   send(type, body, numbers = {}) {
-    if (!this.ended) this.transport.send(packMessage(type, body, { checksum: this.checksum, ...numbers }));
+    if (!this.ended) this.transport.send(packMessage(type, body, { granted: this.granted, ...numbers }));
   }
 
   sendPrepared(message, type, seq, episode) {
-    if (!this.ended) this.transport.send(writeHeader(message, type, seq, episode, this.checksum));
+    if (!this.ended) this.transport.send(seal(message, type, seq, episode, this.granted));
   }
 
   /** Bytes have arrived; `whole` if they must be exactly one message, as over WebSocket. */
@@ -784,10 +814,10 @@ export class Game {
 
   #statusAfter(outcomes) {
     if (this.step === 0) return Status.READY;
-    const left = outcomes.filter((outcome) => outcome);
-    if (left.length === 0) return this.status;
-    if (left.some((outcome) => !outcome.terminated && !outcome.truncated)) return Status.RUNNING;
-    return left.some((outcome) => outcome.truncated) ? Status.TRUNCATED : Status.TERMINATED;
+    const here = outcomes.filter((outcome) => outcome);
+    if (here.some((outcome) => !outcome.terminated && !outcome.truncated)) return Status.RUNNING;
+    const cut = here.some((outcome) => outcome.truncated) && !here.some((outcome) => outcome.terminated);
+    return cut ? Status.TRUNCATED : Status.TERMINATED;
   }
 
   /** Answers a request of type "call". */
@@ -804,11 +834,13 @@ export class Game {
 // ------------------------------------------------------------------------------------ 6. opening
 
 function helloOf(spec, options) {
+  const offered = (options.caps ?? []).filter((cap) => cap !== "zlib" || zlib);
   const random = globalThis.crypto.getRandomValues(new Uint8Array(32));
   return {
     proto: PROTOCOL, min_major: PROTOCOL[0], role: "game", name: spec.description.name,
     version: options.version ?? "", pid: globalThis.process?.pid ?? 0,
-    caps: [...(options.caps ?? [])].sort(), nonce: hex(random), session: options.session ?? "",
+    caps: offered.sort(), nonce: hex(random), session: options.session ?? "",
+    auth: Boolean(options.token),
   };
 }
 
@@ -859,9 +891,10 @@ async function openSteps(connection, spec, options, dialled, busy) {
 }
 
 async function finish(connection, spec, welcome) {
-  connection.checksum = welcome.caps.includes("crc");
+  if (welcome.caps.includes("crc")) connection.granted |= Flag.CHECKSUM;
+  if (welcome.caps.includes("zlib")) connection.granted |= Flag.COMPRESSED;
   connection.decoder.maxMessage = welcome.max_message;
-  if (connection.checksum) connection.decoder.allowedFlags |= Flag.CHECKSUM;
+  connection.decoder.allowedFlags |= connection.granted;
   connection.send(Type.SPEC, spec.bytes);
   connection.open = true; // what follows READY may already be here when we look again
   const { spec: hash } = await connection.expect(Type.READY);
@@ -904,6 +937,9 @@ function netAddress(address) {
   return { host: parts[1] ?? parts[2], port: Number(parts[3]) };
 }
 
+/** A browser does not tell a page why; most often the agent does not know the page's origin. */
+const hint = () => (globalThis.location ? `; does the agent listen, and allow ${location.origin}?` : "");
+
 function dialWebSocket(address) {
   demand(globalThis.WebSocket, "no WebSocket here (node before 22: --experimental-websocket)", "connect");
   return new Promise((resolve, reject) => {
@@ -911,7 +947,7 @@ function dialWebSocket(address) {
     socket.binaryType = "arraybuffer";
     const connection = new Connection({ send: (bytes) => socket.send(bytes), close: () => socket.close() });
     socket.onopen = () => resolve(connection);
-    socket.onerror = () => reject(new BridgeError("connect", `cannot connect to ${address}`));
+    socket.onerror = () => reject(new BridgeError("connect", `cannot connect to ${address}${hint()}`));
     socket.onclose = () => connection.gone("the WebSocket has closed");
     socket.onmessage = ({ data }) => (typeof data === "string"
       ? connection.fail(protocolError("a text message"))
@@ -947,7 +983,7 @@ async function dialSocket(address) {
 /**
  * Dials an agent and opens a session. `spec` is the JSON of SPEC. Options: `address`, `token`,
  * `session` (from the environment, or in a browser from `#addr=...&token=...`), `caps` (of "seed",
- * "call", "render", "latest", "crc"), `version`, `timeout` in milliseconds for the opening.
+ * "call", "render", "latest", "crc", "zlib"), `version`, `timeout` in milliseconds for the opening.
  */
 export async function openGame(spec, options = {}) {
   const filled = defaults(options), prepared = new Spec(spec);

@@ -21,10 +21,10 @@ def end_alive(kit: Kit) -> None:
 
 @check("6")
 def end_status(kit: Kit) -> None:
-    """When the episode has ended the status says so: 3 terminated, 4 truncated."""
-    _, answer = _ended(kit)
-    status = int(answer.seen.status)
-    expect(status in (TERMINATED, TRUNCATED, RESETTING), "status 3 or 4", status)
+    """When the episode has ended the status says so: 3 if an agent was terminated in that step, else 4."""
+    seen = _ended(kit)[1].seen
+    wanted = TERMINATED if any(agent.terminated for agent in seen.agents) else TRUNCATED
+    expect(seen.status in (wanted, RESETTING), f"status {wanted}", int(seen.status))
 
 
 @check("8")
