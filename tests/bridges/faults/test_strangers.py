@@ -18,7 +18,7 @@ from tropism.bridges.protocol.header import Type
 from tropism.bridges.protocol.messages import encode, write_json
 from tropism.bridges.transports.dial import dial
 from tropism.bridges.transports.handshake import agent_steps, expect_ready, open_game, ready
-from tropism.bridges.transports.hello import new_token, own_hello
+from tropism.bridges.transports.hello import new_token, own_hello, proof, read_hello
 from tropism.bridges.transports.listener import PENDING, Listener
 
 SOON = 0.7
@@ -220,14 +220,14 @@ def test_who_has_proved_to_be_the_game_is_not_dropped_to_make_room():
         def slow_game():
             connection = dial(listener.address, 5)
             stack.callback(connection.close)
-            steps = open_game.__wrapped__(connection, SPEC, dialled=True, token=token)
-            next(steps)  # HELLO
-            assert connection.wait(5)
-            next(steps)  # AUTH
+            mine = own_hello("game", (), "", "slow", "1", True)
+            connection.send(Type.HELLO, write_json(mine))
+            nonces = read_hello(connection.receive(5).body).nonce, mine["nonce"]
+            mac = proof(bytes.fromhex(token), "game", *nonces)
+            connection.send(Type.AUTH, write_json({"mac": mac}))
             assert eventually(lambda: 3 in [c.rank for c in listener._candidates.copy().values()])
             stack.enter_context(strangers(listener.address, 3 * PENDING, greeting(token)))
-            for _ in steps:
-                connection.wait(1.0)
+            connection.send(Type.SPEC, SPEC.to_bytes())
 
         (connection, agreed), failed = both(lambda: listener.admit(opening(5, token), 5), slow_game)
         assert failed is None
