@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from tests.bridges.broken_games import BROKEN
+from tests.bridges.side_by_side import every_check
 from tests.bridges.small_game import TOKEN, House, SmallGame
 from tests.bridges.small_games import Live, Pair, Shared
 
@@ -44,6 +45,18 @@ class Own(Dialled):
 
     def close(self):
         self.house.close()
+
+
+class Served(Dialled):
+    """A game in a process of its own, which listens and ends with its target."""
+
+    def __init__(self, command):
+        self.game = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        super().__init__(self.game.stdout.readline().removeprefix("listening at ").strip(), TOKEN)
+
+    def close(self):
+        self.game.kill()
+        self.game.communicate()
 
 
 def play(target, names=(), patience=5.0):
@@ -163,7 +176,7 @@ def test_a_game_that_dies_is_launched_again_and_its_death_is_a_failure():
 )
 def test_serve_passes_when_launched(transport):
     command = [*SERVE, "CartPole-v1", "--on-agent-lost", "wait", "--fps", "100"]
-    results = play(Launched(command, transport))
+    results = every_check(lambda: Launched(command, transport))
     assert failures(results) == {}
 
 
@@ -177,10 +190,7 @@ def test_serve_passes_when_launched(transport):
 def test_serve_passes_when_dialled(address, env_id, monkeypatch):
     monkeypatch.setenv("TROPISM_BRIDGE_TOKEN", TOKEN)
     command = [*SERVE, env_id, "--listen", address, "--kwargs", '{"render_mode": "rgb_array"}']
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as game:
-        where = game.stdout.readline().removeprefix("listening at ").strip()
-        results = play(Dialled(where, TOKEN))
-        game.kill()
+    results = every_check(lambda: Served(command))
     assert failures(results) == {}
 
 

@@ -7,20 +7,18 @@ from pathlib import Path
 
 import pytest
 from tests.bridges.c_games import CLIENT, build, needs_cc
+from tests.bridges.side_by_side import every_check
 from tests.bridges.test_client_js import NODE
 
-from tropism.bridges.compliance import Launched, run_checks
+from tropism.bridges.compliance import Launched
 
 CLIENTS = Path(CLIENT).parent
 
 
 def check(command, transport="tcp"):
     """Every check passes or does not apply, and most do."""
-    target = Launched([str(part) for part in command], transport)
-    try:
-        results = run_checks(target)
-    finally:
-        target.close()
+    words = [str(part) for part in command]
+    results = every_check(lambda: Launched(words, transport)).values()
     failed = {r.name: (r.expected, r.got) for r in results if r.outcome == "fail"}
     assert failed == {}
     assert sum(r.outcome == "pass" for r in results) >= 90
