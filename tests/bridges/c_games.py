@@ -131,10 +131,11 @@ def playing(program, *arguments, address="tcp://127.0.0.1:0", token=None, **opti
 
 
 @contextmanager
-def waiting(program, address):
-    """A game that listens; its process, and where."""
-    command = [program, "--listen", address]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def waiting(*command):
+    """A game that listens, as `program, its arguments, address`; its process, and where."""
+    *program, address = command
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([*program, "--listen", address], **pipes)
     try:
         yield process, process.stdout.readline().strip()
     finally:

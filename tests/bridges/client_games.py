@@ -2,17 +2,19 @@
 
 import json
 import secrets
+import subprocess
 
 import pytest
-from tests.bridges.c_games import PATIENCE, Agent, running
+from tests.bridges.c_games import CLIENT, PATIENCE, Agent, playing, running
 from tests.bridges.grid import play
-from tests.bridges.vectors import make
 
 from tropism.bridges import errors
 from tropism.bridges.protocol.header import Flag, Type, pack_header
 from tropism.bridges.protocol.jsons import write_json
 
-BROKEN = sorted(path.name for path in make.HERE.glob("bad-*.bin"))
+CLIENTS = CLIENT.parent
+STEPS = 10_000
+TOKEN = "c0ffee00" * 8
 
 
 def answer_to(command, send, *, opened, token=None):
@@ -167,3 +169,60 @@ def _frame_after(agent, seen):
         seen, frame = message.seq, agent.frames.decode(message.body)
         if frame.applied == agent.seq:
             return message, frame
+
+
+class Example:
+    """The tests of an example that dials; a class of each language's tests inherits them.
+
+    Attributes:
+        grid: the command of the example.
+    """
+
+    grid: tuple[str, ...]
+
+    @pytest.mark.parametrize("ours", [None, "cd" * 32])
+    def test_an_agent_with_another_secret_is_refused(self, ours):
+        with running(*self.grid, token=TOKEN) as (process, listener):
+            with pytest.raises((errors.AuthError, errors.PeerError)):
+                Agent(listener.accept(PATIENCE), token=ours)
+            assert "auth" in last_words(process)
+
+    def test_a_game_without_the_secret_is_refused(self):
+        with running(*self.grid) as (process, listener):
+            with pytest.raises(errors.AuthError):
+                Agent(listener.accept(PATIENCE), token=TOKEN)
+            assert "auth" in last_words(process)
+
+    @pytest.mark.parametrize("name", WRONG_HELLOS)
+    def test_a_wrong_hello_is_answered_by_an_error(self, name):
+        assert answer_to(self.grid, WRONG_HELLOS[name], opened=False) == code_of(name)
+
+    @pytest.mark.parametrize("name", WRONG_REQUESTS)
+    def test_a_wrong_request_is_answered_by_an_error(self, name):
+        assert answer_to(self.grid, WRONG_REQUESTS[name], opened=True) == code_of(name)
+
+    def test_strange_and_old_messages_do_no_harm(self):
+        with playing(*self.grid) as agent:
+            assert json.loads(carries_on(agent)) == {"id": 9, "result": {"a": 1}}
+
+    @pytest.mark.parametrize("caps", [("crc",), ("zlib",), ("crc", "zlib")], ids="+".join)
+    def test_checksums_and_compression_go_both_ways(self, caps):
+        with playing(*self.grid, caps={"call", *caps}) as agent:
+            agrees_on(agent, *caps)
+
+
+def last_words(process):
+    """What a game that must fail by itself said."""
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    return said
+
+
+def finished(command, **told):
+    """What a command that must end well printed."""
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, check=False, **told
+    )
+    assert done.returncode == 0, done.stderr
+    assert "SCRIPT ERROR" not in done.stderr, done.stderr  # Godot goes on after one
+    return done.stdout

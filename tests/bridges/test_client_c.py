@@ -1,7 +1,5 @@
 """The C client: it compiles everywhere it may, plays what the oracle plays, and fails as it should."""
 
-import hashlib
-import random
 import secrets
 import shutil
 import signal
@@ -22,7 +20,7 @@ from tests.bridges.c_games import (
     running,
     waiting,
 )
-from tests.bridges.grid import Grid
+from tests.bridges.grid import play
 
 from tropism.bridges import errors
 from tropism.bridges.protocol.header import Type, pack_header
@@ -79,23 +77,6 @@ def test_its_declarations_serve_cplusplus(tmp_path):
     )
     flags = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"]
     subprocess.run(["c++", *flags, f"-I{CLIENT}", str(source)], check=True)
-
-
-def play(agent, steps):
-    """SHA-256 of all observations of a random run, each of which is compared with the oracle's."""
-    world, actions, digest = Grid(), random.Random(7), hashlib.sha256()
-    for count in range(steps):
-        if count == 0 or world.over:
-            seed = None if count % 3 == 1 else count * 7919
-            world.reset(seed)
-            body = agent.reset(seed)
-            assert body == world.body(agent.seq)
-        action = actions.randrange(5)
-        world.step(action)
-        body = agent.step(action)
-        assert body == world.body(agent.seq), count
-        digest.update(body)
-    return digest.hexdigest()
 
 
 @pytest.fixture(scope="module")

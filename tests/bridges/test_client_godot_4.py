@@ -1,6 +1,5 @@
-"""The client for Godot 4 is the one for Godot 3 but for these substitutions: nothing else tests it, since there is no Godot 4 here."""
+"""The client for Godot 4 is the one for Godot 3 but for these substitutions: no Godot 4 is at hand to run it."""
 
-import re
 from pathlib import Path
 
 HERE = Path(__file__).parents[2] / "bridges/tropism/bridges/clients/godot"

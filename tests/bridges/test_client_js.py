@@ -1,26 +1,22 @@
 """The JavaScript client, in node: its example plays the oracle's game over every transport, and refuses what is wrong."""
 
-import json
 import re
 import shutil
 import socket
 import subprocess
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from tests.bridges import client_games as ask
-from tests.bridges.c_games import PATIENCE, Agent, playing, running
+from tests.bridges.c_games import PATIENCE, Agent, playing, waiting
+from tests.bridges.client_games import STEPS, TOKEN
 from tests.bridges.grid import play
 from tests.bridges.vectors import make
 
 from tropism.bridges import errors
 from tropism.bridges.transports.dial import dial
 
-ROOT = Path(__file__).parents[2]
-CLIENT = ROOT / "bridges/tropism/bridges/clients/js"
-STEPS = 10_000
-TOKEN = "c0ffee00" * 8
+CLIENT = ask.CLIENTS / "js"
 
 
 def node():
@@ -41,16 +37,17 @@ pytestmark = pytest.mark.skipif(
 GRID = (*(NODE or ()), str(CLIENT / "example_grid.mjs"))
 
 
-@contextmanager
-def waiting(address):
-    """A game that listens; where."""
-    command = [*GRID, "--listen", address]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.kill()
-        process.communicate()
+def script(name):
+    """The command of a game that is there for these tests only."""
+    return (
+        *(NODE or ()),
+        str(Path(__file__).parent / "js" / name),
+        str(CLIENT / "tropism_bridge.mjs"),
+    )
+
+
+class TestExample(ask.Example):
+    grid = GRID
 
 
 def address_of(scheme, folder):
@@ -71,7 +68,7 @@ def test_every_transport_plays_the_same_game(scheme, tmp_path, digest):
 
 @pytest.mark.parametrize("scheme", ["tcp", "unix"])
 def test_a_listening_game_serves_one_agent_after_another(scheme, tmp_path, digest):
-    with waiting(address_of(scheme, tmp_path)) as found:
+    with waiting(*GRID, address_of(scheme, tmp_path)) as (_, found):
         for steps in (100, STEPS):
             agent = Agent(dial(found, PATIENCE), dialled=True)
             with pytest.raises(errors.PeerBusy):
@@ -83,7 +80,7 @@ def test_a_listening_game_serves_one_agent_after_another(scheme, tmp_path, diges
 
 def test_a_listening_game_goes_on_after_garbage_and_lost_agents(tmp_path):
     path = tmp_path / "a.sock"
-    with waiting(f"unix://{path}") as found:
+    with waiting(*GRID, f"unix://{path}") as (_, found):
         assert path.stat().st_mode & 0o777 == 0o600
         for garbage in (b"GET / HTTP/1.1\r\n\r\n" + bytes(32), b"GBR1" + bytes(28), b"GB", b""):
             with socket.socket(socket.AF_UNIX) as sock:
@@ -121,64 +118,15 @@ def test_without_a_token_only_loopback_is_served():
     assert "needs a token" in done.stderr
 
 
-@pytest.mark.parametrize("ours", [None, "cd" * 32])
-def test_an_agent_with_another_secret_is_refused(ours):
-    with running(*GRID, token=TOKEN) as (process, listener):
-        with pytest.raises((errors.AuthError, errors.PeerError)):
-            Agent(listener.accept(PATIENCE), token=ours)
-        _, said = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 1
-        assert "auth" in said
-
-
-def test_a_game_without_the_secret_is_refused():
-    with running(*GRID) as (process, listener):
-        with pytest.raises(errors.BridgeError):
-            Agent(listener.accept(PATIENCE), token=TOKEN)
-        process.communicate(timeout=PATIENCE)
-        assert process.returncode == 1
-
-
-@pytest.mark.parametrize("name", ask.WRONG_HELLOS)
-def test_a_wrong_hello_is_answered_by_an_error(name):
-    code = ask.answer_to(GRID, ask.WRONG_HELLOS[name], opened=False)
-    assert code == ask.code_of(name)
-
-
-@pytest.mark.parametrize("name", ask.WRONG_REQUESTS)
-def test_a_wrong_request_is_answered_by_an_error(name):
-    code = ask.answer_to(GRID, ask.WRONG_REQUESTS[name], opened=True)
-    assert code == ask.code_of(name)
-
-
-def test_strange_and_old_messages_do_no_harm():
-    with playing(*GRID) as agent:
-        reply = json.loads(ask.carries_on(agent))
-        assert reply == {"id": 9, "result": {"a": 1}}
-
-
 def test_the_golden_vectors_are_read_and_written_alike():
-    script = Path(__file__).parent / "js/golden.mjs"
-    command = [*(NODE or ()), str(script), str(CLIENT / "tropism_bridge.mjs"), str(make.HERE)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 40
+    assert int(ask.finished([*script("golden.mjs"), make.HERE])) >= 42
 
 
 def test_a_live_game_of_two_agents_shows_what_was_done():
-    script = Path(__file__).parent / "js/live.mjs"
-    command = (*(NODE or ()), str(script), str(CLIENT / "tropism_bridge.mjs"))
-    with playing(*command, mode="latest") as agent:
+    with playing(*script("live.mjs"), mode="latest") as agent:
         ask.lives(agent)
 
 
 def test_the_status_is_that_of_the_step():
-    script = Path(__file__).parent / "js/fates.mjs"
-    with playing(*(NODE or ()), str(script), str(CLIENT / "tropism_bridge.mjs")) as agent:
+    with playing(*script("fates.mjs")) as agent:
         ask.tells_the_status(agent)
-
-
-@pytest.mark.parametrize("caps", [("crc",), ("zlib",), ("crc", "zlib")], ids="+".join)
-def test_checksums_and_compression_go_both_ways(caps):
-    with playing(*GRID, caps=set(caps) | {"call"}) as agent:
-        ask.agrees_on(agent, *caps)
