@@ -10,13 +10,11 @@ import warnings
 from typing import Any
 
 from tropism.bridges.errors import (
-    AuthError,
     BridgeError,
     ConnectionLost,
     ConnectTimeout,
     HandshakeTimeout,
     PeerBusy,
-    ProtocolError,
     ShmUnavailable,
 )
 from tropism.bridges.faults import explained, words
@@ -25,6 +23,7 @@ from tropism.bridges.launcher import Launcher
 from tropism.bridges.options import GameOptions
 from tropism.bridges.protocol.header import Type
 from tropism.bridges.record import Direction, Recorder, Tee
+from tropism.bridges.strangers import is_of_a_stranger, no_client
 from tropism.bridges.transports.address import Address
 from tropism.bridges.transports.connection import Connection
 from tropism.bridges.transports.dial import dial
@@ -170,7 +169,7 @@ class Line:
             left = max(end - time.monotonic(), 0.0)
             connection, outcome = listener.admit(self._knowing, left, process)
         except (ConnectTimeout, ConnectionLost) as error:
-            raise self._stranger or self._no_client(listener) or error from error
+            raise self._stranger or no_client(listener.refused, self.launcher) or error from error
         if isinstance(outcome, BridgeError):
             raise outcome
         connection.watch(process)
@@ -195,26 +194,10 @@ class Line:
         try:
             return (yield from self._steps(connection))
         except BridgeError as error:
-            if not self._is_of_a_stranger(error, connection):
+            if not is_of_a_stranger(error, connection, self._token is not None, self._name):
                 return error
             self._stranger = error
             raise
-
-    def _is_of_a_stranger(self, error: BridgeError, connection: Connection) -> bool:
-        """Whether an opening failed with somebody who has not proved to be the game we wait for, and does not even say so."""
-        unproved = not connection.trusted
-        if (
-            self._token is None
-        ):  # there is nothing to prove, but whoever falls silent is not who we wait for
-            unproved = isinstance(error, (ConnectionLost, HandshakeTimeout))
-        return isinstance(error, AuthError) or (unproved and connection.session != self._name)
-
-    def _no_client(self, listener: Listener) -> ProtocolError | None:
-        """Why the game was refused, if it has ended because of that."""
-        if self.launcher is None or self.launcher.alive:
-            return None
-        wrong = (error for error in reversed(listener.refused) if isinstance(error, ProtocolError))
-        return next(wrong, None)
 
     def _upgrade(self, connection: Connection, agreement: Agreement) -> None:
         """Put steps into shared memory, if that is wanted and can be had."""
