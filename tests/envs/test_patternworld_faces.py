@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -34,11 +36,13 @@ def same(one, other, path=""):
     else:
         left, right = np.asarray(one), np.asarray(other)
         assert left.dtype == right.dtype, f"{path}: {left.dtype} against {right.dtype}"
-        np.testing.assert_array_equal(left, right, err_msg=path)
+        if not np.array_equal(left, right):  # quick; what follows knows of NaN, and tells where
+            np.testing.assert_array_equal(left, right, err_msg=path)
 
 
+@functools.cache
 def actions(params, steps=STEPS):
-    """Answers for ``steps`` steps: in half the lanes and steps the right one, else random."""
+    """Answers for ``steps`` steps: in half the lanes and steps the right one, else random; not to be changed."""
     vector = KernelPatternWorld(SEEDS, params, AutoresetMode.SAME_STEP, "numpy")
     rng, (_, info) = np.random.default_rng(1), vector.reset(seed=FIRST)
     batch = []
@@ -46,7 +50,9 @@ def actions(params, steps=STEPS):
         guess = rng.integers(0, params.num_actions, SEEDS)
         batch.append(np.where(rng.random(SEEDS) < 0.5, info["target"], guess))
         info = vector.step(batch[-1])[4]
-    return np.array(batch)
+    answers = np.array(batch)
+    answers.flags.writeable = False
+    return answers
 
 
 def sync(tier, mode=AutoresetMode.NEXT_STEP, **kwargs):
@@ -62,7 +68,7 @@ def sync(tier, mode=AutoresetMode.NEXT_STEP, **kwargs):
 
 def faces(tier, mode, **kwargs):
     """The default vector environment, and the kernel in NumPy."""
-    yield gym.make_vec(
+    vector = gym.make_vec(
         f"tropism/PatternWorld-{tier}-v0",
         SEEDS,
         autoreset_mode=mode,
@@ -70,39 +76,66 @@ def faces(tier, mode, **kwargs):
         **kwargs,
     )
     params = make_params(tier, max_episode_steps=LIMIT, **kwargs)
-    yield KernelPatternWorld(SEEDS, params, mode, "numpy")
+    return vector, KernelPatternWorld(SEEDS, params, mode, "numpy")
+
+
+def all_same(reference, others, call, where):
+    """Call the yardstick and the other faces alike; they must say the same, which is returned."""
+    expected = call(reference)
+    for env in others:
+        same(expected, call(env), where)
+    return expected
+
+
+def partial_reset(mask):
+    """A reset of some lanes, for :func:`all_same`."""
+    return lambda env: env.reset(options={"reset_mask": mask.copy()})
 
 
 @pytest.mark.parametrize("mode", list(AutoresetMode))
 @pytest.mark.parametrize("tier", TIERS)
 def test_vectors_equal_single_environments(tier, mode):
-    for env in faces(tier, mode):
-        reference = sync(tier, mode)
-        same(reference.reset(seed=FIRST), env.reset(seed=FIRST), "reset")
-        for t, action in enumerate(actions(env.params)):
-            one, other = reference.step(action), env.step(action)
-            same(one, other, f"step {t}")
-            ended = one[2] | one[3]
-            if mode is AutoresetMode.DISABLED and (ended.any() or t in (20, 21)):
-                mask = ended | (np.arange(SEEDS) == t % SEEDS)
-                resets = [e.reset(options={"reset_mask": mask.copy()}) for e in (reference, env)]
-                same(*resets, f"reset after step {t}")
+    envs = sync(tier, mode), faces(tier, mode)
+    all_same(*envs, lambda env: env.reset(seed=FIRST), "reset")
+    for t, action in enumerate(actions(envs[1][0].params)):
+        seen = all_same(*envs, lambda env, action=action: env.step(action.copy()), f"step {t}")
+        ended = seen[2] | seen[3]
+        if mode is AutoresetMode.DISABLED and (ended.any() or t in (20, 21)):
+            mask = ended | (np.arange(SEEDS) == t % SEEDS)
+            all_same(*envs, partial_reset(mask), f"reset after step {t}")
 
 
 @pytest.mark.parametrize("feedback", FEEDBACKS[1:])
 @pytest.mark.parametrize("tier", TIERS)
 def test_vectors_equal_single_environments_in_every_feedback_mode(tier, feedback):
     kwargs = {"feedback": feedback, "flat": True}
-    for env in faces(tier, AutoresetMode.SAME_STEP, **kwargs):
-        reference = sync(tier, AutoresetMode.SAME_STEP, **kwargs)
-        same(reference.reset(seed=FIRST), env.reset(seed=FIRST), "reset")
-        for t, action in enumerate(actions(env.params, 300)):
-            same(reference.step(action), env.step(action), f"step {t}")
+    mode = AutoresetMode.SAME_STEP
+    envs = sync(tier, mode, **kwargs), faces(tier, mode, **kwargs)
+    all_same(*envs, lambda env: env.reset(seed=FIRST), "reset")
+    for t, action in enumerate(actions(envs[1][0].params, 300)):
+        all_same(*envs, lambda env, action=action: env.step(action.copy()), f"step {t}")
+
+
+def jitted_rollout(env, params, keys, batch):
+    """Reset and scan in one program, so that a case costs one compilation."""
+    import jax
+
+    @jax.jit
+    def rollout(keys, batch):
+        first, state = jax.vmap(env.reset, in_axes=(0, None))(keys, params)
+
+        def step(state, action):
+            out = jax.vmap(env.step, in_axes=(None, 0, 0, None))(None, state, action, params)
+            return out[1], (out[0], *out[2:])
+
+        return first, jax.lax.scan(step, state, batch)[1]
+
+    return jax.tree.map(np.asarray, rollout(keys, batch))
 
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_jitted_scan_equals_the_vector(tier):
-    jax = pytest.importorskip("jax")
+    pytest.importorskip("jax")
     env, params = tropism.envs.make_functional(
         f"tropism/PatternWorld-{tier}-v0", flat=True, max_episode_steps=LIMIT
     )
@@ -117,28 +150,19 @@ def test_jitted_scan_equals_the_vector(tier):
     batch = actions(params)
     assert 0.3 < np.mean(_rewards_of(vector, batch) == 1.0) < 0.9
 
-    @jax.jit
-    def rollout(state, given):
-        def step(state, action):
-            out = jax.vmap(env.step, in_axes=(None, 0, 0, None))(None, state, action, params)
-            return out[1], (out[0], *out[2:])
-
-        return jax.lax.scan(step, state, given)
-
-    first, state = jax.vmap(env.reset, in_axes=(0, None))(keys, params)
-    _, (observations, rewards, terminated, truncated, info) = rollout(state, batch)
-    observation, labels = vector.reset(seed=FIRST)
-    np.testing.assert_array_equal(observation, np.asarray(first))
+    outcomes = jitted_rollout(env, params, keys, batch)
+    first, (observations, rewards, terminated, truncated, info) = outcomes
+    np.testing.assert_array_equal(vector.reset(seed=FIRST)[0], first)
     for t in range(STEPS):
         observation, reward, ended, cut, labels = vector.step(batch[t])
         np.testing.assert_array_equal(observation, observations[t])
-        np.testing.assert_array_equal(reward, np.asarray(rewards[t], np.float64))
+        np.testing.assert_array_equal(reward, rewards[t].astype(np.float64))
         np.testing.assert_array_equal(ended, terminated[t])
         np.testing.assert_array_equal(cut, truncated[t])
         for name in vector.metadata["labels"]:
             np.testing.assert_array_equal(labels[name], info[name][t], err_msg=name)
         for lane in np.flatnonzero(cut):
-            final = np.asarray(info["final_observation"][t][lane])
+            final = info["final_observation"][t][lane]
             np.testing.assert_array_equal(labels["final_obs"][lane], final)
 
 

@@ -6,7 +6,16 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
-from tests.envs.test_patternworld_faces import FIRST, SEEDS, actions, faces, same, sync
+from tests.envs.test_patternworld_faces import (
+    FIRST,
+    SEEDS,
+    actions,
+    all_same,
+    faces,
+    jitted_rollout,
+    partial_reset,
+    sync,
+)
 
 import tropism.envs
 from tropism.envs.core.random import seed_key
@@ -18,26 +27,9 @@ CASES += [("Hop", "probe")]
 STEPS, LIMIT = 150, 40
 
 
-def jitted_rollout(env, params, keys, batch):
-    """Reset and scan in one program, so that a case costs one compilation."""
-    import jax
-
-    @jax.jit
-    def rollout(keys, batch):
-        first, state = jax.vmap(env.reset, in_axes=(0, None))(keys, params)
-
-        def step(state, action):
-            out = jax.vmap(env.step, in_axes=(None, 0, 0, None))(None, state, action, params)
-            return out[1], (out[0], *out[2:])
-
-        return first, jax.lax.scan(step, state, batch)[1]
-
-    return jax.tree.map(np.asarray, rollout(keys, batch))
-
-
 def answers(params):
     """Half of them right; in ``probe`` mode every fifth is a PEEK."""
-    batch = actions(params, STEPS)
+    batch = actions(params, STEPS).copy()
     if params.feedback == "probe":
         batch[np.random.default_rng(2).random(batch.shape) < 0.2] = params.num_actions - 1
     return batch
@@ -76,12 +68,9 @@ def test_jitted_scan_equals_the_vector_in_every_feedback_mode(tier, feedback):
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
 @pytest.mark.parametrize(("tier", "feedback"), CASES)
 def test_vectors_equal_single_environments_in_the_other_reset_modes(tier, feedback, mode):
-    for env in faces(tier, mode, feedback=feedback):
-        reference = sync(tier, mode, feedback=feedback)
-        same(reference.reset(seed=FIRST), env.reset(seed=FIRST), "reset")
-        for t, action in enumerate(actions(env.params)):
-            one, other = reference.step(action), env.step(action)
-            same(one, other, f"step {t}")
-            if mode is AutoresetMode.DISABLED and (ended := one[2] | one[3]).any():
-                resets = [e.reset(options={"reset_mask": ended.copy()}) for e in (reference, env)]
-                same(*resets, f"reset after step {t}")
+    envs = sync(tier, mode, feedback=feedback), faces(tier, mode, feedback=feedback)
+    all_same(*envs, lambda env: env.reset(seed=FIRST), "reset")
+    for t, action in enumerate(actions(envs[1][0].params)):
+        seen = all_same(*envs, lambda env, action=action: env.step(action.copy()), f"step {t}")
+        if mode is AutoresetMode.DISABLED and (ended := seen[2] | seen[3]).any():
+            all_same(*envs, partial_reset(ended), f"reset after step {t}")
