@@ -5,7 +5,8 @@ from __future__ import annotations
 import gymnasium
 import pytest
 
-from tropism.envs.core.conformance import check
+from tropism.envs.core.conformance import CHECKS, check
+from tropism.envs.core.conformance.functional import FUNCTIONAL
 from tropism.envs.patternworld.params import FEEDBACKS
 from tropism.envs.registration import environment_ids
 
@@ -26,8 +27,22 @@ def test_the_registry_holds_what_the_suite_promises() -> None:
     assert all(gymnasium.spec(env_id).reward_threshold is not None for env_id in IDS)
 
 
+# The functional face of every id, to be compiled for seconds, is compared with its vector in `tests/envs/test_*_faces.py`
+# over more steps than the check takes; by default the check itself sees one id of each kind, and QUICK below.
+COMPILED = ["tropism/Chemotaxis-L3.2-v0", "tropism/PatternWorld-Order2-v0"]
+
+
 @pytest.mark.parametrize("env_id", IDS)
-def test_every_environment_conforms(env_id: str) -> None:
+def test_every_environment_conforms(env_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if env_id not in COMPILED:
+        for name in FUNCTIONAL:
+            monkeypatch.delitem(CHECKS, name)
+    check(env_id)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("env_id", [name for name in IDS if name not in COMPILED])
+def test_every_functional_face_conforms(env_id: str) -> None:
     check(env_id)
 
 

@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
-from tests.envs.test_patternworld_faces import same
+from tests.envs.test_patternworld_faces import jitted_rollout, same
 
 import tropism.envs
 from tropism.envs.chemotaxis.levels import LEVELS
@@ -100,22 +100,15 @@ def test_the_other_reset_modes_too(level, mode):
 
 @pytest.mark.parametrize(("level", "kwargs"), JITTED)
 def test_jitted_scan_equals_the_vector(level, kwargs):
-    jax = pytest.importorskip("jax")
+    pytest.importorskip("jax")
     lanes = vector(level, AutoresetMode.SAME_STEP, **kwargs)
     env, params = tropism.envs.make_functional(env_id(level), max_episode_steps=LIMIT, **kwargs)
     keys = np.array([seed_key(FIRST + lane) for lane in range(SEEDS)], np.uint32)
     batch = actions(lanes)
 
-    @jax.jit
-    def play(keys, batch):
-        def step(state, action):
-            out = jax.vmap(env.step, in_axes=(None, 0, 0, None))(None, state, action, params)
-            return out[1], (out[0], *out[2:])
-
-        first, state = jax.vmap(env.reset, in_axes=(0, None))(keys, params)
-        return first, jax.lax.scan(step, state, batch)[1]
-
-    first, (observations, rewards, terminated, truncated, info) = play(keys, batch)
+    first, (observations, rewards, terminated, truncated, info) = jitted_rollout(
+        env, params, keys, batch
+    )
     start, _ = lanes.reset(seed=FIRST)
     outcomes = [lanes.step(action) for action in batch]
     np.testing.assert_array_equal(start, first)
@@ -124,7 +117,7 @@ def test_jitted_scan_equals_the_vector(level, kwargs):
     for name in lanes.metadata["labels"]:
         told = [outcome[4][name] for outcome in outcomes]
         np.testing.assert_array_equal(told, info[name], err_msg=name)
-    final = np.asarray(info["final_observation"])
+    final = info["final_observation"]
     for t, outcome in enumerate(outcomes):
         for lane in np.flatnonzero(outcome[2] | outcome[3]):
             np.testing.assert_array_equal(outcome[4]["final_obs"][lane], final[t, lane])

@@ -59,6 +59,14 @@ class Echo(gymnasium.Env):
         return self.observation_space.sample(), 1.0, False, self._t >= 5, {"label": self._t}
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads of networks this small wait for each other, and for the other workers of the tests."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def register():
     """Register an environment for one test: ``register(maker) -> id``."""
