@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no `chromium` 
 class Silent(SimpleHTTPRequestHandler):
     """Serves files and says nothing about it."""
 
-    def log_message(self, *_):
+    def log_message(self, format, *args):  # noqa: A002 - the name of the base class
         pass
 
 
