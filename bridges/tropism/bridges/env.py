@@ -192,10 +192,9 @@ class BridgeEnv(gymnasium.Env[Any, Any]):
     def receive_reset(self) -> tuple[Any, dict[str, Any]]:
         """The answer to it."""
         answer = self._keeper.receive_reset()
-        self._running, self._step = True, 0
-        self._last = observation = self._observation(answer)
-        bridge = {"step": 0, **self._keeper.facts(answer)}
-        return observation, {**answer.info, "bridge": bridge}
+        self._running = True
+        observation, _, _, _, info, facts = self._taken(answer)
+        return observation, {**info, "bridge": {"step": 0, **facts}}
 
     def send_step(self, action: Any) -> None:
         """Send an action."""
@@ -216,30 +215,23 @@ class BridgeEnv(gymnasium.Env[Any, Any]):
         answer = self._keeper.receive_step()
         if answer is None:
             self._running = False
-            return (
-                deepcopy(self._last),
-                0.0,
-                False,
-                True,
-                {},
-                {"fault": dict(self._keeper.fault or {})},
-            )
-        reward, terminated, truncated, _, _ = answer.agents[0]
-        self._last = observation = self._observation(answer)
-        self._step = answer.step
-        if terminated or truncated:
-            self._running = False
-        return observation, reward, terminated, truncated, answer.info, self._keeper.facts(answer)
+            fault = {"fault": dict(self._keeper.fault or {})}
+            return deepcopy(self._last), 0.0, False, True, {}, fault
+        return self._taken(answer)
 
     # -- details --------------------------------------------------------------------------------------------
 
-    def _observation(self, answer: Observation) -> Any:
-        _, _, _, alive, observation = answer.agents[0]
+    def _taken(self, answer: Observation) -> Outcome:
+        """What an answer holds, once its numbers are checked."""
+        reward, terminated, truncated, alive, observation = answer.agents[0]
         if not alive:
             raise ProtocolError("OBS without an observation of the only agent")
         if self._check_observation.needed:
-            return self._check_observation(observation)
-        return observation
+            observation = self._check_observation(observation)
+        self._last, self._step = observation, answer.step
+        if terminated or truncated:
+            self._running = False
+        return observation, reward, terminated, truncated, answer.info, self._keeper.facts(answer)
 
 
 def picture(frame: Any) -> np.ndarray:

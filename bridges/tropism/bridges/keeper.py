@@ -9,7 +9,7 @@ from gymnasium import spaces
 
 from tropism.bridges.errors import BridgeClosed, BridgeError, SpecMismatch
 from tropism.bridges.faults import FAULTS, FaultCounter, OnFault
-from tropism.bridges.live import Frame, LiveSession, new_session
+from tropism.bridges.live import Frame, new_session
 from tropism.bridges.options import GameOptions
 from tropism.bridges.protocol.bodies import Observation
 from tropism.bridges.protocol.spec import Spec
@@ -46,7 +46,7 @@ class Keeper:
         record: str | None = None,
     ) -> None:
         self.options, self._patience = options, patience
-        self._late = LATE * options.deadlines.step
+        self._late, self._live = LATE * options.deadlines.step, options.mode == "latest"
         self._expected = dict(expected or {})
         self._recorder = None if record is None else Recorder(record, {"game": options.describe()})
         self.faults, self.fault = FaultCounter(on_fault), None
@@ -98,8 +98,8 @@ class Keeper:
     def send_step(self, actions: Sequence[Any]) -> None:
         """Send one action for each agent."""
         try:
-            if isinstance(self.session, LiveSession):
-                self.session.act(actions)
+            if self._live:
+                self.session.act(actions)  # type: ignore[attr-defined]
             else:
                 self.session.send_step(actions)
         except FAULTS as error:
@@ -110,8 +110,8 @@ class Keeper:
         if self.fault is not None:
             return None
         try:
-            if isinstance(self.session, LiveSession):
-                self.frame = self.session.newest(self._patience)
+            if self._live:
+                self.frame = self.session.newest(self._patience)  # type: ignore[attr-defined]
                 observation = self.frame.observation
             else:
                 observation = self.session.receive()

@@ -143,6 +143,7 @@ class Line:
         else:
             connection, agreement = self._admitted(self._listener, end)
         connection.send_timeout = self.options.deadlines.step
+        connection.look_s = (self.options.spin_us or 0.0) / 1e6
         self.channel, self.transport = connection, Address.parse(self.address).scheme
         self._upgrade(connection, agreement)
         ready(connection, agreement)
