@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from claims_bridge import BRIDGE
 from claims_ladder import LADDER
 
 RESULTS = Path(__file__).parent / "results"
@@ -172,7 +173,10 @@ CLAIMS: dict[str, Callable[[], Finding]] = {
     "RecurrentPPO beats PPO on the memory check": memory_check,
     "memory beats the successor table on a tier": memory_helps,
     "ledger speed published": ledger_speed,
-    **{promise: partial(check, lambda name: read(name)) for promise, check in LADDER.items()},
+    **{
+        promise: partial(check, lambda name: read(name))
+        for promise, check in (LADDER | BRIDGE).items()
+    },
 }
 """What is promised and shown by records; parity, checkers, attacks and the plugin are shown by tests."""
 

@@ -70,6 +70,32 @@ def test_intervals_that_touch_are_not_apart(claims):
     assert verdict(claims, claims.ppo_learns) == "FAIL"
 
 
+@pytest.fixture
+def survived(claims):
+    """Writes what is recorded of the bridge's long tests: one row, with these outcomes and figures."""
+
+    def record(what, **row):
+        write(claims, "bridge_faults", {"results": {what: row}})
+
+    return record
+
+
+def test_enough_kills_are_promised_and_that_every_test_passes(claims, survived):
+    promise = "bridge: nothing left of 200 killed agents"
+
+    def told():
+        return next((v, numbers) for v, p, numbers in claims.findings() if p == promise)
+
+    survived("agents killed", passed=200, figures={"kills": [1] * 200})
+    assert told() == ("PASS", "200 kills")
+    survived("agents killed", passed=199, failed=1, figures={"kills": [1] * 200})
+    assert told() == ("FAIL", "200 kills, not all passed")
+    survived("agents killed", passed=4, figures={"kills": [1] * 4})
+    assert told() == ("FAIL", "4 kills")
+    survived("agents killed", skipped=200, figures={})
+    assert told()[0] == "MISSING"
+
+
 def test_a_recorded_board_is_read(claims, board):
     write(claims, "quick", board_json(board))
     assert verdict(claims, claims.nobody_beyond) == "PASS"
@@ -84,3 +110,15 @@ def test_the_records_in_the_repository_are_complete(claims, name):
         (SCRIPTS / "results" / f"{name}.json").read_bytes()
     )
     assert sum(v != "MISSING" for v, _, _ in claims.findings()) == 1
+
+
+def test_the_record_of_the_bridge_answers_every_promise(claims):
+    import bench_bridge
+    import claims_bridge
+
+    promised = {name: least for name, (_, _, least) in bench_bridge.RATIOS.items() if least}
+    assert promised == claims_bridge.RATIOS
+    write(claims, "bridge", json.loads(bench_bridge.RESULTS.read_bytes()))
+    told = {p: numbers for v, p, numbers in claims.findings() if v != "MISSING"}
+    assert len(told) == len(promised) + 2  # a promise that is not kept is told with its number, too
+    assert all(any(map(str.isdigit, numbers)) for numbers in told.values())

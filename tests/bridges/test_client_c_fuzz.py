@@ -194,8 +194,10 @@ def test_the_streams_are_right_before_they_are_spoilt(program, tmp_path):
 
 
 @pytest.mark.parametrize("seed", [1])
-def test_mutated_streams_harm_nobody(program, tmp_path, seed):
+def test_mutated_streams_harm_nobody(program, tmp_path, seed, record_property):
     ended, taken, slowest = feed(program, tmp_path, MANY, seed)
+    record_property("streams", sum(ended))
+    record_property("slowest_ms", slowest)
     assert (
         min(ended[2], ended[3], ended[5]) > MANY / 50
     )  # closed, lost, protocol errors: all were met
@@ -205,7 +207,9 @@ def test_mutated_streams_harm_nobody(program, tmp_path, seed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10, 20))
-def test_a_hundred_thousand_mutated_streams_harm_nobody(program, tmp_path, seed):
+def test_a_hundred_thousand_mutated_streams_harm_nobody(program, tmp_path, seed, record_property):
     ended, _, slowest = feed(program, tmp_path, 10_000, seed)
+    record_property("streams", sum(ended))
+    record_property("slowest_ms", slowest)
     assert sum(ended[:2]) == 0
     assert slowest < LONGEST_MS

@@ -131,10 +131,12 @@ def original_game(path, frame):
             game.kill()
 
 
-def test_original_loop_loses_none_of_200_resets_and_no_action(path):
+def test_original_loop_loses_none_of_200_resets_and_no_action(path, record_property):
     with original_game(path, 0.002) as game:
         sent, total = churn(path, 200, random.Random(3))
-        assert game.stdout.readline().split() == [str(sent), "200", str(total)]
+        found = game.stdout.readline().split()
+        record_property("resets", int(found[1]))
+        assert found == [str(sent), "200", str(total)]
 
 
 def test_original_loop_does_lose_resets_that_are_written_out_of_turn(path):
@@ -150,7 +152,7 @@ def test_original_loop_does_lose_resets_that_are_written_out_of_turn(path):
         assert resets < 30
 
 
-def test_own_game_loses_none_of_200_resets_and_no_action(path):
+def test_own_game_loses_none_of_200_resets_and_no_action(path, record_property):
     with Player(path, 0.001) as player, ResearchAgent(path) as agent:
         draw, expected = random.Random(4), []
         for _ in range(200):
@@ -161,6 +163,7 @@ def test_own_game_loses_none_of_200_resets_and_no_action(path):
             agent.reset()
             expected.append((True, None))
         seen = [(r.reset, None if r.reset else r.action) for r in player.requests]
+        record_property("resets", sum(reset for reset, _ in seen))
         assert seen == expected
 
 

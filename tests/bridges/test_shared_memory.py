@@ -284,13 +284,12 @@ def torn_reads(count: int, directory) -> tuple[int, int]:
     return read, torn
 
 
-def test_no_frame_is_torn(tmp_path):
-    assert torn_reads(100_000, tmp_path) == (100_000, 0)
-
-
-@pytest.mark.slow
-def test_no_frame_of_a_million_is_torn(tmp_path):
-    assert torn_reads(1_000_000, tmp_path) == (1_000_000, 0)
+@pytest.mark.parametrize("count", [100_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+def test_no_frame_is_torn(tmp_path, count, record_property):
+    read, torn = torn_reads(count, tmp_path)
+    record_property("reads", read)
+    record_property("torn", torn)
+    assert (read, torn) == (count, 0)
 
 
 # --- sessions ------------------------------------------------------------------------------------

@@ -29,13 +29,17 @@ def kill_an_agent(transport, directory, moment):
         return sorted(str(path.relative_to(directory)) for path in directory.rglob("*"))
 
 
-def test_row_27_nothing_is_left_of_a_killed_agent(transport, tmp_path):
+def test_row_27_nothing_is_left_of_a_killed_agent(transport, tmp_path, record_property):
+    record_property("kills", 1)
     assert kill_an_agent(transport, tmp_path, 0.02) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(50))
-def test_row_27_nothing_is_left_of_two_hundred_killed_agents(transport, tmp_path, seed):
+def test_row_27_nothing_is_left_of_two_hundred_killed_agents(
+    transport, tmp_path, seed, record_property
+):
+    record_property("kills", 1)
     assert kill_an_agent(transport, tmp_path, random.Random(seed).uniform(0, 0.1)) == []
 
 

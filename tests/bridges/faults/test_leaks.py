@@ -49,7 +49,7 @@ def test_row_41_a_thousand_resets_change_nothing(play, transport):
 
 
 @pytest.mark.parametrize("kills", KILLS)
-def test_row_41_random_kills_leave_nothing(transport, kills):
+def test_row_41_random_kills_leave_nothing(transport, kills, record_property):
     """The game is killed at any moment: in a step, in a reset, between them, while it is still starting."""
     dice, others = random.Random(kills), children()
     env = make(
@@ -65,6 +65,8 @@ def test_row_41_random_kills_leave_nothing(transport, kills):
                 env.reset()
     env.step(0)
     env.reset()
+    record_property("kills", len(pids))
+    record_property("grown_bytes", memory() - used)
     assert state() == before
     assert memory() - used < 16 * 2**20
     assert shared_files() == []

@@ -42,7 +42,7 @@ class Killer:
             os.kill(self.pids[-1], signal.SIGKILL)
 
 
-def test_a_random_player_survives_three_kills(transport):
+def test_a_random_player_survives_three_kills(transport, record_property):
     env = cartpole(transport)
     before = descriptors()
     killer, dice, faults, over = Killer(env, (50, 150, 250)), np.random.default_rng(1), 0, True
@@ -55,6 +55,7 @@ def test_a_random_player_survives_three_kills(transport):
         assert (reward, terminated, truncated) == (0.0, False, True) if fault else reward == 1.0
         faults += fault is not None
         over = terminated or truncated
+    record_property("kills", len(killer.pids))
     assert faults == env.num_faults == 3
     env.reset()
     assert descriptors() == before
@@ -65,7 +66,7 @@ def test_a_random_player_survives_three_kills(transport):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # of other people's code
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_ppo_learns_through_twenty_kills(transport):
+def test_ppo_learns_through_twenty_kills(transport, record_property):
     sb3 = pytest.importorskip("stable_baselines3", reason="it comes with plugins/ppo")
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)  # the games want a processor, too
@@ -76,6 +77,8 @@ def test_ppo_learns_through_twenty_kills(transport):
     model = sb3.PPO("MlpPolicy", env, seed=1, device="cpu", n_steps=1024)
     model.learn(steps, callback=lambda *_: killer.step() or True)
     returns = [episode["r"] for episode in model.ep_info_buffer or ()]
+    record_property("kills", len(killer.pids))
+    record_property("last_returns", round(float(np.mean(returns[-50:])), 1))
     assert env.num_faults == len(killer.pids) == kills
     assert np.mean(returns[-50:]) > 80  # a random player has 22
     env.close()
