@@ -111,8 +111,8 @@ class Keeper:
             return None
         try:
             if self._live:
-                self.frame = self.session.newest(self._patience)  # type: ignore[attr-defined]
-                observation = self.frame.observation
+                self.frame = frame = self.session.newest(self._patience)  # type: ignore[attr-defined]
+                observation = frame.observation
             else:
                 observation = self.session.receive()
         except FAULTS as error:
