@@ -133,10 +133,10 @@ def c_spin(size: int) -> Iterator[Callable[[], Times]]:
 
 
 @contextmanager
-def godot() -> Iterator[Callable[[], Times]]:
-    """The example game of the Godot client."""
+def godot(spin_us: float | None = None) -> Iterator[Callable[[], Times]]:
+    """The example game of the Godot client; the agent may look for answers before it sleeps."""
     command = ["godot3-server", "--path", str(GODOT), "--fixed-fps", "60"]
-    env = BridgeEnv(command, transport="tcp")
+    env = BridgeEnv(command, transport="tcp", spin_us=spin_us)
     env.reset(seed=0)
     rng = np.random.default_rng(0)
 
@@ -168,7 +168,9 @@ def contestants(peers: str | None) -> dict[str, Any]:
         _add(found, f"vector, {name}", peers and (peer, peers, name), "--peers")
     for game, size in (("vector", 128), ("vector and frame", 21_296)):
         _add(found, f"{game}, C spinning", shutil.which("cc") and (c_spin, size), "cc")
-    _add(found, "Godot 3 example, tcp", shutil.which("godot3-server") and (godot,), "godot3-server")
+    there = shutil.which("godot3-server")
+    _add(found, "Godot 3 example, tcp", there and (godot,), "godot3-server")
+    _add(found, "Godot 3 example, tcp, spin_us=200", there and (godot, 200.0), "godot3-server")
     return found
 
 
