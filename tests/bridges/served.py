@@ -7,7 +7,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from tests.bridges.odd import PATIENT
+from tests.bridges.traces import PATIENT
 
 ROOT = str(Path(__file__).parents[2])
 CHILD = {"env": {"PYTHONPATH": os.pathsep.join([ROOT, os.environ.get("PYTHONPATH", "")])}}

@@ -11,8 +11,9 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from tests.bridges import odd_game as odd
-from tests.bridges.odd import COMMAND, PATIENT, make
+from tests.bridges.odd import COMMAND, make
 from tests.bridges.served import CHILD, Zoo, options, play
+from tests.bridges.traces import PATIENT
 
 import tropism.bridges
 from tropism.bridges.env import BridgeEnv

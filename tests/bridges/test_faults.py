@@ -7,13 +7,13 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
 from tests.bridges import odd_game as odd
-from tests.bridges.odd import PATIENT, descriptors, eventually, is_running, make
+from tests.bridges.odd import make
+from tests.bridges.traces import AT_ONCE, PATIENT, descriptors, eventually, is_running, shared_files
 
 from tropism.bridges.env import BridgeEnv
 from tropism.bridges.errors import (
@@ -35,9 +35,6 @@ from tropism.errors import OptionError, UnknownNameError
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="looks into /proc")
 
-TRANSPORTS = ["tcp", "unix", "ws", "shm"]
-AT_ONCE = 1.0
-"""Seconds in which a death must be told: 0.1 are promised, the rest is for a busy machine."""
 SHORT = {**PATIENT, "step": 0.5}
 
 DEATHS = [
@@ -46,11 +43,6 @@ DEATHS = [
     (odd.FAIL, GameCrashed, 3, None),
     (odd.LEAVE, GameExited, 0, None),
 ]
-
-
-@pytest.fixture(params=TRANSPORTS)
-def transport(request):
-    return request.param
 
 
 @pytest.fixture
@@ -307,10 +299,6 @@ def test_action_of_the_wrong_type_is_not_sent(play):
 
 
 # -- nothing is left --------------------------------------------------------------------------------------------
-
-
-def shared_files():
-    return sorted(path.name for path in Path("/dev/shm").glob(f"tropism_br_{os.getpid()}_*"))
 
 
 def test_many_deaths_leave_nothing(play):

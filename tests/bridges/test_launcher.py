@@ -6,10 +6,9 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from pathlib import Path
 
 import pytest
+from tests.bridges.traces import descriptors, eventually, is_running
 
 from tropism.bridges.errors import BridgeError, GameCrashed, GameExited
 from tropism.bridges.launcher import Launcher
@@ -24,26 +23,6 @@ def python(code: str, **kwargs) -> Launcher:
     launcher = Launcher([sys.executable, "-c", code], **kwargs)
     launcher.start("tcp://127.0.0.1:1", "ab" * 32, "s1")
     return launcher
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return False
-
-
-def eventually(condition, seconds: float = 10.0) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 SLEEP = "import time; time.sleep(60)"

@@ -8,8 +8,9 @@ import time
 import numpy as np
 import pytest
 from tests.bridges import odd_game as odd
-from tests.bridges.odd import PATIENT, make
+from tests.bridges.odd import make
 from tests.bridges.served import Zoo, options
+from tests.bridges.traces import PATIENT
 
 from tropism.bridges.env import BridgeEnv
 from tropism.bridges.errors import (
@@ -26,11 +27,6 @@ from tropism.bridges.protocol.messages import Message
 from tropism.bridges.session import Session
 
 PERIOD_S = 0.005  # of the odd game
-
-
-@pytest.fixture(params=["tcp", "unix", "ws", "shm"])
-def transport(request):
-    return request.param
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
 from tests.bridges import odd_game as odd
-from tests.bridges.odd import COMMAND, PATIENT
+from tests.bridges.odd import COMMAND
 from tests.bridges.served import options
+from tests.bridges.traces import PATIENT
 
 from tropism.bridges.errors import GameCrashed
 from tropism.bridges.parallel import BridgeParallelEnv

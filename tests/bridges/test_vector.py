@@ -10,8 +10,9 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from tests.bridges import odd_game as odd
-from tests.bridges.odd import COMMAND, PATIENT, descriptors, is_running
+from tests.bridges.odd import COMMAND
 from tests.bridges.served import Zoo, options
+from tests.bridges.traces import PATIENT, descriptors, is_running
 
 from tropism.bridges.errors import BridgeError, GameCrashed, InvalidValue, SpecMismatch
 from tropism.bridges.vector import BridgeVectorEnv

@@ -8,7 +8,8 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
-from tests.bridges.faults.games import BARE, PATIENT, is_running
+from tests.bridges.faults.games import BARE
+from tests.bridges.traces import PATIENT, is_running
 
 HEAD = """
 import json, os, sys

@@ -1,12 +1,8 @@
 """Every transport, both policies, and games that do not outlive their test."""
 
 import pytest
-from tests.bridges.faults.games import TRANSPORTS, is_running, make, shared_files
-
-
-@pytest.fixture(params=TRANSPORTS)
-def transport(request):
-    return request.param
+from tests.bridges.faults.games import make
+from tests.bridges.traces import is_running, shared_files
 
 
 @pytest.fixture(params=["raise", "truncate"])

@@ -1,6 +1,5 @@
 """Games that misbehave, in processes of their own, and what an agent must make of them."""
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -9,15 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from tests.bridges.faults.bare_game import act
+from tests.bridges.traces import PATIENT, is_running
 
 from tropism.bridges.env import BridgeEnv
 
 BARE = [sys.executable, "-I", "-S", str(Path(__file__).with_name("bare_game.py"))]
-TRANSPORTS = ("tcp", "unix", "ws", "shm")
-PATIENT = {"connect": 60.0, "handshake": 30.0, "reset": 60.0, "step": 30.0}
-"""Deadlines for a busy machine, where none is tested."""
-AT_ONCE = 1.0
-"""Seconds within which a fault must be told: 0.1 are promised, the rest is for a busy machine."""
 
 
 def make(*arguments, **kwargs):
@@ -72,34 +67,6 @@ def len_of_observation(size):
     return 32 + 16 + -(-4 * size // 8) * 8 + 8
 
 
-def is_running(pid):
-    """Whether a process is there and no zombie."""
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return False
-
-
 def state(pid):
     """The letter of the state of a process, such as T for stopped."""
     return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-
-
-def eventually(condition, seconds=20.0):
-    """Whether it comes true."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.002)
-    return True
-
-
-def shared_files():
-    """Files of shared memory that this process has left."""
-    return sorted(path.name for path in Path("/dev/shm").glob(f"tropism_br_{os.getpid()}_*"))
-
-
-def descriptors():
-    """How many are open in this process."""
-    return len(os.listdir("/proc/self/fd"))

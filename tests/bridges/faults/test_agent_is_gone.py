@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.bridges.faults.agents import Waiting, agent
-from tests.bridges.faults.games import AT_ONCE, PATIENT, TRANSPORTS, eventually, is_running
+from tests.bridges.traces import AT_ONCE, PATIENT, TRANSPORTS, eventually, is_running
 
 from tropism.bridges.env import BridgeEnv
 from tropism.bridges.errors import PeerBusy

@@ -11,15 +11,8 @@ from gymnasium.error import ResetNeeded
 from tests.bridges.faults import interpreters
 from tests.bridges.faults.agents import HEAD, agent
 from tests.bridges.faults.bare_game import act
-from tests.bridges.faults.games import (
-    AT_ONCE,
-    BARE,
-    PATIENT,
-    descriptors,
-    eventually,
-    is_running,
-    make,
-)
+from tests.bridges.faults.games import BARE, make
+from tests.bridges.traces import AT_ONCE, PATIENT, descriptors, eventually, is_running
 
 from tropism.bridges.errors import BridgeClosed
 from tropism.bridges.parallel import BridgeParallelEnv

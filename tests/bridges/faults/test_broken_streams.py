@@ -7,14 +7,8 @@ import tracemalloc
 
 import pytest
 from tests.bridges.faults.bare_game import act
-from tests.bridges.faults.games import (
-    AT_ONCE,
-    comes_back,
-    eventually,
-    fault,
-    is_running,
-    len_of_observation,
-)
+from tests.bridges.faults.games import comes_back, fault, len_of_observation
+from tests.bridges.traces import AT_ONCE, eventually, is_running
 
 from tropism.bridges.errors import BridgeClosed, UnsupportedMessage
 

@@ -12,7 +12,8 @@ import time
 import pytest
 from tests.bridges.c_games import HERE, build, needs_cc
 from tests.bridges.faults.bare_game import act
-from tests.bridges.faults.games import AT_ONCE, PATIENT, comes_back, eventually, fault, is_running
+from tests.bridges.faults.games import comes_back, fault
+from tests.bridges.traces import AT_ONCE, PATIENT, eventually, is_running
 
 from tropism.bridges.env import BridgeEnv
 from tropism.bridges.errors import GameCrashed

@@ -5,7 +5,7 @@ import hashlib
 import gymnasium
 import numpy as np
 import pytest
-from tests.bridges.faults.games import PATIENT, TRANSPORTS
+from tests.bridges.traces import PATIENT, TRANSPORTS
 
 import tropism.envs  # noqa: F401  registers the environments of the suite
 from tropism.bridges.env import BridgeEnv

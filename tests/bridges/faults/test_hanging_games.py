@@ -9,15 +9,8 @@ import time
 import pytest
 from tests.bridges.faults import bare_game
 from tests.bridges.faults.bare_game import act
-from tests.bridges.faults.games import (
-    AT_ONCE,
-    PATIENT,
-    comes_back,
-    eventually,
-    fault,
-    len_of_observation,
-    state,
-)
+from tests.bridges.faults.games import comes_back, fault, len_of_observation, state
+from tests.bridges.traces import AT_ONCE, PATIENT, eventually
 
 from tropism.bridges.errors import StepTimeout
 from tropism.bridges.options import Deadlines

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from tests.bridges.faults.bare_game import act
-from tests.bridges.faults.games import descriptors, eventually, is_running, make, shared_files
+from tests.bridges.faults.games import make
+from tests.bridges.traces import descriptors, eventually, is_running, shared_files
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 KILLS = [8, pytest.param(50, marks=pytest.mark.slow)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.bridges.faults import clock_game
-from tests.bridges.faults.games import PATIENT
+from tests.bridges.traces import PATIENT
 
 from tropism.bridges.env import BridgeEnv
 

@@ -10,15 +10,8 @@ from contextlib import contextmanager
 
 import gymnasium
 import pytest
-from tests.bridges.faults.games import (
-    AT_ONCE,
-    BARE,
-    PATIENT,
-    TRANSPORTS,
-    descriptors,
-    is_running,
-    make,
-)
+from tests.bridges.faults.games import BARE, make
+from tests.bridges.traces import AT_ONCE, PATIENT, TRANSPORTS, descriptors, is_running
 
 from tropism.bridges.env import BridgeEnv
 from tropism.bridges.errors import ConnectTimeout, PortInUse

@@ -17,8 +17,9 @@ import pytest
 from gymnasium import spaces
 from tests.bridges.c_games import CLIENT, build, needs_cc, waiting
 from tests.bridges.faults.bare_game import LIMIT, MISDEEDS, act
-from tests.bridges.faults.games import BARE, PATIENT, is_running, make
+from tests.bridges.faults.games import BARE, make
 from tests.bridges.pairs import ADDRESSES, both
+from tests.bridges.traces import PATIENT, is_running
 
 from tropism.bridges.env import BridgeEnv
 from tropism.bridges.errors import (

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 import gymnasium
 import pytest
 from tests.bridges.faults.agents import Waiting
-from tests.bridges.faults.games import AT_ONCE, BARE, PATIENT, TRANSPORTS, eventually
+from tests.bridges.faults.games import BARE
+from tests.bridges.traces import AT_ONCE, PATIENT, TRANSPORTS, eventually
 
 from tropism.bridges.env import BridgeEnv
 from tropism.bridges.errors import AuthError

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from tests.bridges.faults import team_game
 from tests.bridges.faults.bare_game import act
-from tests.bridges.faults.games import AT_ONCE, BARE, PATIENT, is_running
+from tests.bridges.faults.games import BARE
+from tests.bridges.traces import AT_ONCE, PATIENT, is_running
 
 from tropism.bridges.parallel import BridgeParallelEnv
 from tropism.bridges.vector import BridgeVectorEnv

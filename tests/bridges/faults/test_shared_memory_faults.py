@@ -13,7 +13,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from tests.bridges.faults import corrupt_game
-from tests.bridges.faults.games import AT_ONCE, BARE, PATIENT, is_running, make
+from tests.bridges.faults.games import BARE, make
+from tests.bridges.traces import AT_ONCE, PATIENT, is_running
 
 from tropism.bridges.env import BridgeEnv
 from tropism.bridges.errors import BridgeError

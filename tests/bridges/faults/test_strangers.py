@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from gymnasium import spaces
-from tests.bridges.faults.games import PATIENT, descriptors, eventually
 from tests.bridges.pairs import ADDRESSES, both
+from tests.bridges.traces import PATIENT, descriptors, eventually
 
 from tropism.bridges.env import BridgeEnv
 from tropism.bridges.errors import ConnectTimeout, HandshakeTimeout, PeerBusy, VersionMismatch

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from tests.bridges.faults.games import PATIENT, TRANSPORTS, descriptors, is_running, shared_files
+from tests.bridges.traces import PATIENT, TRANSPORTS, descriptors, is_running, shared_files
 
 from tropism.bridges.env import BridgeEnv
 
