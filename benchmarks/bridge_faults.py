@@ -28,7 +28,7 @@ RESULTS = ROOT / "benchmarks/results/bridge_faults.json"
 TESTS = {
     "agents killed": "faults/test_agent_is_gone.py::test_row_27_nothing_is_left_of",
     "games killed": "faults/test_leaks.py::test_row_41_random_kills_leave_nothing",
-    "frames read while they are written": "test_shared_memory.py::test_no_frame_is_torn",
+    "frames read while they are written": "test_shm_ring.py::test_no_frame_is_torn",
     "PPO through kills": "faults/test_training.py::test_ppo_learns_through_twenty_kills",
     "mutated streams, Python": "test_decoder_fuzz.py::test_mutated_streams_raise",
     "mutated streams, C": "test_client_c_fuzz.py::test_mutated_streams_harm_nobody",

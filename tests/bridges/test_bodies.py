@@ -70,7 +70,7 @@ def test_a_used_buffer_keeps_nothing():
 
 
 def test_views_share_the_buffer_and_copies_do_not():
-    raw = ObsCodec(TEAM).encode(BOTH)
+    raw = bytearray(ObsCodec(TEAM).encode(BOTH))
     view = ObsCodec(TEAM).decode(raw, copy=False).agents[0].observation
     copy = ObsCodec(TEAM).decode(raw).agents[0].observation
     raw[64:68] = struct.pack("<f", 9.0)
