@@ -35,7 +35,12 @@ def answers(params):
     return batch
 
 
-@pytest.mark.parametrize(("tier", "feedback"), CASES)
+# Each tier and each mode once: the others are compiled by the slow tests.
+COMPILED = [("Noisy", "bandit"), ("Order2", "closed"), ("Recur", "probe"), ("Hop", "probe")]
+JITTED = [pytest.param(*c, marks=[pytest.mark.slow] * (c not in COMPILED)) for c in CASES]
+
+
+@pytest.mark.parametrize(("tier", "feedback"), JITTED)
 def test_jitted_scan_equals_the_vector_in_every_feedback_mode(tier, feedback):
     pytest.importorskip("jax")
     kwargs = {"feedback": feedback, "flat": True, "max_episode_steps": LIMIT}

@@ -135,6 +135,7 @@ def test_held_out_lives_are_those_of_the_seeds(evolution, result):
     assert adult.fitness[0, 0] == one.fitness[0, 0]  # nothing develops here
 
 
+SLOW = pytest.mark.slow  # to compile, for one device and for two
 TWO_DEVICES = """
 import sys, json, jax
 from tropism_evosax.config import EvoConfig
@@ -145,10 +146,12 @@ print(json.dumps([found.best.tolist(), found.mean.tolist(), found.best_score, fo
 """
 
 
-def test_two_devices_find_what_one_finds(tiny):
+@pytest.mark.parametrize(
+    "controller", [{}, pytest.param({"controller": "spiking", "controller_kwargs": {}}, marks=SLOW)]
+)
+def test_two_devices_find_what_one_finds(tiny, controller):
     config = tiny(
-        controller="spiking",
-        controller_kwargs={},
+        **controller,
         viability=Viability(1, 8, 4, 0.05),
         finalists=1,  # three candidates for two devices
         devices=None,

@@ -22,6 +22,12 @@ def sphere(points):
 
 def climb(name, **options):
     """Fitness of the first centre and of the best later one; the last state."""
+    first, after, state = climber(name, **options)(jax.random.key(1))
+    return float(first), float(after.max()), state
+
+
+def climber(name, **options):
+    """A jitted run: of a key, the fitness of the first centre and of all later ones, and the last state."""
     strategy = make_strategy(name, POPULATION, DIMENSIONS, generations=GENERATIONS, **options)
 
     def generation(state, key):
@@ -37,11 +43,22 @@ def climb(name, **options):
         state, after = jax.lax.scan(generation, state, jax.random.split(key, GENERATIONS))
         return first, after, state
 
-    first, after, state = run(jax.random.key(1))
-    return float(first), float(after.max()), state
+    return run
 
 
 @pytest.mark.parametrize("name", USABLE)
+def test_every_strategy_keeps_its_shapes(name):
+    first, after, state = jax.eval_shape(climber(name), jax.random.key(1))
+    assert (first.shape, after.shape) == ((), (GENERATIONS,))
+    assert jax.tree.leaves(state)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [  # a second of compilation each: every other one by default, all of them with the slow tests
+        pytest.param(name, marks=[pytest.mark.slow] * (i % 2)) for i, name in enumerate(USABLE)
+    ],
+)
 def test_every_strategy_moves_at_our_scale(name):
     first, best, _ = climb(name)
     assert best > first + 0.1 * abs(first)
