@@ -98,6 +98,17 @@ def several(games: int, **kwargs: Any) -> Iterator[Callable[[], Times]]:
 
 
 @contextmanager
+def several_bare(games: int, transport: str) -> Iterator[Callable[[], Times]]:
+    """The same with bare loops; in memory they do not look before they sleep, as there are more of them than processors."""
+    command = [sys.executable, str(HERE / "bridge_bare.py"), "frame", "sleep"]
+    env = BridgeVectorEnv(games, command=command, transport=transport)
+    env.reset(seed=0)
+    actions = np.zeros((games, 1), np.float32)
+    yield lambda: timed(lambda: env.step(actions), 2_000)
+    env.close()
+
+
+@contextmanager
 def gymnasium_async(games: int) -> Iterator[Callable[[], Times]]:
     """Gymnasium's ``AsyncVectorEnv`` with the same games."""
     from gymnasium.vector import AsyncVectorEnv
@@ -157,6 +168,7 @@ def contestants(peers: str | None) -> dict[str, Any]:
         for transport in TRANSPORTS
     }
     found |= {f"bare game, {transport}": (bare, transport) for transport in TRANSPORTS[::3]}
+    found |= {f"4 bare games, {how}": (several_bare, 4, how) for how in ("tcp", "unix", "shm")}
     found |= {
         "4 games, tcp": (several, 4, {"transport": "tcp"}),
         "4 games, shm": (several, 4, {"transport": "shm"}),
@@ -218,8 +230,22 @@ RATIOS = {
     "TCP to dm_env_rpc, bare games": ("bare game, tcp", "vector, dm_env_rpc", 2),
     "shared memory to TCP, served environment": ("vector, shm", "vector, tcp", None),
     "TCP to Godot RL, served environment to bare game": ("vector, tcp", "vector, godot_rl", None),
-    "4 games over TCP to AsyncVectorEnv": ("4 games, tcp", "4 games, AsyncVectorEnv", 2.5),
-    "4 games in shared memory to AsyncVectorEnv": ("4 games, shm", "4 games, AsyncVectorEnv", 2.5),
+    "4 bare games over TCP to AsyncVectorEnv": (
+        "4 bare games, tcp",
+        "4 games, AsyncVectorEnv",
+        2.5,
+    ),
+    "4 bare games over Unix sockets to AsyncVectorEnv": (
+        "4 bare games, unix",
+        "4 games, AsyncVectorEnv",
+        None,
+    ),
+    "4 served games over TCP to AsyncVectorEnv": ("4 games, tcp", "4 games, AsyncVectorEnv", None),
+    "4 served games in shared memory to AsyncVectorEnv": (
+        "4 games, shm",
+        "4 games, AsyncVectorEnv",
+        None,
+    ),
     "8 games, as they choose to block only": ("8 games, shm", "8 games, shm, blocking only", 0.9),
     "C spinning to shared memory, bare game": ("vector, C spinning", "bare game, shm", None),
     "C spinning to shared memory, vector": ("vector, C spinning", "vector, shm", None),

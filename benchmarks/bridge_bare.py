@@ -1,5 +1,7 @@
 """A null game of the standard library alone: 30 floats out, one float in, as little between them as the protocol allows.
 
+Called with ``frame`` it shows 84 x 84 x 3 bytes beside the floats.
+
 The games of ``bridge_peers.py`` are loops around a socket, too, so this is what their clients and ours are measured against.  It
 is launched by an agent, dials it, and plays over the connection or, if it is offered some, in shared memory.  Written after
 ``docs/bridge-protocol.md``; what is measured of :mod:`tropism.bridges` is the side of the agent.
@@ -15,6 +17,7 @@ import os
 import secrets
 import socket
 import struct
+import sys
 import threading
 import time
 from typing import Any
@@ -25,21 +28,34 @@ HEADER = struct.Struct("<4sBBHIIQII")
 HEAD = struct.Struct(
     "<QQQIIdQ"
 )  # of an observation; the flags of the only agent are one number: alive
-TAIL = struct.pack("<30f", *[0.5] * 30) + bytes(8)
 BOX = {"t": "box", "d": "f4", "lo": -1, "hi": 1}
-LOOK_S = 0.0002
-"""How long to look for a request in memory before sleeping."""
+VECTOR, FRAME = {**BOX, "s": [30]}, {"t": "box", "d": "u1", "s": [84, 84, 3], "lo": 0, "hi": 255}
+FRAMED = "frame" in sys.argv
+TAIL = bytes([7]) * (84 * 84 * 3) * FRAMED + struct.pack("<30f", *[0.5] * 30) + bytes(8)
+LOOK_S = 0.0 if "sleep" in sys.argv else 0.0002
+"""How long to look for a request in memory before sleeping; called with ``sleep`` it does not look."""
+
+
+def dial(address: str) -> socket.socket:
+    """Connect to ``tcp://host:port`` or ``unix://path``."""
+    scheme, _, where = address.partition("://")
+    if scheme == "unix":
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(where)
+        return sock
+    host, _, port = where.rpartition(":")
+    sock = socket.create_connection((host, int(port)))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
 
 
 class Game:
     """One session over a connection."""
 
     def __init__(self) -> None:
-        host, _, port = os.environ["TROPISM_BRIDGE_ADDR"].rpartition("/")[2].rpartition(":")
-        self.sock = socket.create_connection((host, int(port)))
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = dial(os.environ["TROPISM_BRIDGE_ADDR"])
         self.memory: Memory | None = None
-        self.step = 0
+        self.received, self.step = b"", 0
 
     # -- messages -------------------------------------------------------------------------------------------
 
@@ -55,12 +71,12 @@ class Game:
         return kind, seq, episode, self._exactly(length) if length else b""
 
     def _exactly(self, size: int) -> bytes:
-        data = self.sock.recv(size)
-        while len(data) < size:
-            more = self.sock.recv(size - len(data))
+        while len(self.received) < size:
+            more = self.sock.recv(4096)
             if not more:
                 raise SystemExit("the agent is gone")
-            data += more
+            self.received += more
+        data, self.received = self.received[:size], self.received[size:]
         return data
 
     # -- the opening ----------------------------------------------------------------------------------------
@@ -76,8 +92,9 @@ class Game:
         self._say(AUTH, {"mac": hmac.new(token, text.encode(), hashlib.sha256).hexdigest()})
         for _ in (AUTH, WELCOME):
             self._hear()
-        obs, act = {**BOX, "s": [30]}, {**BOX, "s": [1]}
-        self._say(SPEC, {"name": "bare", "agents": [{"id": "a", "obs": obs, "act": act}]})
+        both = {"t": "dict", "of": [["frame", FRAME], ["vector", VECTOR]]}
+        agent = {"id": "a", "obs": both if FRAMED else VECTOR, "act": {**BOX, "s": [1]}}
+        self._say(SPEC, {"name": "bare", "agents": [agent]})
         while "path" in (offer := self._hear()):
             self.memory = Memory(offer)
             self._say(SHM_ACK, {"ok": True})

@@ -15,14 +15,14 @@ RATIOS = {
     "shared memory to TCP, bare game": 10,
     "TCP to Godot RL, bare games": 1.3,
     "TCP to dm_env_rpc, bare games": 2,
-    "4 games over TCP to AsyncVectorEnv": 2.5,
-    "4 games in shared memory to AsyncVectorEnv": 2.5,
+    "4 bare games over TCP to AsyncVectorEnv": 2.5,
     "8 games, as they choose to block only": 0.9,
 }
 """Least ratio of steps per second, as ``bench_bridge.py`` has it too."""
 SERVED = {
     "shared memory to TCP, bare game": "shared memory to TCP, served environment",
     "TCP to Godot RL, bare games": "TCP to Godot RL, served environment to bare game",
+    "4 bare games over TCP to AsyncVectorEnv": "4 served games over TCP to AsyncVectorEnv",
 }
 """The same with an environment of Gymnasium behind it, to which nothing was promised: told beside it."""
 GODOT, CLASS = 12_000, 2

@@ -139,7 +139,8 @@ class BridgeVectorEnv(VectorEnv[Any, Any, Any]):
         if self._autoreset is AutoresetMode.DISABLED and ended.any():
             lanes = np.flatnonzero(ended).tolist()
             raise ResetNeeded(f"the episodes of lanes {lanes} have ended: reset them first")
-        each = iterate(self.action_space, actions)
+        array = isinstance(actions, np.ndarray)  # whose rows are what `iterate` would give
+        each = actions if array else iterate(self.action_space, actions)
         self._under_way = [
             _sent(env, action, restart)
             for env, action, restart in zip(self.envs, each, ended.tolist(), strict=True)
@@ -166,12 +167,12 @@ class BridgeVectorEnv(VectorEnv[Any, Any, Any]):
                 lanes.append((self._observations[lane], 0.0, False, True, {}))
         observations, rewards, terminated, truncated, told = zip(*lanes, strict=True)
         self._observations = list(observations)
-        ends = np.array((terminated, truncated))
-        self._ended = ended = ends[0] | ends[1]
+        over = [end or cut for end, cut in zip(terminated, truncated, strict=True)]
+        self._ended = np.array(over)
         if errors:
             raise next(iter(errors.values()))
-        infos = self._infos(ended, list(told)) if any(told) or ended.any() else {}
-        return self._batch(), np.array(rewards), ends[0], ends[1], infos
+        infos = self._infos(self._ended, list(told)) if any(told) or any(over) else {}
+        return self._batch(), np.array(rewards), np.array(terminated), np.array(truncated), infos
 
     def render(self) -> tuple[Any, ...]:
         """A picture of each game."""
@@ -258,8 +259,9 @@ def _sent(env: BridgeEnv, action: Any, restart: bool) -> str | BridgeError:
 def _received(env: BridgeEnv, receive: str | BridgeError) -> Lane:
     """The answer of a lane to what it was sent."""
     if receive is STEP:
-        *outcome, info, facts = env.receive_outcome()
-        return *outcome, {**info, "bridge": facts} if facts else info  # type: ignore[return-value]
+        observation, reward, terminated, truncated, info, facts = env.receive_outcome()
+        info = {**info, "bridge": facts} if facts else info
+        return observation, reward, terminated, truncated, info
     if isinstance(receive, BridgeError):
         raise receive
     observation, info = env.receive_reset()

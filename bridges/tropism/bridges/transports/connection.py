@@ -170,9 +170,11 @@ class Connection:
             PeerError: the peer said ERROR (`VersionMismatch`, `AuthError` or `PeerBusy` for these codes).
             BridgeClosed: the connection was closed here.
         """
-        start = time.monotonic()
-        message = self._inbox.popleft() if self._inbox else self._next()
-        waited = 0.0
+        start, waited, message = time.monotonic(), 0.0, None
+        if self._inbox:
+            message = self._inbox.popleft()
+        elif not self._stream.empty:
+            message = self._next()
         while message is None:
             came = self._await(timeout - waited)
             message = (

@@ -32,7 +32,12 @@ class Outbox:
             BridgeTimeout: the system did not take everything within `timeout` seconds; what is left is kept.
             OSError: the connection is gone.
         """
-        if self._unsent:
+        if len(parts) == 1 and not self._unsent:
+            sent = self._send(parts)
+            if sent == len(parts[0]):
+                return
+            self._unsent = memoryview(parts[0])[sent:]
+        elif self._unsent:
             self._unsent = b"".join((self._unsent, *parts))
         else:
             self._begin(parts)

@@ -40,6 +40,7 @@ class Stream(Protocol):
         skipped: how many messages of unknown types were skipped.
         replies: bytes that have to be sent back to the peer as they stand, oldest first.
         closed: whether the peer has said below the messages that no more will come.
+        empty: nothing was received that was not taken, so that `next` can have nothing to give.
     """
 
     max_message: int
@@ -47,6 +48,10 @@ class Stream(Protocol):
     skipped: int
     replies: bytearray
     closed: bool
+
+    @property
+    def empty(self) -> bool:  # noqa: D102
+        ...
 
     def room(self) -> memoryview:
         """Where the next bytes shall be received; never empty."""
@@ -107,6 +112,10 @@ class RawStream:
         self._header: Header | None = None
         self._body: memoryview | None = None  # of a large message
         self._filled = 0
+
+    @property
+    def empty(self) -> bool:  # noqa: D102
+        return self._start == self._end and self._header is None
 
     def room(self) -> memoryview:  # noqa: D102
         if self._body is not None:

@@ -38,6 +38,10 @@ class WebSocketStream:
         self._payload: memoryview | None = None  # of a large frame under way
         self._filled = 0
 
+    @property
+    def empty(self) -> bool:  # noqa: D102
+        return False  # `next` may have to answer a ping or tell of the end
+
     def room(self) -> memoryview:  # noqa: D102
         rest = None if self._payload is None else self._payload[self._filled :]
         return rest or self._buffer
