@@ -142,12 +142,12 @@ class BridgeTimeout(BridgeError):
 
 
 class ConnectTimeout(BridgeTimeout):
-    """Nobody could be connected; has `address` and the number of `attempts` as well."""
+    """Nobody could be connected; has `address`, the number of `attempts`, and `why` as well."""
 
     def __init__(self, address: object, attempts: int, waited: float = 0.0, text: str = "") -> None:
         tried = f"{attempts} attempt{'s' * (attempts != 1)} at {address}"
         super().__init__("connect", waited, None, f"{tried}, {text}" if text else tried)
-        self.address, self.attempts = str(address), attempts
+        self.address, self.attempts, self.why = str(address), attempts, text
 
 
 class HandshakeTimeout(BridgeTimeout):

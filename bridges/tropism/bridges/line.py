@@ -236,7 +236,7 @@ class Line:
         if not isinstance(error, ConnectTimeout):
             phase = "handshake" if isinstance(error, HandshakeTimeout) else "connect"
             return explained(error, self.launcher, phase, waited)
-        text = str(error).partition(": ")[2]
+        text = error.why
         if self.launcher is not None:
             text += f". It was told by TROPISM_BRIDGE_ADDR where to dial; {words(self.launcher)}"
         found = ConnectTimeout(error.address, error.attempts, waited, text)

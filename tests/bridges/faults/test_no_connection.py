@@ -126,6 +126,7 @@ def test_row_24_a_game_without_the_bridge_is_explained(transport):
         *command,
     ):
         assert part in text
+    assert text.count("nothing came within") == 1
     assert not is_running(int(re.search(r"pid (\d+)", text)[1]))
     assert descriptors() == before
 
