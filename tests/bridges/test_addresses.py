@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tropism.bridges.errors import PortInUse
-from tropism.bridges.transports import places
+from tropism.bridges.transports import leftovers, places
 from tropism.bridges.transports.address import Address
 from tropism.bridges.transports.binding import LONGEST_PATH, is_own
 from tropism.bridges.transports.dial import dial
@@ -116,7 +116,7 @@ def home(monkeypatch):
 
 
 def age(path):
-    os.utime(path, (0, time.time() - places.STALE_S - 1))
+    os.utime(path, (0, time.time() - leftovers.STALE_S - 1))
 
 
 @pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")

@@ -40,7 +40,7 @@ def test_it_plays_the_oracles_game(token):
         play(agent, STEPS if token else 500)
 
 
-@pytest.mark.parametrize("address", ["unix:///tmp/x", "ws://127.0.0.1:9", "tcp://127.0.0.1:9"])
+@pytest.mark.parametrize("address", ["unix:///nowhere/x", "ws://127.0.0.1:9", "tcp://127.0.0.1:9"])
 def test_an_address_that_it_cannot_dial_is_named(address):
     told = {**os.environ, "TROPISM_BRIDGE_ADDR": address}
     done = subprocess.run(

@@ -23,7 +23,7 @@ from tropism.bridges.values import ValueCheck
 from tropism.errors import OptionError, UnknownNameError
 
 Step = tuple[Any, float, bool, bool, dict[str, Any]]
-Outcome = tuple[Any, float, bool, bool, dict[str, Any], dict[str, Any]]
+Received = tuple[Any, float, bool, bool, dict[str, Any], dict[str, Any]]
 
 
 class BridgeEnv(gymnasium.Env[Any, Any]):
@@ -210,7 +210,7 @@ class BridgeEnv(gymnasium.Env[Any, Any]):
         info = {**info, "bridge": {"step": self._step, **facts}}
         return observation, reward, terminated, truncated, info
 
-    def receive_outcome(self) -> Outcome:
+    def receive_outcome(self) -> Received:
         """The same with the game's own info, and apart from it what ``info["bridge"]`` has beside ``step``."""
         answer = self._keeper.receive_step()
         if answer is None:
@@ -221,7 +221,7 @@ class BridgeEnv(gymnasium.Env[Any, Any]):
 
     # -- details --------------------------------------------------------------------------------------------
 
-    def _taken(self, answer: Observation) -> Outcome:
+    def _taken(self, answer: Observation) -> Received:
         """What an answer holds, once its numbers are checked."""
         reward, terminated, truncated, alive, observation = answer.agents[0]
         if not alive:

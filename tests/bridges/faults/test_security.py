@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ import gymnasium
 import pytest
 from tests.bridges.faults.agents import Waiting
 from tests.bridges.faults.games import BARE
+from tests.bridges.faults.peers import strangers
 from tests.bridges.traces import AT_ONCE, PATIENT, TRANSPORTS, eventually
 
 from tropism.bridges.env import BridgeEnv
@@ -271,30 +272,6 @@ def test_row_34_a_page_in_a_browser_is_refused(token, tmp_path):
 SILENT = 200
 
 
-@contextmanager
-def silent_peers(address, count=SILENT):
-    """Connections that say nothing."""
-    where = urlsplit(address)
-    with ExitStack() as stack:
-        made = []
-        for _ in range(count):
-            unix = where.scheme == "unix"
-            sock = stack.enter_context(socket.socket(socket.AF_UNIX if unix else socket.AF_INET))
-            sock.settimeout(5)
-            eventually(lambda sock=sock: connects(sock, where))  # a Unix socket has no patience
-            made.append(sock)
-        yield made
-
-
-def connects(sock, where):
-    """Whether it does."""
-    try:
-        sock.connect(where.path if sock.family == socket.AF_UNIX else (where.hostname, where.port))
-    except (BlockingIOError, ConnectionRefusedError, FileNotFoundError):
-        return False
-    return True
-
-
 def is_closed(sock):
     """Whether the other side has closed it."""
     sock.setblocking(False)
@@ -316,7 +293,7 @@ def test_row_35_two_hundred_silent_peers_keep_no_agent_out(transport, tmp_path):
     with Waiting("", "--listen", listen_at(transport, tmp_path)) as game:
         address, pid = game.address(), game.process.pid
         before, start = files_of(pid), time.monotonic()
-        with silent_peers(address) as silent:
+        with strangers(address, SILENT) as silent:
             assert eventually(lambda: sum(map(is_closed, silent)) >= SILENT - 16)
             assert files_of(pid) <= before + 16
             plays(address, transport=transport)
@@ -332,11 +309,14 @@ def test_row_35_silent_peers_disturb_no_session_and_keep_no_game_out(transport, 
     env = BridgeEnv(listen=where, transport=transport, connect=False, deadlines=PATIENT)
     waiting = threading.Thread(target=env.connect, daemon=True)
     waiting.start()
-    with silent_peers(where), subprocess.Popen(BARE, env={"TROPISM_BRIDGE_ADDR": where}) as game:
+    with (
+        strangers(where, SILENT),
+        subprocess.Popen(BARE, env={"TROPISM_BRIDGE_ADDR": where}) as game,
+    ):
         waiting.join(5.0 + AT_ONCE)
         assert not waiting.is_alive()
         env.reset(seed=1)
-        with silent_peers(where, 50):
+        with strangers(where, 50):
             for count in range(1, 101):
                 assert env.step(0)[4]["bridge"]["step"] == count
         env.close()
@@ -344,7 +324,7 @@ def test_row_35_silent_peers_disturb_no_session_and_keep_no_game_out(transport, 
 
 
 def test_row_35_half_a_hello_is_as_silent(tmp_path):
-    with served("tcp", tmp_path) as address, silent_peers(address, 20) as slow:
+    with served("tcp", tmp_path) as address, strangers(address, 20) as slow:
         for sock in slow:
             with suppress(ConnectionError):
                 sock.sendall(b"GBR1\x01\x00")

@@ -4,10 +4,10 @@ import socket
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from urllib.parse import urlsplit
 
 import pytest
 from gymnasium import spaces
+from tests.bridges.faults.peers import strangers
 from tests.bridges.pairs import ADDRESSES, both
 from tests.bridges.traces import PATIENT, descriptors, eventually
 
@@ -29,22 +29,6 @@ SPEC = Spec("waited for", [AgentSpec("a", spaces.Discrete(2), spaces.Discrete(2)
 def greeting(token=None, **changes):
     facts = own_hello("game", (), "", "stranger", "1", bool(token)) | changes
     return encode(Type.HELLO, write_json(facts))
-
-
-@contextmanager
-def strangers(address, count, words=b""):
-    """Peers of a listener that say this and nothing else."""
-    where = urlsplit(str(address))
-    with ExitStack() as stack:
-        made = []
-        for _ in range(count):
-            unix = where.scheme == "unix"
-            sock = stack.enter_context(socket.socket(socket.AF_UNIX if unix else socket.AF_INET))
-            sock.settimeout(5)
-            sock.connect(where.path if unix else (where.hostname, where.port))
-            sock.sendall(words)
-            made.append(sock)
-        yield made
 
 
 @contextmanager

@@ -81,9 +81,8 @@ class Server:
             Exception: of the environment, if no other agent is waited for.
         """
         while not isinstance(request := self._wait(), Close):
-            if (
-                self._next_tick is not None and not self.game.playing
-            ):  # that agent has gone, and perhaps another one has come
+            # that agent may have gone, and perhaps another one has come
+            if self._next_tick is not None and not self.game.playing:
                 self._next_tick = None
             try:
                 self._answer(request)

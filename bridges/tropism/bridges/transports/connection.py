@@ -177,9 +177,8 @@ class Connection:
             message = self._next()
         while message is None:
             came = self._await(timeout - waited)
-            message = (
-                self._next() or self._pull() if came else None
-            )  # of a long one all that is there
+            # of a long one all that is there
+            message = self._next() or self._pull() if came else None
             waited = time.monotonic() - start
             if message is None and waited >= timeout:  # even if bytes come all the time
                 raise timeout_of(phase, waited, seq, self._stream.progress())

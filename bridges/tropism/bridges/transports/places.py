@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import socket
 import stat
 import tempfile
-import time
 from pathlib import Path
+
+from tropism.bridges.transports import leftovers
 
 SOCKET = "b.sock"
 PREFIX = "tropism-"
 """Both short: the path of a socket has room for a hundred bytes."""
-STALE_S = 60.0
 _NAME = re.compile(rf"{PREFIX}(\d+)-\w+")
 
 
@@ -26,15 +25,7 @@ def new_directory() -> str:
 
 def sweep(where: str) -> list[str]:
     """Remove what processes of this user that were killed have left here; returns the names."""
-    removed = []
-    for path in Path(where).glob(f"{PREFIX}*"):
-        match = _NAME.fullmatch(path.name)
-        with contextlib.suppress(OSError):
-            if match and _is_stale(path, int(match[1])):
-                (path / SOCKET).unlink(missing_ok=True)
-                path.rmdir()
-                removed.append(path.name)
-    return removed
+    return leftovers.sweep(where, _NAME, _is_deserted, _remove)
 
 
 def is_served(path: str | Path) -> bool:
@@ -50,20 +41,11 @@ def is_served(path: str | Path) -> bool:
     return True
 
 
-def _is_stale(path: Path, pid: int) -> bool:
-    facts = path.lstat()
-    if facts.st_uid != os.geteuid() or not stat.S_ISDIR(facts.st_mode):
-        return False
-    if time.time() - facts.st_mtime <= STALE_S or _is_alive(pid):
-        return False
-    return not is_served(path / SOCKET)  # a process of another container only seems dead
+def _is_deserted(path: Path) -> bool:
+    """Whether it is a directory in which nobody listens; a process of another container only seems dead."""
+    return stat.S_ISDIR(path.lstat().st_mode) and not is_served(path / SOCKET)
 
 
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+def _remove(path: Path) -> None:
+    (path / SOCKET).unlink(missing_ok=True)
+    path.rmdir()

@@ -16,15 +16,14 @@ import secrets
 import stat
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from tropism.bridges.errors import ShmCorrupt, ShmUnavailable
+from tropism.bridges.transports import leftovers
 
 DIRECTORY = "TROPISM_BRIDGE_SHM_DIR"
 """Environment variable with the directory for the files; needed only where the usual ones will not do."""
 PREFIX = "tropism_br_"
-STALE_S = 60.0
 _NAME = re.compile(rf"{PREFIX}(\d+)_[0-9a-f]{{32}}")
 _ORDERED = ("x86_64", "amd64", "i686", "i386")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)
@@ -147,32 +146,11 @@ def find_directory() -> str:
 
 def sweep(directory: str) -> list[str]:
     """Remove what processes of this user that are dead have left here; returns the names."""
-    removed = []
-    for path in Path(directory).glob(f"{PREFIX}*"):
-        match = _NAME.fullmatch(path.name)
-        with contextlib.suppress(OSError):
-            if match and _is_stale(path, int(match[1])):
-                path.unlink()
-                removed.append(path.name)
-    return removed
+    return leftovers.sweep(directory, _NAME, _is_file, Path.unlink)
 
 
-def _is_stale(path: Path, pid: int) -> bool:
-    facts = path.lstat()
-    if facts.st_uid != os.geteuid() or not stat.S_ISREG(facts.st_mode):
-        return False
-    # a live process of another container may seem dead, but it needs the name for seconds only
-    return time.time() - facts.st_mtime > STALE_S and not _is_alive(pid)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+def _is_file(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
 
 
 def _no_room(directory: str, size: int, error: OSError) -> ShmUnavailable:
