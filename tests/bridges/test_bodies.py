@@ -291,3 +291,15 @@ def test_stacks_of_any_length_and_kind_come_back(inner, count):
     layout.encode_into(buffer, 0, value)
     assert buffer[0] == count
     assert plain(layout.decode(buffer)) == plain(value)
+
+
+@pytest.mark.parametrize(("flag", "field"), [(0, "terminated"), (1, "truncated")])
+def test_the_flags_of_a_lone_agent_hold_whatever_the_status(flag, field):
+    box = spaces.Box(-1.0, 1.0, (3,), np.float32)
+    codec = ObsCodec(Spec("lone", [AgentSpec("a", box, box)]))
+    body = bytearray(codec.encode([Outcome(1.0, observation=np.zeros(3, np.float32))]))
+    body[40 + flag] = 1
+    assert getattr(codec.decode(body).agents[0], field)
+    body[40 + flag] = 2
+    with pytest.raises(ProtocolError):
+        codec.decode(body)

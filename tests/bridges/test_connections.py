@@ -359,3 +359,11 @@ def test_pings_of_a_peer_that_is_gone_are_read_to_the_last_message():
         with pytest.raises(ConnectionLost):
             connection.receive(5)
         assert connection.receive(5).type == Type.EVENT
+
+
+def test_a_whole_message_longer_than_agreed_is_refused():
+    with raw_peer() as (connection, peer):
+        connection.max_message = 100
+        peer.send(encode(Type.OBS, b"x" * 101, 1, 1))
+        with pytest.raises(MessageTooLarge):
+            connection.receive(5)
