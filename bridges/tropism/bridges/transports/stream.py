@@ -23,6 +23,8 @@ from tropism.bridges.protocol.messages import KNOWN, Message, is_known, open_bod
 
 Bytes = bytes | bytearray | memoryview
 BUFFER = 65536
+LONG = 4096
+"""Bytes from which on a body is handed over with the buffer it was received into, not copied."""
 JOINED_UP_TO = 16384
 """Bytes of a body whose copy is cheaper than a system call for two pieces."""
 # A header whose magic, type, flags and stream are one number.
@@ -101,14 +103,15 @@ class RawStream:
     """Messages one after the other, as they are.
 
     A body that does not fit the buffer is received straight into memory of its own, so the cost is linear in the
-    number of bytes, whatever the sizes of messages and chunks.
+    number of bytes, whatever the sizes of messages and chunks.  Long messages of one length, as frames are, are received
+    into buffers of just that length, which are given away with them: who keeps a body keeps nothing else.
     """
 
     def __init__(self) -> None:
         self.max_message, self.allowed = MAX_MESSAGE, int(Flag.MUST_UNDERSTAND)
         self.skipped, self.replies, self.closed = 0, bytearray(), False
         self._buffer = memoryview(bytearray(BUFFER))
-        self._start = self._end = 0
+        self._start = self._end = self._expected = 0
         self._header: Header | None = None
         self._body: memoryview | None = None  # of a large message
         self._filled = 0
@@ -120,11 +123,11 @@ class RawStream:
     def room(self) -> memoryview:  # noqa: D102
         if self._body is not None:
             return self._body[self._filled :]
-        if self._end == BUFFER:  # move what is left to the front; it is less than one message
+        if self._end == len(self._buffer):  # move what is left, less than a message, to the front
             rest = bytes(self._buffer[self._start : self._end])
             self._buffer[: len(rest)] = rest
             self._start, self._end = 0, len(rest)
-        return self._buffer[self._end :]
+        return self._buffer[self._end :] if self._end else self._buffer
 
     def received(self, count: int) -> None:  # noqa: D102
         if self._body is None:
@@ -166,10 +169,8 @@ class RawStream:
         number = kind >> 32 & 0xFF
         if number not in KNOWN:
             return None
-        body = bytearray(self._buffer[start:end])  # the reader may keep it
-        self._start = end
-        if end == self._end:
-            self._start = self._end = 0
+        whole = self._start == 0 and end == self._end
+        body = self._long(end) if whole and length >= LONG else self._cut(start, end)
         # as Message(...) would do it
         return tuple.__new__(Message, (number, seq, episode, body, 0, sent))
 
@@ -188,7 +189,7 @@ class RawStream:
         is_known(header, self.allowed)  # refuse at once what will never be taken
         self._start += HEADER_SIZE
         self._header = header
-        if header.length > BUFFER - HEADER_SIZE:
+        if header.length > len(self._buffer) - HEADER_SIZE:
             self._begin_large(header.length)
         return header
 
@@ -198,13 +199,28 @@ class RawStream:
         self._body[:have] = self._buffer[self._start : self._start + have]
         self._filled = have
         self._advance(have)
+        if len(self._buffer) < BUFFER:  # another length was expected
+            self._buffer = memoryview(bytearray(BUFFER))
 
     def _take(self, length: int) -> Bytes:
         if self._body is not None:
             return self._body
-        raw = bytearray(self._buffer[self._start : self._start + length])  # the reader may keep it
-        self._advance(length)
-        return raw
+        return self._cut(self._start, self._start + length)
+
+    def _cut(self, start: int, end: int) -> bytearray:
+        """A copy of these bytes, which are the next ones: the reader may keep it."""
+        body = bytearray(self._buffer[start:end])
+        self._advance(end - self._start)
+        return body
+
+    def _long(self, end: int) -> Bytes:
+        """The body of a message that is all there is; after two of a length a third is expected."""
+        fills, again, self._expected = end == len(self._buffer), end == self._expected, end
+        body = self._buffer[HEADER_SIZE:] if fills else self._cut(HEADER_SIZE, end)
+        self._start = self._end = 0
+        if fills or again:
+            self._buffer = np.empty(end, np.uint8).data
+        return body
 
     def _advance(self, count: int) -> None:
         self._start += count
