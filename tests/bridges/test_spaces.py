@@ -39,6 +39,10 @@ def check_value(layout, value):
         back = layout.decode(buffer, 8, copy)
         assert plain(back) == plain(value)
         assert layout.space.contains(back)
+    used = bytearray(buffer)
+    kept = layout.decode(used, 8, copy=True)
+    used[:] = bytes(len(used))
+    assert plain(kept) == plain(value)
     again = bytearray(layout.size)
     layout.encode_into(again, 0, back)
     assert again == buffer[8:-8]

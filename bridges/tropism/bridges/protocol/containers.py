@@ -23,6 +23,8 @@ class Dict(Node):
         for name, node in parts:
             self.parts.append((name, self.size, node))
             self.size += node.size
+        plain = all(type(node) is Array for _, node in parts)
+        self._arrays = [(n, at, a.shape, a.dtype) for n, at, a in self.parts] if plain else []
 
     def encode(self, buffer: Buffer, offset: int, value: Any) -> None:
         """Write a mapping that has just these keys."""
@@ -35,6 +37,11 @@ class Dict(Node):
 
     def decode(self, buffer: Any, offset: int, copy: bool) -> dict[str, Any]:
         """Read a dictionary."""
+        if self._arrays and not copy:  # frames and vectors as they are received
+            return {
+                name: np.ndarray(shape, dtype, buffer, offset + at)
+                for name, at, shape, dtype in self._arrays
+            }
         return {name: node.decode(buffer, offset + at, copy) for name, at, node in self.parts}
 
     def leaves(self, offset: int) -> Iterator[Leaf]:
