@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,7 @@ class BridgeVectorEnv(VectorEnv[Any, Any, Any]):
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.metadata = {**first.metadata, "autoreset_mode": self._autoreset}
         self.render_mode = first.render_mode
+        self._stack = _stacking(self.single_observation_space)
         self._observations: list[Any] = [None] * self.num_envs
         self._ended: BoolArray | None = None
         self._under_way: list[str | BridgeError] | None = None
@@ -167,12 +168,13 @@ class BridgeVectorEnv(VectorEnv[Any, Any, Any]):
                 lanes.append((self._observations[lane], 0.0, False, True, {}))
         observations, rewards, terminated, truncated, told = zip(*lanes, strict=True)
         self._observations = list(observations)
-        over = [end or cut for end, cut in zip(terminated, truncated, strict=True)]
-        self._ended = np.array(over)
+        ends, cuts = np.array(terminated), np.array(truncated)
+        self._ended = ended = ends | cuts
         if errors:
             raise next(iter(errors.values()))
-        infos = self._infos(self._ended, list(told)) if any(told) or any(over) else {}
-        return self._batch(), np.array(rewards), np.array(terminated), np.array(truncated), infos
+        quiet = not (any(told) or True in terminated or True in truncated)
+        infos = {} if quiet else self._infos(ended, list(told))
+        return self._batch(), np.array(rewards), ends, cuts, infos
 
     def render(self) -> tuple[Any, ...]:
         """A picture of each game."""
@@ -232,16 +234,19 @@ class BridgeVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _batch(self) -> Any:
         """A fresh batch of the lanes' observations."""
-        return _stacked(self.single_observation_space, self._observations)
+        return self._stack(self._observations)
 
 
-def _stacked(space: spaces.Space[Any], items: list[Any]) -> Any:
-    """A batch; as Gymnasium's ``concatenate`` makes it, in half the time for boxes and dictionaries of them."""
+def _stacking(space: spaces.Space[Any]) -> Callable[[list[Any]], Any]:
+    """A function that makes batches, as Gymnasium's ``concatenate``; in half the time of boxes and dictionaries of them."""
     if isinstance(space, spaces.Box):
-        return np.array(items)
+        return np.array
     if isinstance(space, spaces.Dict):
-        return {key: _stacked(part, [item[key] for item in items]) for key, part in space.items()}
-    return concatenate(space, items, create_empty_array(space, len(items), fn=np.zeros))
+        parts = [(key, _stacking(part)) for key, part in space.items()]
+        return lambda items: {key: stack([item[key] for item in items]) for key, stack in parts}
+    return lambda items: concatenate(
+        space, items, create_empty_array(space, len(items), fn=np.zeros)
+    )
 
 
 def _sent(env: BridgeEnv, action: Any, restart: bool) -> str | BridgeError:
