@@ -203,12 +203,14 @@ class Session:
             raise BridgeError("no request is under way: send_reset() or send_step() first")
         limit = self.deadlines.step if phase == "step" else self.deadlines.reset
         now = monotonic()
-        end = max(self._sent_at + limit, now + LEAST_WAIT)
+        left = self._sent_at + limit - now
+        if left < LEAST_WAIT:
+            left = LEAST_WAIT
         try:
-            message = self._channel.receive(end - now, phase, seq)
+            message = self._channel.receive(left, phase, seq)
             while message[0] != OBS or message[1] != seq:  # its type and number
                 self._handle(message)
-                message = self._channel.receive(self._left(end, seq), phase, seq)
+                message = self._channel.receive(self._left(now + left, seq), phase, seq)
             observation = self._decode(message)
         except BridgeError as error:
             raise self._failed(error) from error.__cause__

@@ -139,7 +139,8 @@ class Connection:
         return False
 
     def _write(self, parts: Sequence[Bytes], timeout: float) -> None:
-        self._check_open()
+        if self._fd < 0:
+            self._check_open()
         try:
             self._outbox.write(parts, timeout)
         except OSError as error:
@@ -176,11 +177,12 @@ class Connection:
         elif not self._stream.empty:
             message = self._next()
         while message is None:
-            came = self._await(timeout - waited)
-            # of a long one all that is there
-            message = self._next() or self._pull() if came else None
+            if self._await(timeout - waited):
+                message = self._next() or self._pull()  # of a long one all that is there
+                if message is not None:
+                    break
             waited = time.monotonic() - start
-            if message is None and waited >= timeout:  # even if bytes come all the time
+            if waited >= timeout:  # even if bytes come all the time
                 raise timeout_of(phase, waited, seq, self._stream.progress())
         return message
 
@@ -236,9 +238,11 @@ class Connection:
 
     def _read(self, flags: int = DONT_WAIT) -> bool:
         """Receive some bytes; False if there are none yet, or none within `BLOCK_S` without flags."""
-        self._check_open()
+        stream = self._stream
+        if self._fd < 0:
+            self._check_open()
         try:
-            count = self._sock.recv_into(self._stream.room(), 0, flags)
+            count = self._sock.recv_into(stream.room(), 0, flags)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -246,7 +250,7 @@ class Connection:
             raise ConnectionLost(f"the peer is gone: {error.strerror or error}") from error
         if count == 0:
             self._end()
-        self._stream.received(count)
+        stream.received(count)
         return True
 
     def _next(self) -> Message | None:
