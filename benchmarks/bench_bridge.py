@@ -98,10 +98,12 @@ def several(games: int, **kwargs: Any) -> Iterator[Callable[[], Times]]:
 
 
 @contextmanager
-def several_bare(games: int, transport: str) -> Iterator[Callable[[], Times]]:
+def several_bare(
+    games: int, transport: str, spin_us: float | None = None
+) -> Iterator[Callable[[], Times]]:
     """The same with bare loops; in memory they do not look before they sleep, as there are more of them than processors."""
     command = [sys.executable, str(HERE / "bridge_bare.py"), "frame", "sleep"]
-    env = BridgeVectorEnv(games, command=command, transport=transport)
+    env = BridgeVectorEnv(games, command=command, transport=transport, spin_us=spin_us)
     env.reset(seed=0)
     actions = np.zeros((games, 1), np.float32)
     yield lambda: timed(lambda: env.step(actions), 2_000)
@@ -170,6 +172,7 @@ def contestants(peers: str | None) -> dict[str, Any]:
     found |= {f"bare game, {transport}": (bare, transport) for transport in TRANSPORTS[::3]}
     found |= {f"4 bare games, {how}": (several_bare, 4, how) for how in ("tcp", "unix", "shm")}
     found |= {
+        "4 bare games, unix, spin_us=300": (several_bare, 4, "unix", 300.0),
         "4 games, tcp": (several, 4, {"transport": "tcp"}),
         "4 games, shm": (several, 4, {"transport": "shm"}),
         "4 games, AsyncVectorEnv": (gymnasium_async, 4),
@@ -235,8 +238,8 @@ RATIOS = {
         "4 games, AsyncVectorEnv",
         2.5,
     ),
-    "4 bare games over Unix sockets to AsyncVectorEnv": (
-        "4 bare games, unix",
+    "4 bare games over Unix sockets, spin_us=300, to AsyncVectorEnv": (
+        "4 bare games, unix, spin_us=300",
         "4 games, AsyncVectorEnv",
         None,
     ),
