@@ -1,0 +1,141 @@
+"""The parts of a layer: neuromodulated attention over a sliding window, FiLM gains, feed-forward.
+
+Shapes: ``B`` lanes, ``S`` new positions, ``P`` cached ones, ``M`` memory slots, ``D`` width, ``H`` heads, ``d = D / H``.
+Every layer takes a plasticity ``p`` (``float[B]``), by which it sharpens or diffuses its attention, draws it to the
+present, and scales its output; at ``p = 0`` all three are the identity, whatever the weights.  Idea: the Omni-Zero seed
+(``000``), whose temperature could only diffuse and whose gains were not the identity at zero.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+NEVER = -1_000_000_000
+"""Position of an empty place in a cache: too long ago for any window."""
+
+
+class Cache(NamedTuple):
+    """Keys and values of the last positions of one layer: ``float[B, H, P, d]``."""
+
+    keys: Tensor
+    values: Tensor
+
+
+def rotate(x: Tensor, position: Tensor) -> Tensor:
+    """Rotary positions (Su et al. 2021, arXiv:2104.09864): scores depend on differences of positions only.
+
+    Args:
+        x: ``float[B, H, S, d]``, ``d`` even.
+        position: ``int64[B, S]``.
+    """
+    half = x.shape[-1] // 2
+    speed = torch.exp(torch.arange(half, device=x.device) * (-6.9 / half))  # periods up to 6,000
+    angle = (position[:, None, :, None] * speed).to(x.dtype)
+    cos, sin = angle.cos(), angle.sin()
+    a, b = x[..., :half], x[..., half:]
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+
+
+class Attention(nn.Module):
+    """Causal attention within a window of positions, and to every memory slot.
+
+    Args:
+        width: ``D``.
+        heads: ``H``, a divisor of it.
+        window: how many positions back a position sees, itself included.
+    """
+
+    def __init__(self, width: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.heads, self.window = heads, window
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+        self.slots = nn.Linear(width, 2 * width, bias=False)
+        self.temperature = nn.Parameter(torch.zeros(heads))
+        self.focus = nn.Parameter(torch.zeros(heads))
+
+    def forward(
+        self, x: Tensor, p: Tensor, where: Tensor, mask: Tensor, memory: Tensor, cache: Cache
+    ) -> tuple[Tensor, Cache]:
+        """Attend.
+
+        Args:
+            x: ``float[B, S, D]``.
+            p: plasticity, ``float[B]``.
+            where: positions of ``x``, ``int64[B, S]``.
+            mask: what each new position sees, ``bool[B, S, M + P + S]``.
+            memory: ``float[B, M, D]``.
+            cache: of the positions before.
+
+        Returns:
+            ``float[B, S, D]``, and the cache with the new positions at its end.
+        """
+        q, k, v = self._heads(self.qkv(x), 3)
+        q, k = rotate(q, where), rotate(k, where)
+        keys, values = torch.cat([cache.keys, k], 2), torch.cat([cache.values, v], 2)
+        slot_keys, slot_values = self._heads(self.slots(memory), 2)
+        every_key = torch.cat([slot_keys, keys], 2)
+        sharpness = torch.exp(p[:, None] * self.temperature) / q.shape[-1] ** 0.5
+        scores = (q * sharpness[..., None, None]) @ every_key.transpose(-1, -2)
+        bias = (p[:, None] * self.focus)[..., None, None] * self._itself(scores)
+        scores = (scores + bias).masked_fill(~mask[:, None], -torch.inf)
+        mixed = torch.softmax(scores, -1) @ torch.cat([slot_values, values], 2)
+        return self.out(mixed.transpose(1, 2).flatten(2)), Cache(keys, values)
+
+    def _heads(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
+        """``float[B, S, parts * D]`` as ``parts`` of ``float[B, H, S, d]``."""
+        b, s, wide = x.shape
+        split = x.view(b, s, parts, self.heads, wide // parts // self.heads)
+        return split.permute(2, 0, 3, 1, 4).unbind(0)
+
+    @staticmethod
+    def _itself(scores: Tensor) -> Tensor:
+        """One where a position looks at itself, ``[S, M + P + S]``."""
+        new, total = scores.shape[-2:]
+        return (
+            torch.eye(new, device=scores.device)
+            .new_zeros(new, total)
+            .copy_(F.pad(torch.eye(new, device=scores.device), (total - new, 0)))
+        )
+
+
+class Gain(nn.Module):
+    """FiLM (Perez et al. 2018, arXiv:1709.07871) by plasticity: ``x (1 + gamma p) + beta p``."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.zeros(width))
+        self.beta = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor, p: Tensor) -> Tensor:
+        """Scale and shift ``float[B, S, D]`` by ``float[B]``."""
+        p = p[:, None, None]
+        return x * (1 + p * self.gamma) + p * self.beta
+
+
+class Layer(nn.Module):
+    """Attention and feed-forward, each normalised before and scaled by plasticity after."""
+
+    def __init__(self, width: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.norm, self.norm_feed = nn.RMSNorm(width), nn.RMSNorm(width)
+        self.attention = Attention(width, heads, window)
+        self.feed = feed_forward(width)
+        self.gain, self.gain_feed = Gain(width), Gain(width)
+
+    def forward(
+        self, x: Tensor, p: Tensor, where: Tensor, mask: Tensor, memory: Tensor, cache: Cache
+    ) -> tuple[Tensor, Cache]:
+        """As :meth:`Attention.forward`."""
+        mixed, cache = self.attention(self.norm(x), p, where, mask, memory, cache)
+        x = self.gain(x + mixed, p)
+        return self.gain_feed(x + self.feed(self.norm_feed(x)), p), cache
+
+
+def feed_forward(width: int) -> nn.Sequential:
+    """Two linear maps with a GELU between them, four times as wide inside."""
+    return nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))

@@ -1,0 +1,88 @@
+"""Settings of the council."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from tropism.errors import OptionError
+
+_LIMITS: dict[str, tuple[float, float]] = {
+    "width": (8, 4096),
+    "layers": (1, 64),
+    "heads": (1, 64),
+    "window": (2, 4096),
+    "voices": (1, 64),
+    "ponder_steps": (1, 64),
+    "lanes": (1, 65_536),
+    "stretch": (2, 4096),
+    "questions": (1, 4096),
+    "learning_rate": (1e-6, 1.0),
+    "ponder_prior": (0.01, 0.99),
+    "ponder_weight": (0.0, 10.0),
+    "distil_weight": (0.0, 10.0),
+    "share": (0.0, 1.0),
+    "checkpoint_every": (1, 2**40),
+    "threads": (1, 1024),
+}
+
+
+@dataclass(frozen=True)
+class CouncilConfig:
+    """Settings of the council.
+
+    Attributes:
+        width: of the latents, a multiple of twice ``heads``.
+        layers: of the backbone.
+        heads: of every attention.
+        window: tokens that one sees; longer contexts are forgotten token by token.
+        voices: of the council.
+        ponder_steps: most steps it thinks.
+        lanes: episodes that are read side by side in training.
+        stretch: steps of an update, through which gradients flow.
+        questions: steps of a stretch that are put to System 2 as well, chosen at random in each lane.
+        learning_rate: of AdamW, after a warm-up; it falls linearly to a thirtieth.
+        ponder_prior: chance of halting that the council is held near, a step.
+        ponder_weight: of that.
+        distil_weight: of System 1's divergence from System 2.
+        share: of the decisions that System 2 may take; the gate's threshold is set by it.
+        checkpoint_every: environment steps between checkpoints.
+        threads: of torch.
+    """
+
+    width: int = 64
+    layers: int = 2
+    heads: int = 4
+    window: int = 64
+    voices: int = 4
+    ponder_steps: int = 4
+    lanes: int = 64
+    stretch: int = 64
+    questions: int = 8
+    learning_rate: float = 2e-3
+    ponder_prior: float = 0.25
+    ponder_weight: float = 0.01
+    distil_weight: float = 0.1
+    share: float = 0.15
+    checkpoint_every: int = 1_000_000
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        for field in fields(self):
+            low, high = _LIMITS[field.name]
+            value = getattr(self, field.name)
+            whole = isinstance(low, int)
+            right = isinstance(value, int if whole else (int, float)) and not isinstance(
+                value, bool
+            )
+            if not right or not low <= value <= high:
+                kind = "an integer" if whole else "a number"
+                raise OptionError(f"{field.name} must be {kind} in [{low}, {high}], got {value!r}")
+        if self.width % (2 * self.heads):
+            raise OptionError(
+                f"width must be a multiple of 2 * heads = {2 * self.heads}, got {self.width}"
+            )
+        if self.questions > self.stretch:
+            raise OptionError(
+                f"questions must be <= stretch = {self.stretch}, got {self.questions}"
+            )

@@ -1,0 +1,69 @@
+"""When to think: a learned estimate of what the council would gain, compared with a calibrated threshold.
+
+The features are what System 1 knows before it is decided: how unsure it is, how surprised it was by the last two answers, how
+far its latent has moved, and how far System 2 differed when it was last asked.  The gate learns, from questions that were put
+to both systems at random, by how many nats System 2's answer was better; the threshold is the quantile of its estimates on
+held-out episodes that spends the budget.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+FEATURES = ("entropy", "surprise", "surprise_before", "belief_change", "disagreement")
+MOST_SURPRISE = 10.0
+"""Surprises are cut at this many nats, and divided by it."""
+FORGET = 0.9
+"""By which a remembered disagreement shrinks a step."""
+
+
+class Signals(NamedTuple):
+    """What a lane remembers for its gate, each ``float[B]`` but ``latent``, ``float[B, D]``."""
+
+    surprise: Tensor
+    surprise_before: Tensor
+    latent: Tensor
+    disagreement: Tensor
+
+    @classmethod
+    def begin(cls, lanes: int, width: int) -> Signals:
+        """Nothing known: as surprised as can be."""
+        most = torch.full((lanes,), MOST_SURPRISE)
+        return cls(most, most, torch.zeros(lanes, width), torch.zeros(lanes))
+
+
+def features(log_probs: Tensor, latent: Tensor, signals: Signals) -> Tensor:
+    """``float[B, 5]`` in [0, 1] or about it, in the order of :data:`FEATURES`."""
+    answers = log_probs.shape[-1]
+    entropy = -(log_probs.exp() * log_probs).sum(-1) / torch.log(torch.tensor(float(answers)))
+    moved = (1 - F.cosine_similarity(latent, signals.latent, dim=-1)) / 2
+    cut = [s.clamp(0, MOST_SURPRISE) / MOST_SURPRISE for s in signals[:2]]
+    return torch.stack([entropy, *cut, moved, signals.disagreement], -1)
+
+
+def disagreement(one: Tensor, other: Tensor) -> Tensor:
+    """Total variation of two answers' log-probabilities, ``float[...]`` in [0, 1]."""
+    return (one.exp() - other.exp()).abs().sum(-1) / 2
+
+
+class Gate(nn.Module):
+    """Estimates the gain of thinking, in nats, from :func:`features`; thinks where it exceeds ``threshold``."""
+
+    threshold: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(len(FEATURES), 32), nn.GELU(), nn.Linear(32, 1))
+        self.register_buffer("threshold", torch.tensor(torch.inf))  # never, until it is calibrated
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The gain that is expected, ``float[...]`` of ``float[..., 5]``."""
+        return self.net(x)[..., 0]
+
+    def calibrate(self, scores: Tensor, share: float) -> None:
+        """Set the threshold that thinks in ``share`` of these estimates, ``float[N]``."""
+        self.threshold.fill_(torch.quantile(scores.double(), 1 - share).item())

@@ -1,0 +1,185 @@
+"""The council at play: one pass a step, and a thought where the gate asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tropism.agents.contract import BoolArray, Decision, Policy
+from tropism.envs.patternworld.observation import Seen, read
+from tropism_council.backbone import Stream
+from tropism_council.config import CouncilConfig
+from tropism_council.council import coherence
+from tropism_council.gate import FORGET, MOST_SURPRISE, Signals, disagreement, features
+from tropism_council.network import Network, Read, Sizes
+from tropism_council.store import save_policy
+from tropism_council.tokens import Reader, Tokens
+
+
+@dataclass
+class Lanes:
+    """What ``B`` lanes remember.
+
+    Attributes:
+        reader: finds what is new.
+        stream: of the backbone.
+        signals: for the gate.
+        expected: System 1's last log-probabilities, ``float[B, V]``; ``None`` before the first answer.
+        fresh: lanes that have not answered yet, ``bool[B]``.
+    """
+
+    reader: Reader
+    stream: Stream
+    signals: Signals
+    expected: Tensor | None
+    fresh: BoolArray
+
+
+class CouncilPolicy(Policy):
+    """Acts for any number of lanes, which do not touch one another.
+
+    ``compute`` counts passes: 1 for System 1's, and one for every step of every voice.
+    """
+
+    def __init__(
+        self, network: Network, config: CouncilConfig, sizes: Sizes, spaces: Mapping[str, str]
+    ) -> None:
+        self.network, self.config, self.sizes, self.spaces = network, config, sizes, dict(spaces)
+        self._lanes: Lanes | None = None
+
+    def reset(self, mask: BoolArray, seeds: npt.NDArray[np.uint64]) -> None:  # noqa: ARG002  nothing is drawn
+        """Begin an episode in the lanes of ``mask``."""
+        lanes = self._lanes
+        if lanes is None or len(lanes.fresh) != len(mask):
+            count = len(mask)
+            self._lanes = Lanes(
+                Reader(count, self.sizes.tokens - 1, False),
+                self.network.backbone.begin(count),
+                Signals.begin(count, self.config.width),
+                None,
+                np.ones(count, np.bool_),
+            )
+            return
+        lanes.reader.reset(mask)
+        lanes.stream = lanes.stream.forget(torch.from_numpy(mask))
+        begun = Signals.begin(len(mask), self.config.width)
+        where = torch.from_numpy(mask)
+        lanes.signals = Signals(
+            *(_choose(where, new, old) for new, old in zip(begun, lanes.signals, strict=True))
+        )
+        lanes.fresh = lanes.fresh | mask
+
+    def forget(self) -> None:
+        """Give up the lanes, as if none had begun."""
+        self._lanes = None
+
+    @torch.no_grad()
+    def act(
+        self,
+        observation: Any,
+        info: Mapping[str, Any],  # noqa: ARG002  all it needs is shown
+        gate: BoolArray | None = None,
+    ) -> Decision:
+        """System 1's answer, or System 2's where ``gate`` (by default the network's own) says so."""
+        lanes = self.lanes
+        seen = read(observation)
+        tokens = lanes.reader.read(seen)
+        self._be_surprised(tokens, seen)
+        read_, lanes.stream = self.network.read(tokens, lanes.stream)
+        latent = read_.latents[:, -1]
+        reflex = self.network.reflex(latent)
+        known = features(reflex, latent, lanes.signals)
+        score = self.network.gate(known)
+        thinks = score > self.network.gate.threshold if gate is None else torch.from_numpy(gate)
+        answer, facts = self._answer(read_, reflex, thinks)
+        self._remember(latent, reflex, answer, thinks)
+        return Decision(
+            action=answer.argmax(-1).numpy(),
+            compute=(1 + facts["steps"] * self.config.voices).numpy(),
+            log_probs=answer.numpy(),
+            diagnostics={
+                "mode": thinks.numpy().astype(np.int64),
+                "score": score.numpy(),
+                "entropy": known[:, 0].numpy(),
+                "surprise": lanes.signals.surprise_before.numpy(),
+                **{key: value.numpy() for key, value in facts.items()},
+            },
+        )
+
+    def save(self, directory: Path) -> None:
+        """Write weights, settings and spaces."""
+        save_policy(directory, self)
+
+    @property
+    def lanes(self) -> Lanes:
+        """What the current lanes remember.
+
+        Raises:
+            RuntimeError: before the first :meth:`reset`.
+        """
+        if self._lanes is None:
+            raise RuntimeError(
+                "CouncilPolicy.act() before reset(); call policy.reset(mask, seeds) first"
+            )
+        return self._lanes
+
+    # -- details --------------------------------------------------------------------------------------------
+
+    def _answer(
+        self, seen: Read, reflex: Tensor, thinks: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The answers of all lanes, and by lane how many steps the council took and how far its voices agreed."""
+        steps = torch.zeros(len(reflex), dtype=torch.int64)
+        agreed = torch.ones(len(reflex))
+        rows = thinks.nonzero()[:, 0]
+        if len(rows):
+            part = Read(*(x[rows] for x in seen))
+            last = torch.full((len(rows), 1), part.latents.shape[1] - 1)
+            thought = self.network.think(part, last)
+            taken = thought.steps()[:, 0]
+            here = torch.arange(len(rows))
+            reflex = reflex.index_copy(0, rows, thought.log_probs[taken - 1, here, 0])
+            steps[rows] = taken
+            agreed[rows] = coherence(thought.voices[taken - 1, here, 0])
+        return reflex, {"steps": steps, "coherence": agreed}
+
+    def _be_surprised(self, tokens: Tokens, seen: Seen) -> None:
+        """How surprising the answer to the last question was to System 1."""
+        lanes = self.lanes
+        if lanes.expected is None:
+            return
+        first = tokens.new.argmax(1)
+        rows = torch.arange(len(first))
+        came = torch.from_numpy(tokens.value[rows, first])
+        told = came < lanes.expected.shape[1]
+        p = lanes.expected.exp()
+        hit = p[rows, torch.from_numpy(np.minimum(seen.prev_action, p.shape[1] - 1))]
+        paid = torch.from_numpy(seen.prev_reward > 0)
+        likely = torch.where(
+            told, p[rows, came.clamp(max=p.shape[1] - 1)], torch.where(paid, hit, 1 - hit)
+        )
+        surprise = -likely.clamp(min=1e-6).log().clamp(min=-MOST_SURPRISE)
+        fresh = torch.from_numpy(lanes.fresh)
+        newest = _choose(fresh, torch.full_like(surprise, MOST_SURPRISE), surprise)
+        before = _choose(fresh, newest, lanes.signals.surprise)
+        lanes.signals = lanes.signals._replace(surprise=newest, surprise_before=before)
+
+    def _remember(self, latent: Tensor, reflex: Tensor, answer: Tensor, thinks: Tensor) -> None:
+        lanes = self.lanes
+        lanes.expected, lanes.fresh = reflex, np.zeros(len(reflex), np.bool_)
+        apart = torch.where(
+            thinks, disagreement(reflex, answer), FORGET * lanes.signals.disagreement
+        )
+        lanes.signals = lanes.signals._replace(latent=latent, disagreement=apart)
+
+
+def _choose(mask: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """``new`` in the lanes of ``mask``, ``old`` in the others."""
+    return torch.where(mask.view(-1, *[1] * (new.dim() - 1)), new, old)
