@@ -37,6 +37,24 @@ class Stream(NamedTuple):
         return self._replace(caches=caches, latents=self.latents.detach())
 
 
+class Context(NamedTuple):
+    """All positions at hand after reading.
+
+    Attributes:
+        latents: of the last layer, ``float[B, P + S, D]``.
+        where: positions, ``int64[B, P + S]``; ``NEVER`` where there is none.
+    """
+
+    latents: Tensor
+    where: Tensor
+
+
+def within(where: Tensor, others: Tensor, window: int) -> Tensor:
+    """Which ``others`` (``int64[B, C]``) the positions ``where`` (``int64[B, S]``) see, ``bool[B, S, C]``."""
+    apart = where[:, :, None] - others[:, None, :]
+    return (apart >= 0) & (apart < window) & (others[:, None, :] >= 0)
+
+
 class Backbone(nn.Module):
     """Layers of :mod:`tropism_council.blocks`.
 
@@ -50,7 +68,7 @@ class Backbone(nn.Module):
     def __init__(self, width: int, layers: int, heads: int, window: int) -> None:
         super().__init__()
         self.width, self.heads, self.window = width, heads, window
-        self.layers = nn.ModuleList(Layer(width, heads, window) for _ in range(layers))
+        self.layers = nn.ModuleList(Layer(width, heads) for _ in range(layers))
         self.norm = nn.RMSNorm(width)
 
     def begin(self, lanes: int, device: torch.device | str = "cpu") -> Stream:
@@ -62,40 +80,35 @@ class Backbone(nn.Module):
         return Stream(tuple(Cache(empty, empty) for _ in self.layers), latents, where, count)
 
     def forward(
-        self, x: Tensor, p: Tensor, memory: Tensor, filled: Tensor, stream: Stream, new: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Stream]:
+        self, x: Tensor, p: Tensor, stream: Stream, new: Tensor
+    ) -> tuple[Tensor, Context, Stream]:
         """Read further positions.
 
         Args:
             x: ``float[B, S, D]``, those that are new at the end of each row.
-            p: plasticity, ``float[B]``.
-            memory: slots, ``float[B, M, D]``.
-            filled: which slots hold something, ``bool[B, M]``.
+            p: plasticity, ``float[B, S]``.
             stream: what was read before.
             new: which of ``x`` exist, ``bool[B, S]``; lanes may read different numbers of positions.
 
         Returns:
-            Latents ``float[B, S, D]``; those of all positions at hand, ``float[B, P + S, D]``; which of these each new
-            position sees, ``bool[B, S, P + S]``; and the stream with the last ``window`` positions.
+            Latents ``float[B, S, D]``, all that is at hand, and the stream with the last ``window`` positions.
         """
         where = torch.where(new, stream.count[:, None] + new.cumsum(1) - 1, NEVER)
         every = torch.cat([stream.where, where], 1)
-        apart = where[:, :, None] - every[:, None, :]
-        sees = (apart >= 0) & (apart < self.window) & (every[:, None, :] >= 0)
+        mask = within(where, every, self.window)
         own = torch.arange(x.shape[1], device=x.device)
-        sees[:, own, stream.where.shape[1] + own] = True  # so that no row is empty
-        mask = torch.cat([filled[:, None].expand(-1, x.shape[1], -1), sees], 2)
+        mask[:, own, stream.where.shape[1] + own] = True  # so that no row is empty
         newest = self._newest(every, new)
         caches = []
         for layer, cache in zip(self.layers, stream.caches, strict=True):
-            x, kept = layer(x, p, where.clamp(min=0), mask, memory, cache)
+            x, kept = layer(x, p, where.clamp(min=0), mask, cache)
             caches.append(Cache(*(newest(part, 2) for part in kept)))
         latents = self.norm(x)
         context = torch.cat([stream.latents, latents], 1)
         after = Stream(
             tuple(caches), newest(context, 1), newest(every, 1), stream.count + new.sum(1)
         )
-        return latents, context, sees, after
+        return latents, Context(context, every), after
 
     def _newest(self, every: Tensor, new: Tensor) -> Callable[[Tensor, int], Tensor]:
         """What keeps the last ``window`` positions along an axis, wherever in their rows they stand."""

@@ -1,7 +1,7 @@
 """The parts of a layer: neuromodulated attention over a sliding window, FiLM gains, feed-forward.
 
-Shapes: ``B`` lanes, ``S`` new positions, ``P`` cached ones, ``M`` memory slots, ``D`` width, ``H`` heads, ``d = D / H``.
-Every layer takes a plasticity ``p`` (``float[B]``), by which it sharpens or diffuses its attention, draws it to the
+Shapes: ``B`` lanes, ``S`` new positions, ``P`` cached ones, ``D`` width, ``H`` heads, ``d = D / H``.
+Every layer takes a plasticity ``p`` (``float[B, S]``), by which it sharpens or diffuses its attention, draws it to the
 present, and scales its output; at ``p = 0`` all three are the identity, whatever the weights.  Idea: the Omni-Zero seed
 (``000``), whose temperature could only diffuse and whose gains were not the identity at zero.
 """
@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 NEVER = -1_000_000_000
 """Position of an empty place in a cache: too long ago for any window."""
@@ -23,6 +22,13 @@ class Cache(NamedTuple):
 
     keys: Tensor
     values: Tensor
+
+
+def split_heads(x: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
+    """``float[B, S, parts * D]`` as ``parts`` of ``float[B, H, S, d]``."""
+    b, s, wide = x.shape
+    split = x.view(b, s, parts, heads, wide // parts // heads)
+    return split.permute(2, 0, 3, 1, 4).unbind(0)
 
 
 def rotate(x: Tensor, position: Tensor) -> Tensor:
@@ -41,66 +47,46 @@ def rotate(x: Tensor, position: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Causal attention within a window of positions, and to every memory slot.
+    """Causal attention within a window of positions.
 
     Args:
         width: ``D``.
         heads: ``H``, a divisor of it.
-        window: how many positions back a position sees, itself included.
     """
 
-    def __init__(self, width: int, heads: int, window: int) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads, self.window = heads, window
+        self.heads = heads
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
-        self.slots = nn.Linear(width, 2 * width, bias=False)
         self.temperature = nn.Parameter(torch.zeros(heads))
         self.focus = nn.Parameter(torch.zeros(heads))
 
     def forward(
-        self, x: Tensor, p: Tensor, where: Tensor, mask: Tensor, memory: Tensor, cache: Cache
+        self, x: Tensor, p: Tensor, where: Tensor, mask: Tensor, cache: Cache
     ) -> tuple[Tensor, Cache]:
         """Attend.
 
         Args:
             x: ``float[B, S, D]``.
-            p: plasticity, ``float[B]``.
+            p: plasticity, ``float[B, S]``.
             where: positions of ``x``, ``int64[B, S]``.
-            mask: what each new position sees, ``bool[B, S, M + P + S]``.
-            memory: ``float[B, M, D]``.
+            mask: what each new position sees, ``bool[B, S, P + S]``.
             cache: of the positions before.
 
         Returns:
             ``float[B, S, D]``, and the cache with the new positions at its end.
         """
-        q, k, v = self._heads(self.qkv(x), 3)
+        q, k, v = split_heads(self.qkv(x), 3, self.heads)
         q, k = rotate(q, where), rotate(k, where)
         keys, values = torch.cat([cache.keys, k], 2), torch.cat([cache.values, v], 2)
-        slot_keys, slot_values = self._heads(self.slots(memory), 2)
-        every_key = torch.cat([slot_keys, keys], 2)
-        sharpness = torch.exp(p[:, None] * self.temperature) / q.shape[-1] ** 0.5
-        scores = (q * sharpness[..., None, None]) @ every_key.transpose(-1, -2)
-        bias = (p[:, None] * self.focus)[..., None, None] * self._itself(scores)
-        scores = (scores + bias).masked_fill(~mask[:, None], -torch.inf)
-        mixed = torch.softmax(scores, -1) @ torch.cat([slot_values, values], 2)
-        return self.out(mixed.transpose(1, 2).flatten(2)), Cache(keys, values)
-
-    def _heads(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
-        """``float[B, S, parts * D]`` as ``parts`` of ``float[B, H, S, d]``."""
-        b, s, wide = x.shape
-        split = x.view(b, s, parts, self.heads, wide // parts // self.heads)
-        return split.permute(2, 0, 3, 1, 4).unbind(0)
-
-    @staticmethod
-    def _itself(scores: Tensor) -> Tensor:
-        """One where a position looks at itself, ``[S, M + P + S]``."""
-        new, total = scores.shape[-2:]
-        return (
-            torch.eye(new, device=scores.device)
-            .new_zeros(new, total)
-            .copy_(F.pad(torch.eye(new, device=scores.device), (total - new, 0)))
-        )
+        plastic = p[:, None, :, None]
+        sharpness = torch.exp(plastic * self.temperature[:, None, None]) / q.shape[-1] ** 0.5
+        scores = (q * sharpness) @ keys.transpose(-1, -2)
+        itself = scores.diagonal(cache.keys.shape[2], -2, -1)
+        itself.add_((plastic * self.focus[:, None, None])[..., 0])
+        weights = torch.softmax(scores.masked_fill(~mask[:, None], -torch.inf), -1)
+        return self.out((weights @ values).transpose(1, 2).flatten(2)), Cache(keys, values)
 
 
 class Gain(nn.Module):
@@ -112,26 +98,26 @@ class Gain(nn.Module):
         self.beta = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor, p: Tensor) -> Tensor:
-        """Scale and shift ``float[B, S, D]`` by ``float[B]``."""
-        p = p[:, None, None]
+        """Scale and shift ``float[B, S, D]`` by ``float[B, S]``."""
+        p = p[..., None]
         return x * (1 + p * self.gamma) + p * self.beta
 
 
 class Layer(nn.Module):
     """Attention and feed-forward, each normalised before and scaled by plasticity after."""
 
-    def __init__(self, width: int, heads: int, window: int) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.norm, self.norm_feed = nn.RMSNorm(width), nn.RMSNorm(width)
-        self.attention = Attention(width, heads, window)
+        self.attention = Attention(width, heads)
         self.feed = feed_forward(width)
         self.gain, self.gain_feed = Gain(width), Gain(width)
 
     def forward(
-        self, x: Tensor, p: Tensor, where: Tensor, mask: Tensor, memory: Tensor, cache: Cache
+        self, x: Tensor, p: Tensor, where: Tensor, mask: Tensor, cache: Cache
     ) -> tuple[Tensor, Cache]:
         """As :meth:`Attention.forward`."""
-        mixed, cache = self.attention(self.norm(x), p, where, mask, memory, cache)
+        mixed, cache = self.attention(self.norm(x), p, where, mask, cache)
         x = self.gain(x + mixed, p)
         return self.gain_feed(x + self.feed(self.norm_feed(x)), p), cache
 

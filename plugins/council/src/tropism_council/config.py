@@ -11,6 +11,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "layers": (1, 64),
     "heads": (1, 64),
     "window": (2, 4096),
+    "slots": (0, 4096),
     "voices": (1, 64),
     "ponder_steps": (1, 64),
     "lanes": (1, 65_536),
@@ -35,6 +36,7 @@ class CouncilConfig:
         layers: of the backbone.
         heads: of every attention.
         window: tokens that one sees; longer contexts are forgotten token by token.
+        slots: of the memory, one a step; 0 for none.
         voices: of the council.
         ponder_steps: most steps it thinks.
         lanes: episodes that are read side by side in training.
@@ -50,9 +52,10 @@ class CouncilConfig:
     """
 
     width: int = 64
-    layers: int = 2
+    layers: int = 1
     heads: int = 4
     window: int = 64
+    slots: int = 128
     voices: int = 4
     ponder_steps: int = 4
     lanes: int = 64

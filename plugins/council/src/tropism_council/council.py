@@ -15,7 +15,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tropism_council.blocks import feed_forward
+from tropism_council.backbone import Context, within
+from tropism_council.blocks import feed_forward, rotate, split_heads
+from tropism_council.memory import Memory, Written
 
 
 class Thought(NamedTuple):
@@ -27,6 +29,7 @@ class Thought(NamedTuple):
         voices: log-probabilities of each voice, ``float[N, B, Q, K, V]``.
         weights: of the voices, ``float[N, B, Q, K]``.
         minds: what the voices have in mind, ``float[N, B, Q, K, D]``.
+        recalled: attention paid to the memory, ``float[N, B, Q]`` in [0, 1].
     """
 
     log_probs: Tensor
@@ -34,6 +37,7 @@ class Thought(NamedTuple):
     voices: Tensor
     weights: Tensor
     minds: Tensor
+    recalled: Tensor
 
     def halting(self) -> Tensor:
         """Probability of halting at each step, ``float[N, B, Q]``; sums to 1 over the steps."""
@@ -45,68 +49,85 @@ class Thought(NamedTuple):
         return (self.halting().cumsum(0) < 0.5 - 1e-6).sum(0) + 1
 
 
+class Asked(NamedTuple):
+    """Questions to the council.
+
+    Attributes:
+        latents: of System 1, ``float[B, Q, D]``.
+        at: their positions in the stream, ``int64[B, Q]``.
+        step: their steps in the episode, ``int64[B, Q]``.
+    """
+
+    latents: Tensor
+    at: Tensor
+    step: Tensor
+
+
 class Council(nn.Module):
     """Voices over a context.
 
     Args:
         width: ``D``.
         heads: of the attention.
+        window: positions that a question sees, its own included.
         voices: ``K``.
         steps: most steps, ``N``.
+        slots: of the memory.
     """
 
-    def __init__(self, width: int, heads: int, voices: int, steps: int) -> None:
+    def __init__(
+        self, width: int, heads: int, window: int, voices: int, steps: int, slots: int
+    ) -> None:
         super().__init__()
-        self.heads, self.max_steps = heads, steps
-        self.personas = nn.Parameter(torch.randn(voices, width) * 0.5)
+        self.memory = Memory(width, heads, slots)
+        self.heads, self.window, self.max_steps = heads, window, steps
+        self.personas = nn.Parameter(torch.randn(voices, width) * 0.1)
         self.norm, self.norm_feed, self.norm_out = (nn.RMSNorm(width) for _ in range(3))
         self.query = nn.Linear(width, width, bias=False)
         self.context = nn.Linear(width, 2 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
         self.feed = feed_forward(width)
         self.halt = nn.Linear(width, 1)
+        for last in (self.out, self.feed[-1]):
+            nn.init.zeros_(last.weight)  # type: ignore[arg-type]  a council that knows no better says what System 1 says
         self.ask = nn.Linear(width, width, bias=False)
         self.offer = nn.Linear(width, width, bias=False)
 
-    def forward(
-        self,
-        start: Tensor,
-        context: Tensor,
-        visible: Tensor,
-        head: nn.Module,
-        steps: int | None = None,
-    ) -> Thought:
+    def forward(self, asked: Asked, context: Context, written: Written, head: nn.Module) -> Thought:
         """Think.
 
         Args:
-            start: latents of the questions, ``float[B, Q, D]``.
-            context: ``float[B, C, D]``.
-            visible: what each question may read, ``bool[B, Q, C]``.
+            asked: the questions.
+            context: of the stream, of which a question sees the last ``window`` positions.
+            written: slots of the memory.
             head: turns a mind ``[..., D]`` into logits ``[..., V]``.
-            steps: how many, if not the most.
         """
-        keys, values = self._split(self.context(context), 2)
         voices = self.personas.shape[0]
-        mask = visible[:, None].repeat_interleave(voices, 2)  # [B, 1, Q * K, C]
-        mind = start[:, :, None] + self.personas  # [B, Q, K, D]
+        keys, values = split_heads(self.context(context.latents), 2, self.heads)
+        keys = rotate(keys, context.where.clamp(min=0))
+        mask = within(asked.at, context.where, self.window)[:, None].repeat_interleave(voices, 2)
+        at, step = (x.repeat_interleave(voices, 1) for x in (asked.at, asked.step))
+
+        def look(mind: Tensor) -> Tensor:
+            """What minds ``[B, Q * K, D]`` read in the stream."""
+            (query,) = split_heads(self.query(mind), 1, self.heads)
+            scores = rotate(query, at) @ keys.transpose(-1, -2) / keys.shape[-1] ** 0.5
+            read = torch.softmax(scores.masked_fill(~mask, -torch.inf), -1) @ values
+            return self.out(read.transpose(1, 2).flatten(2))
+
+        mind = asked.latents[:, :, None] + self.personas  # [B, Q, K, D]
         found = []
-        for _ in range(steps or self.max_steps):
-            mind = self._think(mind, keys, values, mask)
-            found.append(self._speak(mind, head))
-        log_probs, halt, said, weights, minds = (
+        for _ in range(self.max_steps):
+            flat = self.norm(mind).flatten(1, 2)
+            recalled, used = self.memory.recall(flat, step, written)
+            mind = mind + (look(flat) + recalled).view(mind.shape)
+            mind = mind + self.feed(self.norm_feed(mind))
+            found.append((*self._speak(mind, head), used.view(mind.shape[:3]).mean(2)))
+        log_probs, halt, said, weights, minds, recalled = (
             torch.stack(part) for part in zip(*found, strict=True)
         )
         halt = torch.cat([halt[:-1], torch.ones_like(halt[-1:])])
-        return Thought(log_probs, halt, said, weights, minds)
-
-    def _think(self, mind: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-        """One step of every voice."""
-        b, q, k, d = mind.shape
-        (asked,) = self._split(self.query(self.norm(mind)).view(b, q * k, d), 1)
-        scores = asked @ keys.transpose(-1, -2) / asked.shape[-1] ** 0.5
-        read = torch.softmax(scores.masked_fill(~mask, -torch.inf), -1) @ values
-        mind = mind + self.out(read.transpose(1, 2).reshape(b, q, k, d))
-        return mind + self.feed(self.norm_feed(mind))
+        return Thought(log_probs, halt, said, weights, minds, recalled)
 
     def _speak(self, mind: Tensor, head: nn.Module) -> tuple[Tensor, ...]:
         """What the voices say, what the arbiter makes of it, and whether that is enough."""
@@ -118,11 +139,6 @@ class Council(nn.Module):
         fused = torch.logsumexp(weights[..., None] + said, 2)
         halt = torch.sigmoid(self.halt(together)[..., 0])
         return fused, halt, said, weights.exp(), mind
-
-    def _split(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
-        """``float[B, C, parts * D]`` as ``parts`` of ``float[B, heads, C, d]``."""
-        b, c, _ = x.shape
-        return x.view(b, c, parts, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
 
 
 def coherence(voices: Tensor) -> Tensor:

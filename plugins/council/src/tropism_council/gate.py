@@ -17,6 +17,8 @@ from torch.nn import functional as F
 FEATURES = ("entropy", "surprise", "surprise_before", "belief_change", "disagreement")
 MOST_SURPRISE = 10.0
 """Surprises are cut at this many nats, and divided by it."""
+LEAST_SPREAD = 1e-3
+"""Nats."""
 FORGET = 0.9
 """By which a remembered disagreement shrinks a step."""
 
@@ -51,18 +53,34 @@ def disagreement(one: Tensor, other: Tensor) -> Tensor:
 
 
 class Gate(nn.Module):
-    """Estimates the gain of thinking, in nats, from :func:`features`; thinks where it exceeds ``threshold``."""
+    """Estimates the gain of thinking, in nats, and how far it may be off, from :func:`features`.
+
+    Its score is the sum of the two, an optimist's estimate: where the systems may differ by much, it is worth asking even if
+    neither is better on average.  It thinks where the score exceeds ``threshold``.
+    """
 
     threshold: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.net = nn.Sequential(nn.Linear(len(FEATURES), 32), nn.GELU(), nn.Linear(32, 1))
+        self.net = nn.Sequential(nn.Linear(len(FEATURES), 32), nn.GELU(), nn.Linear(32, 2))
         self.register_buffer("threshold", torch.tensor(torch.inf))  # never, until it is calibrated
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The gain that is expected, ``float[...]`` of ``float[..., 5]``."""
-        return self.net(x)[..., 0]
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The gain that is expected and how far it may be off, ``float[...]`` of ``float[..., 5]``."""
+        gain, spread = self.net(x).unbind(-1)
+        return gain, LEAST_SPREAD + F.softplus(spread)
+
+    def score(self, x: Tensor) -> Tensor:
+        """The optimist's estimate, ``float[...]`` of ``float[..., 5]``."""
+        gain, spread = self(x)
+        return gain + spread
+
+    def loss(self, x: Tensor, gain: Tensor) -> Tensor:
+        """Negative log-likelihood of gains that were measured (``float[...]``), as Laplace has it."""
+        expected, spread = self(x)
+        off = (gain.clamp(-MOST_SURPRISE, MOST_SURPRISE) - expected).abs()
+        return (off / spread + spread.log()).mean()
 
     def calibrate(self, scores: Tensor, share: float) -> None:
         """Set the threshold that thinks in ``share`` of these estimates, ``float[N]``."""

@@ -8,15 +8,13 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 from torch import Tensor
-from torch.nn import functional as F
 
 from tropism.agents.contract import Task
 from tropism.envs.patternworld.observation import read
-from tropism_council.backbone import Stream
 from tropism_council.config import CouncilConfig
 from tropism_council.council import ponder_cost
 from tropism_council.gate import FORGET, MOST_SURPRISE, Signals, disagreement, features
-from tropism_council.network import Network
+from tropism_council.network import Network, State
 from tropism_council.tokens import Reader, Tokens, join
 
 
@@ -138,9 +136,9 @@ class Learner:
         for _ in range(updates):
             self.schedule.step()
 
-    def update(self, stretch: Stretch, stream: Stream) -> tuple[Losses, Stream]:
-        """One step down the gradient; the stream after the stretch."""
-        losses, stream = self.losses(stretch, stream)
+    def update(self, stretch: Stretch, state: State) -> tuple[Losses, State]:
+        """One step down the gradient; what the lanes carry on."""
+        losses, state = self.losses(stretch, state)
         config = self.config
         total = (
             losses.reflex
@@ -151,17 +149,17 @@ class Learner:
         )
         self.optimizer.zero_grad()
         total.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        clip(self.network)
         self.optimizer.step()
         self.schedule.step()
-        return losses, stream.detach()
+        return losses, state.detach()
 
-    def losses(self, stretch: Stretch, stream: Stream) -> tuple[Losses, Stream]:
+    def losses(self, stretch: Stretch, state: State) -> tuple[Losses, State]:
         """Both systems on the same stretch, System 2 at some of its steps."""
         network, config = self.network, self.config
-        read_, after = network.read(stretch.tokens, stream)
+        seen, after = network.read(stretch.tokens, stretch.asked, state)
         lanes = torch.arange(len(stretch.asked))[:, None]
-        latents = read_.latents[lanes, stretch.asked]
+        latents = seen.latents
         reflex = network.reflex(latents)
         told = stretch.answers >= 0
         answers = stretch.answers.clamp(min=0)
@@ -174,7 +172,7 @@ class Learner:
             .indices.sort(1)
             .values
         )
-        thought = network.think(read_, stretch.asked[lanes, chosen])
+        thought = network.think(seen, chosen)
         wanted = answers[lanes, chosen]
         said = -thought.log_probs.gather(
             -1, wanted[None, ..., None].expand(len(thought.halt), -1, -1, 1)
@@ -185,35 +183,53 @@ class Learner:
         own = reflex[lanes, chosen]
         distil = (best.detach().exp() * (best.detach() - own)).sum(-1)
         gain = (nll[lanes, chosen] - _at(said, thought.steps() - 1)).detach()
-        known = self._known(
+        seen_by_gate = known(
             reflex.detach(),
             latents.detach(),
             nll.detach(),
             chosen,
             disagreement(own, best).detach(),
         )
-        gate = F.mse_loss(
-            network.gate(known[lanes, chosen]), gain.clamp(-MOST_SURPRISE, MOST_SURPRISE)
-        )
+        gate = network.gate.loss(seen_by_gate[lanes, chosen], gain)
         ponder = ponder_cost(thought, config.ponder_prior).mean()
         steps = thought.steps().double().mean()
         return Losses(
             nll[told].mean(), council.mean(), ponder, distil.mean(), gate, steps, gain.mean()
         ), after
 
-    @staticmethod
-    def _known(
-        reflex: Tensor, latents: Tensor, nll: Tensor, chosen: Tensor, apart: Tensor
-    ) -> Tensor:
-        """What the gate would have seen at every step, ``float[B, T, 5]``."""
-        lanes, steps = nll.shape
-        signals, rows = Signals.begin(lanes, latents.shape[-1]), []
-        asked = torch.full((lanes, steps), torch.nan).scatter(1, chosen, apart)
-        for t in range(steps):
-            rows.append(features(reflex[:, t], latents[:, t], signals))
-            kept = torch.where(asked[:, t].isnan(), FORGET * signals.disagreement, asked[:, t])
-            signals = Signals(nll[:, t], signals.surprise, latents[:, t], kept)
-        return torch.stack(rows, 1)
+
+def known(reflex: Tensor, latents: Tensor, nll: Tensor, chosen: Tensor, apart: Tensor) -> Tensor:
+    """What the gate would have seen at every step of a stretch, ``float[B, T, 5]``.
+
+    Args:
+        reflex: System 1's log-probabilities, ``float[B, T, V]``.
+        latents: ``float[B, T, D]``.
+        nll: surprises by the answers, ``float[B, T]``.
+        chosen: steps at which both systems were asked, ascending, ``int64[B, Q]``.
+        apart: their disagreement there, ``float[B, Q]``.
+    """
+    surprise = _later(nll, MOST_SURPRISE)
+    signals = Signals(
+        surprise,
+        _later(surprise, MOST_SURPRISE),
+        _later(latents, 0.0),
+        _remembered(chosen, apart, nll),
+    )
+    return features(reflex, latents, signals)
+
+
+def _later(x: Tensor, first: float) -> Tensor:
+    """``x`` (``[B, T, ...]``) one step later."""
+    return torch.cat([torch.full_like(x[:, :1], first), x[:, :-1]], 1)
+
+
+def _remembered(chosen: Tensor, apart: Tensor, like: Tensor) -> Tensor:
+    """The last disagreement before each step, faded by its age, ``float[B, T]``."""
+    steps = torch.arange(like.shape[1]).expand_as(like)
+    asked = torch.full(like.shape, -1).scatter(1, chosen, chosen)
+    last = _later(asked.cummax(1).values, -1)
+    value = torch.zeros_like(like).scatter(1, chosen, apart).gather(1, last.clamp(min=0))
+    return torch.where(last < 0, 0.0, value * FORGET ** (steps - 1 - last).clamp(min=0))
 
 
 def _at(x: Tensor, step: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The whole network: embeddings, backbone, one head for both systems, council and gate."""
+"""The whole network: embeddings, backbone, memory, one head for both systems, council and gate."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tropism_council.backbone import Backbone, Stream
+from tropism_council.backbone import Backbone, Context, Stream
 from tropism_council.config import CouncilConfig
-from tropism_council.council import Council, Thought
+from tropism_council.council import Asked, Council, Thought
 from tropism_council.gate import Gate
+from tropism_council.memory import Ring, Written
 from tropism_council.tokens import MOST_NEW, Tokens
 
 
@@ -28,12 +29,45 @@ class Sizes(NamedTuple):
     queries: int
 
 
+class State(NamedTuple):
+    """What a lane carries from step to step."""
+
+    stream: Stream
+    ring: Ring
+
+    def forget(self, mask: Tensor) -> State:
+        """The same with nothing seen in the lanes of ``bool[B]``."""
+        return State(self.stream.forget(mask), self.ring.forget(mask))
+
+    def detach(self) -> State:
+        """The same, through which no gradient flows."""
+        return State(self.stream.detach(), self.ring.detach())
+
+
 class Read(NamedTuple):
-    """What the backbone made of new tokens: see :meth:`tropism_council.backbone.Backbone.forward`."""
+    """What System 1 made of ``T`` steps.
+
+    Attributes:
+        latents: of the steps, ``float[B, T, D]``.
+        at: their positions in the stream, ``int64[B, T]``.
+        step: their numbers in the episode, ``int64[B, T]``.
+        context: of the stream.
+        written: slots of the memory.
+    """
 
     latents: Tensor
-    context: Tensor
-    sees: Tensor
+    at: Tensor
+    step: Tensor
+    context: Context
+    written: Written
+
+    def rows(self, rows: Tensor) -> Read:
+        """The same for some lanes."""
+        context, written = (
+            kind(*(x[rows] for x in part))
+            for kind, part in ((Context, self.context), (Written, self.written))
+        )
+        return Read(self.latents[rows], self.at[rows], self.step[rows], context, written)
 
 
 class Network(nn.Module):
@@ -46,34 +80,50 @@ class Network(nn.Module):
 
     def __init__(self, sizes: Sizes, config: CouncilConfig) -> None:
         super().__init__()
-        width = config.width
+        width, heads, window = config.width, config.heads, config.window
         tables = (sizes.tokens, 2 * MOST_NEW, sizes.queries, sizes.answers + 1, 5)
         self.embeddings = nn.ModuleList(nn.Embedding(count, width) for count in tables)
         for table in self.embeddings:
             nn.init.normal_(table.weight, std=0.5)  # type: ignore[arg-type]
-        self.backbone = Backbone(width, config.layers, config.heads, config.window)
-        self.council = Council(width, config.heads, config.voices, config.ponder_steps)
+        self.backbone = Backbone(width, config.layers, heads, window)
+        self.council = Council(
+            width, heads, window, config.voices, config.ponder_steps, config.slots
+        )
         self.head = nn.Linear(width, sizes.answers)
+        self.value = nn.Linear(width, 1)
         self.gate = Gate()
 
-    def read(self, tokens: Tokens, stream: Stream) -> tuple[Read, Stream]:
-        """Take further tokens in."""
+    def begin(self, lanes: int) -> State:
+        """Nothing seen yet."""
+        return State(self.backbone.begin(lanes), self.council.memory.begin(lanes))
+
+    def read(self, tokens: Tokens, asked: Tensor, state: State) -> tuple[Read, State]:
+        """Take further tokens in.
+
+        Args:
+            tokens: of ``T`` steps.
+            asked: the column of the last token of every step, ``int64[B, T]``.
+            state: from before.
+        """
         columns = [torch.from_numpy(column) for column in tokens]
-        x = sum(table(column) for table, column in zip(self.embeddings, columns, strict=False))
-        lanes, width = x.shape[0], x.shape[2]  # type: ignore[union-attr]
-        no_memory, filled = torch.zeros(lanes, 0, width), torch.zeros(lanes, 0, dtype=torch.bool)
-        plasticity = torch.zeros(lanes)
-        latents, context, sees, stream = self.backbone(
-            x, plasticity, no_memory, filled, stream, columns[-1]
-        )
-        return Read(latents, context, sees), stream
+        x = torch.stack(
+            [table(column) for table, column in zip(self.embeddings, columns, strict=False)]
+        ).sum(0)
+        plasticity = torch.zeros(x.shape[:2])
+        latents, context, stream = self.backbone(x, plasticity, state.stream, columns[-1])
+        lanes = torch.arange(len(asked))[:, None]
+        at = context.where[lanes, asked + context.where.shape[1] - x.shape[1]]
+        latents = latents[lanes, asked]
+        written, ring = self.council.memory.store(latents, state.ring)
+        step = state.ring.count[:, None] + torch.arange(asked.shape[1])
+        return Read(latents, at, step, context, written), State(stream, ring)
 
     def reflex(self, latents: Tensor) -> Tensor:
         """System 1: log-probabilities ``float[..., V]`` of latents ``float[..., D]``."""
         return torch.log_softmax(self.head(latents), -1)
 
-    def think(self, read: Read, columns: Tensor) -> Thought:
-        """System 2 about the positions ``int64[B, Q]`` of what was read."""
-        lanes = torch.arange(len(columns), device=columns.device)[:, None]
-        start, visible = read.latents[lanes, columns], read.sees[lanes, columns]
-        return self.council(start, read.context, visible, self.head)
+    def think(self, read: Read, chosen: Tensor) -> Thought:
+        """System 2 about some of the steps that were read, ``int64[B, Q]``."""
+        lanes = torch.arange(len(chosen))[:, None]
+        asked = Asked(*(x[lanes, chosen] for x in (read.latents, read.at, read.step)))
+        return self.council(asked, read.context, read.written, self.head)

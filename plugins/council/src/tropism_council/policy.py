@@ -14,11 +14,10 @@ from torch import Tensor
 
 from tropism.agents.contract import BoolArray, Decision, Policy
 from tropism.envs.patternworld.observation import Seen, read
-from tropism_council.backbone import Stream
 from tropism_council.config import CouncilConfig
 from tropism_council.council import coherence
 from tropism_council.gate import FORGET, MOST_SURPRISE, Signals, disagreement, features
-from tropism_council.network import Network, Read, Sizes
+from tropism_council.network import Network, Read, Sizes, State
 from tropism_council.store import save_policy
 from tropism_council.tokens import Reader, Tokens
 
@@ -29,14 +28,14 @@ class Lanes:
 
     Attributes:
         reader: finds what is new.
-        stream: of the backbone.
+        state: of the network.
         signals: for the gate.
         expected: System 1's last log-probabilities, ``float[B, V]``; ``None`` before the first answer.
         fresh: lanes that have not answered yet, ``bool[B]``.
     """
 
     reader: Reader
-    stream: Stream
+    state: State
     signals: Signals
     expected: Tensor | None
     fresh: BoolArray
@@ -61,14 +60,14 @@ class CouncilPolicy(Policy):
             count = len(mask)
             self._lanes = Lanes(
                 Reader(count, self.sizes.tokens - 1, False),
-                self.network.backbone.begin(count),
+                self.network.begin(count),
                 Signals.begin(count, self.config.width),
                 None,
                 np.ones(count, np.bool_),
             )
             return
         lanes.reader.reset(mask)
-        lanes.stream = lanes.stream.forget(torch.from_numpy(mask))
+        lanes.state = lanes.state.forget(torch.from_numpy(mask))
         begun = Signals.begin(len(mask), self.config.width)
         where = torch.from_numpy(mask)
         lanes.signals = Signals(
@@ -89,16 +88,16 @@ class CouncilPolicy(Policy):
     ) -> Decision:
         """System 1's answer, or System 2's where ``gate`` (by default the network's own) says so."""
         lanes = self.lanes
-        seen = read(observation)
-        tokens = lanes.reader.read(seen)
-        self._be_surprised(tokens, seen)
-        read_, lanes.stream = self.network.read(tokens, lanes.stream)
-        latent = read_.latents[:, -1]
+        shown = read(observation)
+        tokens = lanes.reader.read(shown)
+        self._be_surprised(tokens, shown)
+        seen, lanes.state = self.network.read(tokens, last_columns(tokens), lanes.state)
+        latent = seen.latents[:, 0]
         reflex = self.network.reflex(latent)
         known = features(reflex, latent, lanes.signals)
-        score = self.network.gate(known)
+        score = self.network.gate.score(known)
         thinks = score > self.network.gate.threshold if gate is None else torch.from_numpy(gate)
-        answer, facts = self._answer(read_, reflex, thinks)
+        answer, facts = self._answer(seen, reflex, thinks)
         self._remember(latent, reflex, answer, thinks)
         return Decision(
             action=answer.argmax(-1).numpy(),
@@ -108,7 +107,7 @@ class CouncilPolicy(Policy):
                 "mode": thinks.numpy().astype(np.int64),
                 "score": score.numpy(),
                 "entropy": known[:, 0].numpy(),
-                "surprise": lanes.signals.surprise_before.numpy(),
+                "surprise": lanes.signals.surprise.numpy(),
                 **{key: value.numpy() for key, value in facts.items()},
             },
         )
@@ -140,9 +139,9 @@ class CouncilPolicy(Policy):
         agreed = torch.ones(len(reflex))
         rows = thinks.nonzero()[:, 0]
         if len(rows):
-            part = Read(*(x[rows] for x in seen))
-            last = torch.full((len(rows), 1), part.latents.shape[1] - 1)
-            thought = self.network.think(part, last)
+            thought = self.network.think(
+                seen.rows(rows), torch.zeros(len(rows), 1, dtype=torch.int64)
+            )
             taken = thought.steps()[:, 0]
             here = torch.arange(len(rows))
             reflex = reflex.index_copy(0, rows, thought.log_probs[taken - 1, here, 0])
@@ -178,6 +177,12 @@ class CouncilPolicy(Policy):
             thinks, disagreement(reflex, answer), FORGET * lanes.signals.disagreement
         )
         lanes.signals = lanes.signals._replace(latent=latent, disagreement=apart)
+
+
+def last_columns(tokens: Tokens) -> Tensor:
+    """The column of the last token of a single step, ``int64[B, 1]``."""
+    lanes, width = tokens.value.shape
+    return torch.full((lanes, 1), width - 1)
 
 
 def _choose(mask: Tensor, new: Tensor, old: Tensor) -> Tensor:
