@@ -16,6 +16,9 @@ from torch import Tensor, nn
 NEVER = -1_000_000_000
 """Position of an empty place in a cache: too long ago for any window."""
 
+PLASTIC_STD = 0.1
+"""Of what plasticity is multiplied by; were it 0, as plasticity is at first, neither would ever move."""
+
 
 class Cache(NamedTuple):
     """Keys and values of the last positions of one layer: ``float[B, H, P, d]``."""
@@ -59,8 +62,8 @@ class Attention(nn.Module):
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
-        self.temperature = nn.Parameter(torch.zeros(heads))
-        self.focus = nn.Parameter(torch.zeros(heads))
+        self.temperature = nn.Parameter(torch.randn(heads) * PLASTIC_STD)
+        self.focus = nn.Parameter(torch.randn(heads) * PLASTIC_STD)
 
     def forward(
         self, x: Tensor, p: Tensor, where: Tensor, mask: Tensor, cache: Cache
@@ -94,8 +97,8 @@ class Gain(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.gamma = nn.Parameter(torch.zeros(width))
-        self.beta = nn.Parameter(torch.zeros(width))
+        self.gamma = nn.Parameter(torch.randn(width) * PLASTIC_STD)
+        self.beta = nn.Parameter(torch.randn(width) * PLASTIC_STD)
 
     def forward(self, x: Tensor, p: Tensor) -> Tensor:
         """Scale and shift ``float[B, S, D]`` by ``float[B, S]``."""

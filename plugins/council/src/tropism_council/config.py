@@ -21,6 +21,8 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "ponder_prior": (0.01, 0.99),
     "ponder_weight": (0.0, 10.0),
     "distil_weight": (0.0, 10.0),
+    "value_weight": (0.0, 10.0),
+    "teacher_decay": (0.0, 0.9999),
     "share": (0.0, 1.0),
     "checkpoint_every": (1, 2**40),
     "threads": (1, 1024),
@@ -45,7 +47,9 @@ class CouncilConfig:
         learning_rate: of AdamW, after a warm-up; it falls linearly to a thirtieth.
         ponder_prior: chance of halting that the council is held near, a step.
         ponder_weight: of that.
-        distil_weight: of System 1's divergence from System 2.
+        distil_weight: of System 1's divergence from the teacher's System 2; 0 for no teacher.
+        value_weight: of the value head's error.
+        teacher_decay: how much of the teacher, a moving average of the weights, an update leaves.
         share: of the decisions that System 2 may take; the gate's threshold is set by it.
         checkpoint_every: environment steps between checkpoints.
         threads: of torch.
@@ -65,7 +69,9 @@ class CouncilConfig:
     ponder_prior: float = 0.25
     ponder_weight: float = 0.01
     distil_weight: float = 0.1
-    share: float = 0.15
+    value_weight: float = 0.1
+    teacher_decay: float = 0.99
+    share: float = 0.2
     checkpoint_every: int = 1_000_000
     threads: int = 2
 

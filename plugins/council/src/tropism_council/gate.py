@@ -52,6 +52,40 @@ def disagreement(one: Tensor, other: Tensor) -> Tensor:
     return (one.exp() - other.exp()).abs().sum(-1) / 2
 
 
+def known(reflex: Tensor, latents: Tensor, nll: Tensor, chosen: Tensor, apart: Tensor) -> Tensor:
+    """What the gate would have seen at every step of a stretch, ``float[B, T, 5]``.
+
+    Args:
+        reflex: System 1's log-probabilities, ``float[B, T, V]``.
+        latents: ``float[B, T, D]``.
+        nll: surprises by the answers, ``float[B, T]``.
+        chosen: steps at which both systems were asked, ascending, ``int64[B, Q]``.
+        apart: their disagreement there, ``float[B, Q]``.
+    """
+    surprise = _later(nll, MOST_SURPRISE)
+    signals = Signals(
+        surprise,
+        _later(surprise, MOST_SURPRISE),
+        _later(latents, 0.0),
+        _remembered(chosen, apart, nll),
+    )
+    return features(reflex, latents, signals)
+
+
+def _later(x: Tensor, first: float) -> Tensor:
+    """``x`` (``[B, T, ...]``) one step later."""
+    return torch.cat([torch.full_like(x[:, :1], first), x[:, :-1]], 1)
+
+
+def _remembered(chosen: Tensor, apart: Tensor, like: Tensor) -> Tensor:
+    """The last disagreement before each step, faded by its age, ``float[B, T]``."""
+    steps = torch.arange(like.shape[1]).expand_as(like)
+    asked = torch.full(like.shape, -1).scatter(1, chosen, chosen)
+    last = _later(asked.cummax(1).values, -1)
+    value = torch.zeros_like(like).scatter(1, chosen, apart).gather(1, last.clamp(min=0))
+    return torch.where(last < 0, 0.0, value * FORGET ** (steps - 1 - last).clamp(min=0))
+
+
 class Gate(nn.Module):
     """Estimates the gain of thinking, in nats, and how far it may be off, from :func:`features`.
 

@@ -1,107 +1,77 @@
-"""Learning to predict from many episodes at once: both systems, how long to think, and when."""
+"""Learning to predict from many episodes at once: both systems, how long to think, when, and what the agent knows of itself."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import copy
+import math
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
-from tropism.agents.contract import Task
-from tropism.envs.patternworld.observation import read
 from tropism_council.config import CouncilConfig
-from tropism_council.council import ponder_cost
-from tropism_council.gate import FORGET, MOST_SURPRISE, Signals, disagreement, features
-from tropism_council.network import Network, State
-from tropism_council.tokens import Reader, Tokens, join
+from tropism_council.council import Thought, ponder_cost
+from tropism_council.episodes import Stretch
+from tropism_council.errors import DivergedError
+from tropism_council.gate import disagreement, known
+from tropism_council.network import Network, Read, State
+from tropism_council.telemetry import LEAST_NORM, LEAST_SCALE, encode
 
-
-class Stretch(NamedTuple):
-    """Some steps of all lanes.
-
-    Attributes:
-        tokens: what was shown.
-        asked: the column of the last token of every step, ``int64[B, T]``.
-        answers: what was revealed to be right, ``int64[B, T]``; -1 where it was not.
-    """
-
-    tokens: Tokens
-    asked: Tensor
-    answers: Tensor
-
-
-class Episodes:
-    """Endless training episodes of ``lanes`` lanes: what was shown, and what was then revealed; never a label.
-
-    Args:
-        task: where, with feedback ``reveal``.
-        lanes: how many.
-        masked: the token that stands for nothing.
-        held_out: seeds at the end of the training range that are not used.
-    """
-
-    def __init__(self, task: Task, lanes: int, masked: int, held_out: int) -> None:
-        self.env: Any = task.make_vec(lanes, train=True, autoreset_mode=AutoresetMode.DISABLED)
-        first, stop = task.train_seeds
-        self._seeds = first, stop - held_out
-        self._masked, self._lanes = masked, lanes
-
-    def begin(self, rng: np.random.Generator) -> None:
-        """Fresh episodes, of seeds drawn from ``rng``."""
-        self._rng = rng
-        self._reader = Reader(self._lanes, self._masked, False)
-        self._pending = self._reset()
-
-    def next(self, steps: int) -> tuple[Stretch, bool]:
-        """Up to ``steps`` steps, until the episodes end; and whether they begin with it."""
-        if self._done:  # episodes of one task are equally long
-            self._pending = self._reset()
-        began, self._began = self._began, False
-        shown, answers = [], []
-        while len(shown) < steps and not self._done:
-            shown.append(self._pending)
-            self._pending = self._step()
-            answers.append(_first_new(self._pending, self._masked))
-        tokens, asked = join(shown)
-        return Stretch(
-            tokens, torch.from_numpy(asked), torch.from_numpy(np.stack(answers, 1))
-        ), began
-
-    def _reset(self) -> Tokens:
-        seeds = self._rng.integers(*self._seeds, self._lanes).tolist()
-        observation, _ = self.env.reset(seed=seeds)
-        self._reader.reset(np.ones(self._lanes, np.bool_))
-        self._done, self._began = False, True
-        return self._reader.read(read(observation))
-
-    def _step(self) -> Tokens:
-        observation, _, terminated, truncated, _ = self.env.step(np.zeros(self._lanes, np.int64))
-        self._done = bool((terminated | truncated).any())
-        return self._reader.read(read(observation))
-
-
-def _first_new(tokens: Tokens, masked: int) -> np.ndarray:
-    """The answer that a step revealed: the first of its new tokens; -1 where it is masked."""
-    first = tokens.value[np.arange(len(tokens.new)), tokens.new.argmax(1)]
-    return np.where(first == masked, -1, first)
+DISCOUNT = 0.9
+"""Of the answers that the value head foresees."""
 
 
 class Losses(NamedTuple):
-    """What an update lowers, and what is logged of it; scalars."""
+    """What an update lowers, each a scalar.
+
+    Attributes:
+        reflex: negative log-likelihood of System 1, nats.
+        council: of System 2, by its chance to halt at each step.
+        ponder: divergence of the halting from its prior.
+        distil: divergence of System 1 from the teacher's System 2.
+        value: squared error of the discounted share of right answers to come.
+        introspection: of the guess of the next telemetry.
+        gate: of the estimate of what thinking gains.
+    """
 
     reflex: Tensor
     council: Tensor
     ponder: Tensor
     distil: Tensor
+    value: Tensor
+    introspection: Tensor
     gate: Tensor
+
+
+class Facts(NamedTuple):
+    """What is logged beside the losses; scalars.
+
+    Attributes:
+        steps: that the council took.
+        gain: of System 2 over System 1, nats.
+        right: share of System 1's answers that were right.
+    """
+
     steps: Tensor
     gain: Tensor
+    right: Tensor
+
+
+class Carried(NamedTuple):
+    """What training carries from stretch to stretch: of the network, of its teacher, and of the telemetry's reader."""
+
+    student: State
+    teacher: State
+    self_state: Tensor
+
+    @classmethod
+    def begin(cls, network: Network, lanes: int) -> Carried:
+        """Nothing seen."""
+        return cls(network.begin(lanes), network.begin(lanes), network.telemetry.begin(lanes))
 
 
 class Learner:
-    """One network and its updates.
+    """One network, its teacher (the moving average of its weights), and its updates.
 
     Args:
         network: to train.
@@ -111,6 +81,8 @@ class Learner:
 
     def __init__(self, network: Network, config: CouncilConfig, updates: int) -> None:
         self.network, self.config = network, config
+        self._others = [p for n, p in network.named_parameters() if not n.startswith("gate.")]
+        self.teacher = copy.deepcopy(network).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             network.parameters(), config.learning_rate, weight_decay=0.01
         )
@@ -120,116 +92,160 @@ class Learner:
             return min(1.0, (update + 1) / warm) * max(1 / 30, 1 - update / updates)
 
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
+        self.norm = 0.0
 
     def tensors(self) -> dict[str, Tensor]:
-        """State of the optimiser."""
+        """Teacher and optimiser."""
         state = self.optimizer.state_dict()["state"]
-        return {f"{n}.{k}": v for n, part in state.items() for k, v in part.items()}
+        adam = {f"adam.{n}.{k}": v for n, part in state.items() for k, v in part.items()}
+        teacher = {f"teacher.{name}": v for name, v in self.teacher.state_dict().items()}
+        return {**adam, **teacher, "norm": torch.tensor(self.norm, dtype=torch.float64)}
 
     def restore(self, tensors: dict[str, Tensor], updates: int) -> None:
         """Take back what :meth:`tensors` gave, after so many updates."""
         state: dict[int, dict[str, Tensor]] = {}
+        teacher: dict[str, Tensor] = {}
         for key, value in tensors.items():
-            number, _, name = key.partition(".")
-            state.setdefault(int(number), {})[name] = value
+            kind, _, name = key.partition(".")
+            if kind == "teacher":
+                teacher[name] = value
+            elif kind == "adam":
+                number, _, name = name.partition(".")
+                state.setdefault(int(number), {})[name] = value
+        self.teacher.load_state_dict(teacher)
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        self.norm = tensors["norm"].item()
         for _ in range(updates):
             self.schedule.step()
 
-    def update(self, stretch: Stretch, state: State) -> tuple[Losses, State]:
-        """One step down the gradient; what the lanes carry on."""
-        losses, state = self.losses(stretch, state)
-        config = self.config
-        total = (
-            losses.reflex
-            + losses.council
-            + config.ponder_weight * losses.ponder
-            + config.distil_weight * losses.distil
-            + losses.gate
-        )
+    def update(self, stretch: Stretch, carried: Carried) -> tuple[Losses, Facts, Carried]:
+        """One step down the gradient; what the lanes carry on.
+
+        Raises:
+            DivergedError: a loss is not a number; the weights are as they were.
+        """
+        losses, facts, carried = self.losses(stretch, carried)
+        _check(losses)
         self.optimizer.zero_grad()
-        total.backward()
-        clip(self.network)
+        self.total(losses).backward()
+        torch.nn.utils.clip_grad_norm_(
+            self.network.gate.parameters(), 1.0
+        )  # apart, not to shrink the others
+        self.norm = torch.nn.utils.clip_grad_norm_(self._others, 1.0).item()
         self.optimizer.step()
         self.schedule.step()
-        return losses, state.detach()
+        self._follow()
+        return losses, facts, carried
 
-    def losses(self, stretch: Stretch, state: State) -> tuple[Losses, State]:
+    def total(self, losses: Losses) -> Tensor:
+        """The weighted sum of the losses."""
+        c = self.config
+        weights = (1.0, 1.0, c.ponder_weight, c.distil_weight, c.value_weight, 0.1, 1.0)
+        return sum(w * x for w, x in zip(weights, losses, strict=True))  # type: ignore[return-value]
+
+    def losses(self, stretch: Stretch, carried: Carried) -> tuple[Losses, Facts, Carried]:
         """Both systems on the same stretch, System 2 at some of its steps."""
-        network, config = self.network, self.config
-        seen, after = network.read(stretch.tokens, stretch.asked, state)
-        lanes = torch.arange(len(stretch.asked))[:, None]
-        latents = seen.latents
-        reflex = network.reflex(latents)
-        told = stretch.answers >= 0
-        answers = stretch.answers.clamp(min=0)
+        network = self.network
+        told, answers = stretch.answers >= 0, stretch.answers.clamp(min=0)
+        chosen = _chosen(told, min(self.config.questions, told.shape[1]))
+        taught, values, teacher = self._teach(stretch, chosen, carried.teacher)
+        tokens = encode(values)
+        itself, self_state = network.telemetry(tokens, carried.self_state)
+        before = torch.cat([carried.self_state[:, None], itself[:, :-1]], 1)
+        seen, student = network.read(
+            stretch.tokens, stretch.asked, carried.student, network.telemetry.plasticity(before)
+        )
+        reflex = network.reflex(seen.latents)
         nll = -reflex.gather(-1, answers[..., None])[..., 0]
-        count = min(config.questions, reflex.shape[1])
-        chosen = (
-            torch.rand(reflex.shape[:2])
-            .masked_fill(~told, -1)
-            .topk(count, 1)
-            .indices.sort(1)
-            .values
-        )
+        right = (reflex.argmax(-1) == answers) & told
         thought = network.think(seen, chosen)
-        wanted = answers[lanes, chosen]
-        said = -thought.log_probs.gather(
-            -1, wanted[None, ..., None].expand(len(thought.halt), -1, -1, 1)
-        )[..., 0]
-        halting = thought.halting()
-        council = (halting * said).sum(0)
-        best = _at(thought.log_probs, thought.steps() - 1)
-        own = reflex[lanes, chosen]
-        distil = (best.detach().exp() * (best.detach() - own)).sum(-1)
-        gain = (nll[lanes, chosen] - _at(said, thought.steps() - 1)).detach()
-        seen_by_gate = known(
-            reflex.detach(),
-            latents.detach(),
-            nll.detach(),
-            chosen,
-            disagreement(own, best).detach(),
+        council, gain, gate = self._compare(seen, reflex, nll, answers, chosen, thought)
+        own = _rows(reflex, chosen)
+        losses = Losses(
+            nll[told].mean(),
+            council,
+            ponder_cost(thought, self.config.ponder_prior).mean(),
+            (taught.exp() * (taught - own)).sum(-1).mean(),
+            (network.worth(seen.latents) - returns(right)).square().mean(),
+            network.telemetry.introspection_loss(itself[:, :-1], tokens[:, 1:]),
+            gate,
         )
-        gate = network.gate.loss(seen_by_gate[lanes, chosen], gain)
-        ponder = ponder_cost(thought, config.ponder_prior).mean()
-        steps = thought.steps().double().mean()
-        return Losses(
-            nll[told].mean(), council.mean(), ponder, distil.mean(), gate, steps, gain.mean()
-        ), after
+        facts = Facts(thought.steps().double().mean(), gain.mean(), right[told].double().mean())
+        return losses, facts, Carried(student.detach(), teacher, self_state.detach())
+
+    def _compare(
+        self,
+        seen: Read,
+        reflex: Tensor,
+        nll: Tensor,
+        answers: Tensor,
+        chosen: Tensor,
+        thought: Thought,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """System 2's loss, its gain over System 1 at every question, and the loss of the gate that foresees it."""
+        wanted = _rows(answers, chosen)[None, ..., None].expand(len(thought.halt), -1, -1, 1)
+        said = -thought.log_probs.gather(-1, wanted)[..., 0]
+        last = thought.steps() - 1
+        gain = (_rows(nll, chosen) - _at(said, last)).detach()
+        apart = disagreement(_rows(reflex, chosen), _at(thought.log_probs, last))
+        facts = (x.detach() for x in (reflex, seen.latents, nll, chosen, apart))
+        gate = self.network.gate.loss(_rows(known(*facts), chosen), gain)
+        return (thought.halting() * said).sum(0).mean(), gain, gate
+
+    @torch.no_grad()
+    def _teach(
+        self, stretch: Stretch, chosen: Tensor, state: State
+    ) -> tuple[Tensor, Tensor, State]:
+        """The teacher's System 2 at the questions, the telemetry of all steps (``float[B, T, 4]``), and what it carries on."""
+        seen, state = self.teacher.read(stretch.tokens, stretch.asked, state)
+        thought = self.teacher.think(seen, chosen)
+        reflex = self.teacher.reflex(seen.latents)
+        answers = stretch.answers.clamp(min=0)
+        surprise = -reflex.gather(-1, answers[..., None])[..., 0]
+        entropy = -(reflex.exp() * reflex).sum(-1) / math.log(reflex.shape[-1])
+        values = torch.cat([torch.stack([surprise, entropy], -1), self._edit(entropy)], -1)
+        return _at(thought.log_probs, thought.steps() - 1), values, state
+
+    def _edit(self, like: Tensor) -> Tensor:
+        """The last update as telemetry, ``float[B, T, 2]``; every other lane is told of none, as at play without an editor."""
+        rate = max(self.schedule.get_last_lr()[0] / self.config.learning_rate, LEAST_SCALE)
+        edit = torch.tensor([LEAST_NORM, math.log10(LEAST_SCALE)]).repeat(*like.shape, 1)
+        edit[::2] = torch.tensor([max(self.norm, LEAST_NORM), math.log10(rate)])
+        return edit
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """The teacher takes a step towards the network; a longer one at first, when there is little to average."""
+        done = self.schedule.last_epoch
+        rate = 1 - min(self.config.teacher_decay, done / (10 + done))
+        for theirs, ours in zip(self.teacher.parameters(), self.network.parameters(), strict=True):
+            theirs.lerp_(ours, rate)
 
 
-def known(reflex: Tensor, latents: Tensor, nll: Tensor, chosen: Tensor, apart: Tensor) -> Tensor:
-    """What the gate would have seen at every step of a stretch, ``float[B, T, 5]``.
-
-    Args:
-        reflex: System 1's log-probabilities, ``float[B, T, V]``.
-        latents: ``float[B, T, D]``.
-        nll: surprises by the answers, ``float[B, T]``.
-        chosen: steps at which both systems were asked, ascending, ``int64[B, Q]``.
-        apart: their disagreement there, ``float[B, Q]``.
-    """
-    surprise = _later(nll, MOST_SURPRISE)
-    signals = Signals(
-        surprise,
-        _later(surprise, MOST_SURPRISE),
-        _later(latents, 0.0),
-        _remembered(chosen, apart, nll),
-    )
-    return features(reflex, latents, signals)
+def returns(right: Tensor) -> Tensor:
+    """Discounted share of right answers from each step to the end of the stretch, ``float[B, T]`` of ``bool[B, T]``."""
+    total, found = torch.zeros(len(right)), []
+    for now in reversed(right.float().unbind(1)):
+        total = (1 - DISCOUNT) * now + DISCOUNT * total
+        found.append(total)
+    return torch.stack(found[::-1], 1)
 
 
-def _later(x: Tensor, first: float) -> Tensor:
-    """``x`` (``[B, T, ...]``) one step later."""
-    return torch.cat([torch.full_like(x[:, :1], first), x[:, :-1]], 1)
+def _check(losses: Losses) -> None:
+    for name, value in losses._asdict().items():
+        if not torch.isfinite(value):
+            raise DivergedError(name, value.item())
 
 
-def _remembered(chosen: Tensor, apart: Tensor, like: Tensor) -> Tensor:
-    """The last disagreement before each step, faded by its age, ``float[B, T]``."""
-    steps = torch.arange(like.shape[1]).expand_as(like)
-    asked = torch.full(like.shape, -1).scatter(1, chosen, chosen)
-    last = _later(asked.cummax(1).values, -1)
-    value = torch.zeros_like(like).scatter(1, chosen, apart).gather(1, last.clamp(min=0))
-    return torch.where(last < 0, 0.0, value * FORGET ** (steps - 1 - last).clamp(min=0))
+def _chosen(told: Tensor, count: int) -> Tensor:
+    """``count`` steps of each lane whose answers were told, at random, ascending, ``int64[B, Q]``."""
+    lots = torch.rand(told.shape).masked_fill(~told, -1)
+    return lots.topk(count, 1).indices.sort(1).values
+
+
+def _rows(x: Tensor, chosen: Tensor) -> Tensor:
+    """``x`` (``[B, T, ...]``) at the steps ``int64[B, Q]``."""
+    return x[torch.arange(len(chosen))[:, None], chosen]
 
 
 def _at(x: Tensor, step: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from tropism_council.config import CouncilConfig
 from tropism_council.council import Asked, Council, Thought
 from tropism_council.gate import Gate
 from tropism_council.memory import Ring, Written
+from tropism_council.telemetry import Telemetry
 from tropism_council.tokens import MOST_NEW, Tokens
 
 
@@ -92,31 +93,39 @@ class Network(nn.Module):
         self.head = nn.Linear(width, sizes.answers)
         self.value = nn.Linear(width, 1)
         self.gate = Gate()
+        self.telemetry = Telemetry(width)
 
     def begin(self, lanes: int) -> State:
         """Nothing seen yet."""
         return State(self.backbone.begin(lanes), self.council.memory.begin(lanes))
 
-    def read(self, tokens: Tokens, asked: Tensor, state: State) -> tuple[Read, State]:
+    def read(
+        self, tokens: Tokens, asked: Tensor, state: State, plasticity: Tensor | None = None
+    ) -> tuple[Read, State]:
         """Take further tokens in.
 
         Args:
             tokens: of ``T`` steps.
-            asked: the column of the last token of every step, ``int64[B, T]``.
+            asked: the column of the last token of every step, ascending, ``int64[B, T]``.
             state: from before.
+            plasticity: of each step, ``float[B, T]``; None: 0.
         """
         columns = [torch.from_numpy(column) for column in tokens]
         x = torch.stack(
             [table(column) for table, column in zip(self.embeddings, columns, strict=False)]
         ).sum(0)
-        plasticity = torch.zeros(x.shape[:2])
-        latents, context, stream = self.backbone(x, plasticity, state.stream, columns[-1])
+        plastic = _by_token(plasticity, asked, x)
+        latents, context, stream = self.backbone(x, plastic, state.stream, columns[-1])
         lanes = torch.arange(len(asked))[:, None]
         at = context.where[lanes, asked + context.where.shape[1] - x.shape[1]]
         latents = latents[lanes, asked]
         written, ring = self.council.memory.store(latents, state.ring)
         step = state.ring.count[:, None] + torch.arange(asked.shape[1])
         return Read(latents, at, step, context, written), State(stream, ring)
+
+    def worth(self, latents: Tensor) -> Tensor:
+        """System 1: the discounted share of right answers to come, ``float[...]`` of latents ``float[..., D]``."""
+        return self.value(latents)[..., 0]
 
     def reflex(self, latents: Tensor) -> Tensor:
         """System 1: log-probabilities ``float[..., V]`` of latents ``float[..., D]``."""
@@ -127,3 +136,12 @@ class Network(nn.Module):
         lanes = torch.arange(len(chosen))[:, None]
         asked = Asked(*(x[lanes, chosen] for x in (read.latents, read.at, read.step)))
         return self.council(asked, read.context, read.written, self.head)
+
+
+def _by_token(plasticity: Tensor | None, asked: Tensor, x: Tensor) -> Tensor:
+    """The plasticity of the step to which each token belongs, ``float[B, S]``."""
+    if plasticity is None:
+        return x.new_zeros(x.shape[:2])
+    columns = torch.arange(x.shape[1]).expand(len(x), -1).contiguous()
+    step = torch.searchsorted(asked.contiguous(), columns).clamp(max=asked.shape[1] - 1)
+    return plasticity.gather(1, step)

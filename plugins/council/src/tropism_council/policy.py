@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from tropism_council.council import coherence
 from tropism_council.gate import FORGET, MOST_SURPRISE, Signals, disagreement, features
 from tropism_council.network import Network, Read, Sizes, State
 from tropism_council.store import save_policy
+from tropism_council.telemetry import LEAST_NORM, LEAST_SCALE, encode
 from tropism_council.tokens import Reader, Tokens
 
 
@@ -29,6 +31,7 @@ class Lanes:
     Attributes:
         reader: finds what is new.
         state: of the network.
+        itself: of the telemetry's reader, ``float[B, D]``.
         signals: for the gate.
         expected: System 1's last log-probabilities, ``float[B, V]``; ``None`` before the first answer.
         fresh: lanes that have not answered yet, ``bool[B]``.
@@ -36,6 +39,7 @@ class Lanes:
 
     reader: Reader
     state: State
+    itself: Tensor
     signals: Signals
     expected: Tensor | None
     fresh: BoolArray
@@ -61,6 +65,7 @@ class CouncilPolicy(Policy):
             self._lanes = Lanes(
                 Reader(count, self.sizes.tokens - 1, False),
                 self.network.begin(count),
+                self.network.telemetry.begin(count),
                 Signals.begin(count, self.config.width),
                 None,
                 np.ones(count, np.bool_),
@@ -68,6 +73,7 @@ class CouncilPolicy(Policy):
             return
         lanes.reader.reset(mask)
         lanes.state = lanes.state.forget(torch.from_numpy(mask))
+        lanes.itself = lanes.itself.masked_fill(torch.from_numpy(mask)[:, None], 0)
         begun = Signals.begin(len(mask), self.config.width)
         where = torch.from_numpy(mask)
         lanes.signals = Signals(
@@ -91,7 +97,8 @@ class CouncilPolicy(Policy):
         shown = read(observation)
         tokens = lanes.reader.read(shown)
         self._be_surprised(tokens, shown)
-        seen, lanes.state = self.network.read(tokens, last_columns(tokens), lanes.state)
+        plastic = self.network.telemetry.plasticity(lanes.itself)[:, None]
+        seen, lanes.state = self.network.read(tokens, last_columns(tokens), lanes.state, plastic)
         latent = seen.latents[:, 0]
         reflex = self.network.reflex(latent)
         known = features(reflex, latent, lanes.signals)
@@ -136,7 +143,7 @@ class CouncilPolicy(Policy):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The answers of all lanes, and by lane how many steps the council took and how far its voices agreed."""
         steps = torch.zeros(len(reflex), dtype=torch.int64)
-        agreed = torch.ones(len(reflex))
+        agreed, recalled = torch.ones(len(reflex)), torch.zeros(len(reflex))
         rows = thinks.nonzero()[:, 0]
         if len(rows):
             thought = self.network.think(
@@ -147,7 +154,8 @@ class CouncilPolicy(Policy):
             reflex = reflex.index_copy(0, rows, thought.log_probs[taken - 1, here, 0])
             steps[rows] = taken
             agreed[rows] = coherence(thought.voices[taken - 1, here, 0])
-        return reflex, {"steps": steps, "coherence": agreed}
+            recalled[rows] = thought.recalled[taken - 1, here, 0]
+        return reflex, {"steps": steps, "coherence": agreed, "memory": recalled}
 
     def _be_surprised(self, tokens: Tokens, seen: Seen) -> None:
         """How surprising the answer to the last question was to System 1."""
@@ -169,6 +177,18 @@ class CouncilPolicy(Policy):
         newest = _choose(fresh, torch.full_like(surprise, MOST_SURPRISE), surprise)
         before = _choose(fresh, newest, lanes.signals.surprise)
         lanes.signals = lanes.signals._replace(surprise=newest, surprise_before=before)
+        self._measure(newest, fresh)
+
+    def _measure(self, surprise: Tensor, fresh: Tensor) -> None:
+        """Read the telemetry of the last step; lanes that begin have none."""
+        lanes = self.lanes
+        assert lanes.expected is not None
+        p = lanes.expected
+        entropy = -(p.exp() * p).sum(-1) / math.log(p.shape[-1])
+        edit = torch.tensor([LEAST_NORM, math.log10(LEAST_SCALE)]).expand(len(surprise), 2)
+        values = torch.cat([torch.stack([surprise, entropy], -1), edit], -1)
+        _, after = self.network.telemetry(encode(values)[:, None], lanes.itself)
+        lanes.itself = _choose(fresh, lanes.itself, after)
 
     def _remember(self, latent: Tensor, reflex: Tensor, answer: Tensor, thinks: Tensor) -> None:
         lanes = self.lanes

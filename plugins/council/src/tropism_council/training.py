@@ -17,8 +17,8 @@ from gymnasium.vector import AutoresetMode
 
 from tropism.agents.contract import Budget, Task
 from tropism_council.config import CouncilConfig
-from tropism_council.learning import Episodes, Learner, Stretch
-from tropism_council.network import State
+from tropism_council.episodes import Episodes, Stretch
+from tropism_council.learning import Carried, Learner
 from tropism_council.policy import CouncilPolicy
 from tropism_council.store import read_part, write_part
 
@@ -98,7 +98,7 @@ class Trainer:
         rng = np.random.default_rng([self.seed, self.steps])
         torch.manual_seed(int(rng.integers(2**63)))
         episodes.begin(rng)
-        state = self.policy.network.begin(self.plan.lanes)
+        carried = Carried.begin(self.policy.network, self.plan.lanes)
         end = self.steps + self.policy.config.checkpoint_every
         while self._goes_on() and self.steps < end:
             left = (self.plan.training - self.steps) // self.plan.lanes
@@ -107,21 +107,22 @@ class Trainer:
                 break
             stretch, began = episodes.next(min(self.policy.config.stretch, left))
             if began:
-                state = self.policy.network.begin(self.plan.lanes)
-            state = self._learn(stretch, state)
+                carried = Carried.begin(self.policy.network, self.plan.lanes)
+            carried = self._learn(stretch, carried)
             update(self.steps)
         with self.run.checkpoint_dir(self.steps) as directory:
             self.policy.save(directory)
             facts = {"steps": self.steps, "updates": self.updates}
             write_part(directory, "training", self.learner.tensors(), facts)
 
-    def _learn(self, stretch: Stretch, state: State) -> State:
-        losses, state = self.learner.update(stretch, state)
+    def _learn(self, stretch: Stretch, carried: Carried) -> Carried:
+        losses, facts, carried = self.learner.update(stretch, carried)
         self.steps += stretch.answers.numel()
         self.updates += 1
         if self.updates % LOG_EVERY == 1:
-            self.run.log(self.steps, **{k: v.item() for k, v in losses._asdict().items()})
-        return state
+            logged = {**losses._asdict(), **facts._asdict()}
+            self.run.log(self.steps, **{k: v.item() for k, v in logged.items()})
+        return carried
 
     def _restore(self) -> None:
         checkpoint = self.run.latest_checkpoint()

@@ -1,0 +1,21 @@
+"""What can go wrong in training."""
+
+from __future__ import annotations
+
+from tropism.errors import TropismError
+
+
+class DivergedError(TropismError, ArithmeticError):
+    """A loss is not a number; training has stopped, and the last checkpoint is as it was.
+
+    Attributes:
+        head: whose loss.
+        value: of it.
+    """
+
+    def __init__(self, head: str, value: float) -> None:
+        self.head, self.value = head, value
+        super().__init__(
+            f"the loss of {head!r} is {value}, a finite number was expected; the last checkpoint is kept: "
+            "resume with a lower learning_rate"
+        )
