@@ -14,10 +14,15 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from tropism_council.backbone import Context, within
 from tropism_council.blocks import feed_forward, rotate, split_heads
 from tropism_council.memory import Memory, Written
+
+
+PATIENCE = -2.0
+"""Log-odds of halting before any training: every step must be tried, or the first takes all."""
 
 
 class Thought(NamedTuple):
@@ -88,6 +93,7 @@ class Council(nn.Module):
         self.out = nn.Linear(width, width, bias=False)
         self.feed = feed_forward(width)
         self.halt = nn.Linear(width, 1)
+        nn.init.constant_(self.halt.bias, PATIENCE)
         for last in (self.out, self.feed[-1]):
             nn.init.zeros_(last.weight)  # type: ignore[arg-type]  a council that knows no better says what System 1 says
         self.ask = nn.Linear(width, width, bias=False)
@@ -111,8 +117,7 @@ class Council(nn.Module):
         def look(mind: Tensor) -> Tensor:
             """What minds ``[B, Q * K, D]`` read in the stream."""
             (query,) = split_heads(self.query(mind), 1, self.heads)
-            scores = rotate(query, at) @ keys.transpose(-1, -2) / keys.shape[-1] ** 0.5
-            read = torch.softmax(scores.masked_fill(~mask, -torch.inf), -1) @ values
+            read = F.scaled_dot_product_attention(rotate(query, at), keys, values, mask)
             return self.out(read.transpose(1, 2).flatten(2))
 
         mind = asked.latents[:, :, None] + self.personas  # [B, Q, K, D]
