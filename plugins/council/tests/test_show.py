@@ -331,6 +331,7 @@ def test_reliability_finds_the_gain_that_is_there(paired):
     base = rng.exponential(1.0, 20_000)
     told = {"score": score} | ({"gain": gain} if paired else {})
     found = reliability([life(20_000, thinks=thinks, loss=base - gain * thinks + 3, told=told)])
+    assert found is not None
     assert found.paired is paired
     assert found.counts.sum() == 20_000
     assert len(found.counts) == 8
@@ -347,7 +348,8 @@ def test_without_a_score_nothing_is_said_of_it():
 
 def test_depth_is_told_where_questions_differ_in_it():
     k = np.arange(60) % 4
-    found = by_depth([life(60, required_compute=k)], lambda x: 3.0 * k)
+    found = by_depth([life(60, required_compute=k)], lambda _: np.float64(3) * k)
+    assert found is not None
     np.testing.assert_array_equal(found.x, [0, 1, 2, 3])
     np.testing.assert_array_equal(found.mean, [0, 3, 6, 9])
     assert by_depth([life(60, required_compute=np.ones(60))], lambda x: x.right) is None
