@@ -35,18 +35,22 @@ def split_heads(x: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
 
 
 def rotate(x: Tensor, position: Tensor) -> Tensor:
-    """Rotary positions (Su et al. 2021, arXiv:2104.09864): scores depend on differences of positions only.
+    """Rotary positions (Su et al. 2021, arXiv:2104.09864) on half of the channels: scores depend on differences of positions only.
+
+    The other half compares content wherever it stands, as in GPT-NeoX (Black et al. 2022, arXiv:2204.06745).
 
     Args:
-        x: ``float[B, H, S, d]``, ``d`` even.
+        x: ``float[B, H, S, d]``, ``d`` a multiple of 4.
         position: ``int64[B, S]``.
     """
-    half = x.shape[-1] // 2
-    speed = torch.exp(torch.arange(half, device=x.device) * (-6.9 / half))  # periods up to 6,000
+    quarter = x.shape[-1] // 4
+    speed = torch.exp(
+        torch.arange(quarter, device=x.device) * (-6.9 / quarter)
+    )  # periods up to 6,000
     angle = (position[:, None, :, None] * speed).to(x.dtype)
     cos, sin = angle.cos(), angle.sin()
-    a, b = x[..., :half], x[..., half:]
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+    a, b, plain = x.split([quarter, quarter, x.shape[-1] - 2 * quarter], -1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos, plain], -1)
 
 
 class Attention(nn.Module):

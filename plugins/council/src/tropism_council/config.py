@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from tropism.errors import OptionError
+from tropism.errors import OptionError, UnknownNameError
 
+SIGNALS = {
+    "all": ("entropy", "surprise", "surprise_before", "belief_change", "disagreement"),
+    "entropy": ("entropy",),
+    "surprise": ("surprise", "surprise_before"),
+}
+"""What a gate may look at, by name."""
 _LIMITS: dict[str, tuple[float, float]] = {
     "width": (8, 4096),
     "layers": (1, 64),
@@ -34,7 +40,7 @@ class CouncilConfig:
     """Settings of the council.
 
     Attributes:
-        width: of the latents, a multiple of twice ``heads``.
+        width: of the latents, a multiple of four times ``heads``.
         layers: of the backbone.
         heads: of every attention.
         window: tokens that one sees; longer contexts are forgotten token by token.
@@ -50,6 +56,7 @@ class CouncilConfig:
         distil_weight: of System 1's divergence from the teacher's System 2; 0 for no teacher.
         value_weight: of the value head's error.
         teacher_decay: how much of the teacher, a moving average of the weights, an update leaves.
+        signals: that the gate looks at: ``all``, ``entropy`` alone or the last two surprises (``surprise``).
         share: of the decisions that System 2 may take; the gate's threshold is set by it.
         checkpoint_every: environment steps between checkpoints.
         threads: of torch.
@@ -71,13 +78,18 @@ class CouncilConfig:
     distil_weight: float = 0.1
     value_weight: float = 0.1
     teacher_decay: float = 0.99
+    signals: str = "all"
     share: float = 0.2
     checkpoint_every: int = 1_000_000
     threads: int = 2
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
+        if self.signals not in SIGNALS:
+            raise UnknownNameError("signals", self.signals, SIGNALS)
         for field in fields(self):
+            if field.name not in _LIMITS:
+                continue
             low, high = _LIMITS[field.name]
             value = getattr(self, field.name)
             whole = isinstance(low, int)
@@ -87,9 +99,9 @@ class CouncilConfig:
             if not right or not low <= value <= high:
                 kind = "an integer" if whole else "a number"
                 raise OptionError(f"{field.name} must be {kind} in [{low}, {high}], got {value!r}")
-        if self.width % (2 * self.heads):
+        if self.width % (4 * self.heads):
             raise OptionError(
-                f"width must be a multiple of 2 * heads = {2 * self.heads}, got {self.width}"
+                f"width must be a multiple of 4 * heads = {4 * self.heads}, got {self.width}"
             )
         if self.questions > self.stretch:
             raise OptionError(

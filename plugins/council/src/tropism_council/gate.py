@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FEATURES = ("entropy", "surprise", "surprise_before", "belief_change", "disagreement")
+from tropism_council.config import SIGNALS
+
+FEATURES = SIGNALS["all"]
 MOST_SURPRISE = 10.0
 """Surprises are cut at this many nats, and divided by it."""
 LEAST_SPREAD = 1e-3
@@ -91,18 +93,24 @@ class Gate(nn.Module):
 
     Its score is the sum of the two, an optimist's estimate: where the systems may differ by much, it is worth asking even if
     neither is better on average.  It thinks where the score exceeds ``threshold``.
+
+    Args:
+        signals: which features it looks at, a key of :data:`SIGNALS`.
     """
 
     threshold: Tensor
+    used: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, signals: str = "all") -> None:
         super().__init__()
+        used = [float(name in SIGNALS[signals]) for name in FEATURES]
+        self.register_buffer("used", torch.tensor(used), persistent=False)
         self.net = nn.Sequential(nn.Linear(len(FEATURES), 32), nn.GELU(), nn.Linear(32, 2))
         self.register_buffer("threshold", torch.tensor(torch.inf))  # never, until it is calibrated
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The gain that is expected and how far it may be off, ``float[...]`` of ``float[..., 5]``."""
-        gain, spread = self.net(x).unbind(-1)
+        gain, spread = self.net(x * self.used).unbind(-1)
         return gain, LEAST_SPREAD + F.softplus(spread)
 
     def score(self, x: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ class Network(nn.Module):
         )
         self.head = nn.Linear(width, sizes.answers)
         self.value = nn.Linear(width, 1)
-        self.gate = Gate()
+        self.gate = Gate(config.signals)
         self.telemetry = Telemetry(width)
 
     def begin(self, lanes: int) -> State:

@@ -1,0 +1,200 @@
+"""Train the council on PatternWorld and measure both systems, the gate and what thinking gains.
+
+::
+
+    .venv/bin/python benchmarks/study_council.py                  # lists the arms
+    .venv/bin/python benchmarks/study_council.py switch affine    # runs these, records benchmarks/results/council.json
+    .venv/bin/python benchmarks/study_council.py ablations        # three seeds, a quarter of the budget
+
+Every run has a directory under ``runs/council/``: a study that was killed resumes there, and arms that are finished are read
+from their files.  ``--seeds`` and ``--steps`` make smaller trials, which are printed and not recorded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from council_arms import ABLATIONS, ARMS, Arm
+from tropism.agents.artifacts import read_json, write_atomic
+from tropism.agents.contract import Budget, Task
+from tropism.agents.episodes import Episode
+from tropism.agents.evaluate import RandomGate, evaluate
+from tropism.agents.manifest import manifest
+from tropism.agents.progress import progress
+from tropism.agents.runs import Run
+from tropism.benchmarks.gate import compare, pool
+from tropism.benchmarks.metrics.compute import mean_compute
+from tropism.benchmarks.metrics.episodes import correct, since_switch
+from tropism.benchmarks.metrics.lag import excess_lag, savings
+from tropism.benchmarks.metrics.ranks import auroc, spearman
+from tropism.benchmarks.metrics.score import accuracy, log_regret, normalised_score
+from tropism.benchmarks.references import play_references
+from tropism.benchmarks.statistics import interval, mean
+
+RESULT = Path(__file__).parent / "results" / "council.json"
+HOME = Path("runs/council")
+EPISODES = 20
+STABLE = 10
+"""Steps after a switch from which on a regime counts as stable."""
+HOPS = range(1, 9)
+
+
+def train(arm: Arm, seed: int, home: Path, steps: int) -> tuple[Any, float]:
+    """The policy of a run, from its latest checkpoint on, and the seconds that its training has taken."""
+    from tropism_council.agent import CouncilAgent
+    from tropism_council.config import CouncilConfig
+
+    task = Task(f"tropism/PatternWorld-{arm.tier}-v0", kwargs=dict(arm.train))
+    agent = CouncilAgent(CouncilConfig(**arm.config), seed)
+    facts = {"agent": "council", "arm": str(arm), "seed": seed, "steps": steps}
+    started = time.perf_counter()
+    with Run(home, facts, resume=home.exists()) as run:
+        return agent.train(task, Budget(env_steps=steps), run), time.perf_counter() - started
+
+
+def measure(policy: Any, arm: Arm) -> dict[str, Any]:
+    """Both systems, the gate, and the gate at random, on the same test episodes."""
+    kwargs = arm.train if arm.test is None else arm.test
+    task = Task(f"tropism/PatternWorld-{arm.tier}-v0", kwargs=dict(kwargs))
+    seeds = range(task.test_seeds[0], task.test_seeds[0] + EPISODES)
+    references = play_references(task, seeds)
+    own = evaluate(policy, task, seeds, belief=True)
+    rate = float(np.mean(np.concatenate([e.gated for e in own if e.gated is not None])))
+    control = evaluate(policy, task, seeds, gate=RandomGate(rate))
+    alone = {name: evaluate(policy, task, seeds, gate=RandomGate(p)) for name, p in (("S1", 0), ("S2", 1))}
+    return {
+        **scores(own, references),
+        **when(own),
+        "S1": accuracy(alone["S1"]),
+        "S2": accuracy(alone["S2"]),
+        "S1_log_regret": log_regret(alone["S1"], references["ideal"]),
+        "S2_log_regret": log_regret(alone["S2"], references["ideal"]),
+        "matched": compare(own, control, rate).to_json(),
+        "matched_nats": nats(control) - nats(own),
+        "hops": hops(alone["S2"], alone["S1"]) if arm.tier == "Hop" else None,
+    }
+
+
+def scores(own: Sequence[Episode], references: Mapping[str, Sequence[Episode]]) -> dict[str, float]:
+    """How good the answers were, and how late beside the ideal observer's."""
+    ideal, chance = references["ideal"], references["random"]
+    return {
+        "accuracy": accuracy(own),
+        "ideal_accuracy": accuracy(ideal),
+        "normalised": normalised_score(own, chance, ideal),
+        "log_regret": log_regret(own, ideal),
+        "excess_lag": excess_lag(own, ideal),
+        "savings": savings(own),
+        "ideal_savings": savings(ideal),
+        "compute": mean_compute(own),
+    }
+
+
+def when(episodes: Sequence[Episode]) -> dict[str, float]:
+    """When System 2 was asked."""
+    since = np.concatenate([since_switch(e) for e in episodes])
+    gated = np.concatenate([e.gated for e in episodes if e.gated is not None])
+    units = np.concatenate([e.compute for e in episodes])
+    near = (since >= 1) & (since <= 3)
+    return {
+        "asked": float(gated.mean()),
+        "asked_stable": float(gated[since > STABLE].mean()),
+        "asked_near": float(gated[near].mean()),
+        "auroc": auroc(units, near),
+    }
+
+
+def nats(episodes: Sequence[Episode]) -> float:
+    """Mean negative log-likelihood of the right answers."""
+    return -float(np.mean(np.concatenate([e.target_log_prob for e in episodes])))
+
+
+def hops(deep: Sequence[Episode], flat: Sequence[Episode]) -> dict[str, Any]:
+    """Accuracy of System 2 and of System 1 by the number of hops, and the steps that were pondered."""
+    k = np.concatenate([e.labels["required_compute"] for e in deep])
+    right, reflex = (np.concatenate([correct(e) for e in x]) for x in (deep, flat))
+    units = np.concatenate([e.compute for e in deep])
+    return {
+        "accuracy": [float(right[k == n].mean()) for n in HOPS],
+        "reflex": [float(reflex[k == n].mean()) for n in HOPS],
+        "compute": [float(units[k == n].mean()) for n in HOPS],
+        "spearman": spearman(units, k),
+    }
+
+
+def run(name: str, arm: Arm, seed: int, steps: int) -> dict[str, Any]:
+    """The findings of a run; from its file if it is finished."""
+    home = HOME / f"{name}-{seed}-{steps}".replace(" ", "_").replace(",", "")
+    done = home / "findings.json"
+    if done.exists():
+        return read_json(done)
+    policy, seconds = train(arm, seed, home / "run", steps)
+    found = {"arm": name, "seed": seed, "steps": steps, "seconds": seconds, **measure(policy, arm)}
+    write_atomic(done, json.dumps(found, indent=1))
+    return found
+
+
+def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over seeds with 95 % intervals; the gain over the matched random gate by seeds and episodes."""
+    names = [k for k, v in rows[0].items() if isinstance(v, float)]
+    found = {}
+    for name in names:
+        values = [row[name] for row in rows if np.isfinite(row[name])]
+        if not values:
+            continue
+        i = interval(values, mean) if len(values) > 1 else None
+        found[name] = {"mean": float(np.mean(values)), "low": i and i.low, "high": i and i.high}
+    return {**found, "matched": pool([row["matched"] for row in rows]), "seeds": len(rows)}
+
+
+def show(name: str, found: Mapping[str, Any]) -> None:
+    """One arm, for people."""
+    told = ("accuracy", "S1", "S2", "normalised", "excess_lag", "asked_stable", "asked_near", "auroc", "savings", "seconds")
+    print(f"{name}: " + ", ".join(f"{k} {found[k]['mean']:.3f}" for k in told if k in found))
+    m = found["matched"]
+    print(f"    gain over a random gate {m['gain']:.2f} [{m['low']:.2f}, {m['high']:.2f}] points at compute {m['compute']:.2f} and {m['control_compute']:.2f}")
+
+
+def record(findings: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Put arms into the record, beside those that stand there."""
+    old = read_json(RESULT) if RESULT.exists() else {"arms": {}, "runs": {}}
+    arms = {**old["arms"], **{name: summary(rows) for name, rows in findings.items()}}
+    runs = {**old["runs"], **{name: list(rows) for name, rows in findings.items()}}
+    command = "python benchmarks/study_council.py switch affine hop recur ablations"
+    result = {"command": command, "manifest": manifest(), "arms": arms, "runs": runs}
+    write_atomic(RESULT, json.dumps(result, indent=1) + "\n")
+
+
+def main() -> None:
+    """Run the arms that are named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("arms", nargs="*", help=f"of {', '.join(ARMS)}, or ablations")
+    parser.add_argument("--seeds", type=int, help="how many, for a trial")
+    parser.add_argument("--steps", type=int, help="environment steps, for a trial")
+    options = parser.parse_args()
+    named = {**ARMS, **{f"ablation: {name}": arm for name, arm in ABLATIONS.items()}}
+    wanted = [n for n in named if n in options.arms or ("ablations" in options.arms and n.startswith("ablation"))]
+    if not wanted:
+        print("\n".join(f"{name}: {arm}" for name, arm in named.items()))
+        return
+    for name in wanted:
+        arm, seeds = named[name], options.seeds or (3 if name.startswith("ablation") else 5)
+        rows = []
+        with progress(seeds, name) as update:
+            for seed in range(seeds):
+                rows.append(run(name, arm, seed, options.steps or arm.env_steps))
+                update(seed + 1)
+        show(name, summary(rows))
+        if not (options.seeds or options.steps):
+            record({name: rows})
+
+
+if __name__ == "__main__":
+    main()
