@@ -28,6 +28,8 @@ TINY = {
 }
 """Settings under which everything happens within a few steps."""
 
+SWITCH = Sizes(101, 100, 9)
+
 
 @pytest.fixture(autouse=True)
 def one_thread():
@@ -61,7 +63,7 @@ def stir():
 @pytest.fixture
 def network(tiny, stir):
     """A stirred network for a tier's sizes: ``network(sizes=..., field=value, ...)``."""
-    return lambda sizes=Sizes(101, 100, 9), **more: stir(Network(sizes, tiny(**more)))
+    return lambda sizes=SWITCH, **more: stir(Network(sizes, tiny(**more)))
 
 
 @pytest.fixture

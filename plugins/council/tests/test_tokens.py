@@ -25,9 +25,8 @@ def played(task, lanes, steps, seed=5, **kwargs):
     """Everything that is shown to some lanes in their first ``steps`` steps."""
     env = task.make_vec(lanes, autoreset_mode=AutoresetMode.DISABLED, **kwargs)
     observation, _ = env.reset(seed=seed)
-    shown = [read(observation)]
-    for _ in range(steps):
-        shown.append(read(env.step(np.zeros(lanes, np.int64))[0]))
+    nothing = np.zeros(lanes, np.int64)
+    shown = [read(observation), *(read(env.step(nothing)[0]) for _ in range(steps))]
     env.close()
     return shown
 
