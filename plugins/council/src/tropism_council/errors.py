@@ -6,16 +6,16 @@ from tropism.errors import TropismError
 
 
 class DivergedError(TropismError, ArithmeticError):
-    """A loss is not a number; training has stopped, and the last checkpoint is as it was.
+    """A loss or a gradient is not a number; training has stopped, and the last checkpoint is as it was.
 
     Attributes:
-        head: whose loss.
+        head: whose.
         value: of it.
     """
 
-    def __init__(self, head: str, value: float) -> None:
+    def __init__(self, head: str, value: float, what: str = "loss") -> None:
         self.head, self.value = head, value
         super().__init__(
-            f"the loss of {head!r} is {value}, a finite number was expected; the last checkpoint is kept: "
+            f"the {what} of {head!r} is {value}, a finite number was expected; the last checkpoint is kept: "
             "resume with a lower learning_rate"
         )

@@ -122,20 +122,26 @@ class Learner:
         """One step down the gradient; what the lanes carry on.
 
         Raises:
-            DivergedError: a loss is not a number; the weights are as they were.
+            DivergedError: a loss or a gradient is not a number; the weights are as they were.
         """
         losses, facts, carried = self.losses(stretch, carried)
         _check(losses)
         self.optimizer.zero_grad()
         self.total(losses).backward()
-        torch.nn.utils.clip_grad_norm_(
-            self.network.gate.parameters(), 1.0
-        )  # apart, not to shrink the others
-        self.norm = torch.nn.utils.clip_grad_norm_(self._others, 1.0).item()
+        self.norm = self._clip()
         self.optimizer.step()
         self.schedule.step()
         self._follow()
         return losses, facts, carried
+
+    def _clip(self) -> float:
+        """Cut the gradients to length 1, the gate's apart, not to shrink the others; how long the others were."""
+        parts = {"gate": self.network.gate.parameters(), "network": self._others}
+        norms = {n: torch.nn.utils.clip_grad_norm_(p, 1.0).item() for n, p in parts.items()}
+        for name, norm in norms.items():
+            if not math.isfinite(norm):
+                raise DivergedError(name, norm, "gradient")
+        return norms["network"]
 
     def total(self, losses: Losses) -> Tensor:
         """The weighted sum of the losses."""
@@ -167,7 +173,7 @@ class Learner:
             ponder_cost(thought, self.config.ponder_prior).mean(),
             (taught.exp() * (taught - own)).sum(-1).mean(),
             (network.worth(seen.latents) - returns(right)).square().mean(),
-            network.telemetry.introspection_loss(itself[:, :-1], tokens[:, 1:]),
+            network.telemetry.introspection_loss(before, tokens),
             gate,
         )
         facts = Facts(thought.steps().double().mean(), gain.mean(), right[told].double().mean())
