@@ -8,7 +8,6 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.metadata import EntryPoint
-from types import SimpleNamespace
 
 import click
 import numpy as np
@@ -36,13 +35,13 @@ from tropism_council.show_figures import (
     reliability,
 )
 from tropism_council.show_page import page
-from tropism_council.show_play import Life, play
+from tropism_council.show_play import Life, play, with_gains
 from tropism_council.show_run import read_run
 from tropism_council.show_training import training
 from tropism_council.show_words import verdict
 
 SWITCH = "tropism/PatternWorld-Switch-v0"
-ENV = {"max_episode_steps": 90, "hazard": 0.1}
+ENV = {"max_episode_steps": 60, "hazard": 0.1}
 OPTIONS = {"width": 16, "heads": 2, "lanes": 8, "stretch": 16, "threads": 1}
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
 
@@ -64,6 +63,12 @@ def shown(run):
     """That run, played."""
     trained = read_run(run)
     return played(trained, held_out(trained.task, 3, None))
+
+
+@pytest.fixture(scope="module")
+def text(shown):
+    """The page about it."""
+    return page(shown)
 
 
 @pytest.fixture
@@ -133,15 +138,14 @@ def test_the_command_writes_one_page_that_loads_nothing(run, tmp_path):
     assert "nan" not in re.sub(r"[a-z]+nan|nan[a-z]+", "", text.lower())
 
 
-def test_names_of_files_are_no_markup(shown):
-    text = page(shown)
+def test_names_of_files_are_no_markup(text):
     assert "a &lt;b&gt; &amp; c" in text
     assert "<b> & c" not in text
 
 
-def test_the_page_is_the_same_bytes_again(shown):
+def test_the_page_is_the_same_bytes_again(shown, text):
     again = played(shown.run, held_out(shown.run.task, 3, None))
-    assert page(again) == page(shown)
+    assert page(again) == text
 
 
 def test_the_page_lies_in_the_run_unless_it_is_told_where(copy):
@@ -150,8 +154,8 @@ def test_the_page_lies_in_the_run_unless_it_is_told_where(copy):
         pass  # and the run is still one
 
 
-def test_all_sections_are_there(shown):
-    titles = re.findall("<h2>(.*?)</h2>", page(shown))
+def test_all_sections_are_there(text):
+    titles = re.findall("<h2>(.*?)</h2>", text)
     assert titles == [
         "Around switches",
         "One episode",
@@ -179,7 +183,7 @@ def test_what_is_not_labelled_is_left_out(shown):
         return Life(replace(one.episode, labels={}, target_log_prob=None), {})
 
     lives = [bare(one) for one in shown.own]
-    text = page(Shown(shown.run, lives, lives))
+    text = page(Shown(shown.run, lives, lives, lives, lives))
     Tags(text)
     assert re.findall("<h2>(.*?)</h2>", text) == [
         "One episode",
@@ -189,7 +193,7 @@ def test_what_is_not_labelled_is_left_out(shown):
     ]
     assert "No regime switched" in text
     assert "reward a step" in text
-    assert "accuracy" not in text
+    assert 'scope="row">accuracy' not in text
 
 
 def test_questions_of_several_depths_get_a_section(shown):
@@ -199,7 +203,8 @@ def test_questions_of_several_depths_get_a_section(shown):
             replace(one.episode, labels=one.episode.labels | {"required_compute": k}), one.told
         )
 
-    text = page(Shown(shown.run, [*map(deep, shown.own)], [*map(deep, shown.chance)]))
+    own, alone, always = ([*map(deep, x)] for x in (shown.own, shown.alone, shown.always))
+    text = page(Shown(shown.run, own, alone, always, shown.asked))
     assert "<h2>Depth of thought</h2>" in text
     assert "accuracy by steps of thought" in text
 
@@ -227,12 +232,12 @@ def test_words_say_only_what_the_numbers_show():
 
 
 def test_diagnostics_stand_beside_the_step_that_they_tell_of(shown):
-    for lives in (shown.own, shown.chance):
+    for lives in (shown.own, shown.alone, shown.always):
         for one in lives:
             assert one.told["score"].shape == (len(one),)
             np.testing.assert_array_equal(one.told["mode"] > 0, one.thinks)
-    modes = np.concatenate([one.thinks for one in shown.chance])
-    assert 0.35 < modes.mean() < 0.65
+    assert not any(one.thinks.any() for one in shown.alone)
+    assert all(one.thinks.all() for one in shown.always)
     threshold = float(shown.run.policy.network.gate.threshold)
     for one in shown.own:
         np.testing.assert_array_equal(one.told["score"] > np.float32(threshold), one.thinks)
@@ -320,6 +325,32 @@ def test_an_interval_of_figures_is_one_over_episodes():
     found = figure(lives, mean_of(lambda x: x.loss))
     assert found.value == 2.5
     assert 1 <= found.low < 2.5 < found.high <= 4
+
+
+def test_gains_are_those_of_both_systems_at_the_same_step(shown):
+    for one, first, second in zip(shown.asked, shown.alone, shown.always, strict=True):
+        np.testing.assert_array_equal(one.told["gain"], first.loss - second.loss)
+        np.testing.assert_array_equal(one.thinks, one.told["mode"] > 0)
+    found = reliability(shown.asked)
+    assert found is not None
+    assert found.paired
+
+
+def test_gains_are_not_told_where_different_things_were_shown():
+    own, other = life(9, loss=np.ones(9)), life(9, loss=np.ones(9) + 0.1)
+    (found,) = with_gains([own], [own], [other]) or [own]
+    assert found.told["gain"] == pytest.approx(-0.1)
+    assert with_gains([own], [other], [own]) is None
+    assert with_gains([own], [own], [life(8, loss=np.ones(8))]) is None
+    assert with_gains([own], [own], [life(9)]) is None
+
+
+def test_chance_decides_who_answers_where_gains_are_not_known(run, monkeypatch):
+    monkeypatch.setattr("tropism_council.show.with_gains", lambda *_: None)
+    trained = read_run(run)
+    found = played(trained, held_out(trained.task, 3, None))
+    assert 0.35 < np.concatenate([one.thinks for one in found.asked]).mean() < 0.65
+    assert "Chance decided who answered" in page(found)
 
 
 @pytest.mark.parametrize("paired", [True, False])
@@ -476,12 +507,11 @@ def test_ticks_are_round_and_labels_do_not_cover_each_other():
     assert placed[-1] == 100
 
 
-def test_the_command_opens_a_browser_only_when_asked(copy, monkeypatch):
-    opened = []
-    monkeypatch.setattr(
-        "tropism_council.commands.click", SimpleNamespace(echo=click.echo, launch=opened.append)
-    )
-    call("show", copy, "--episodes", 1)
+def test_the_command_opens_a_browser_only_when_asked(tmp_path, monkeypatch):
+    opened, path = [], tmp_path / "council.html"
+    monkeypatch.setattr("tropism_council.show.show", lambda *_, **__: path)
+    monkeypatch.setattr("click.launch", opened.append)
+    call("show", tmp_path)
     assert opened == []
-    call("show", copy, "--episodes", 1, "--open")
-    assert opened == [str(copy / "council.html")]
+    call("show", tmp_path, "--open")
+    assert opened == [str(path)]

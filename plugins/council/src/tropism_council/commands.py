@@ -40,8 +40,8 @@ def council() -> None:
 def show(directory: Path, episodes: int, seed: int | None, output: Path | None, look: bool) -> None:
     """Write a page about RUN: when its gate wakes the council, and what that is worth.
 
-    RUN is a directory of `tropism train council`.  Held-out episodes are played twice, once as the gate decides and once
-    with the council asked at random in half of the steps.  The page is one file that loads nothing.
+    RUN is a directory of `tropism train council`.  Held-out episodes are played as the gate decides, by System 1
+    alone, and with System 2 asked at every step.  The page is one file that loads nothing.
     """
     from tropism_council.show import show as write
 

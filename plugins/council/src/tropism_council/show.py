@@ -9,12 +9,12 @@ from tropism.agents.artifacts import write_atomic
 from tropism.agents.contract import Task
 from tropism.agents.progress import progress
 from tropism.errors import OptionError
-from tropism_council.show_play import Life, play
+from tropism_council.show_play import Life, play, with_gains
 from tropism_council.show_run import Trained, read_run
 
 PAGE = "council.html"
 HALF = 0.5
-"""How often the council is asked where chance decides."""
+"""How often System 2 is asked where chance decides."""
 MOST_EPISODES = 1000
 
 
@@ -25,12 +25,17 @@ class Shown:
     Attributes:
         run: that was trained.
         own: episodes played as its gate decides.
-        chance: the same episodes with the council asked at random in half of the steps.
+        alone: the same episodes, played by System 1 alone.
+        always: the same with System 2 asked at every step.
+        asked: episodes from which the gate's reliability is read: ``own`` with the gain of every step, or, where what is shown
+            depends on what was answered, episodes in which chance decided who answers.
     """
 
     run: Trained
     own: list[Life]
-    chance: list[Life]
+    alone: list[Life]
+    always: list[Life]
+    asked: list[Life]
 
 
 def show(
@@ -58,14 +63,22 @@ def show(
 
 
 def played(run: Trained, seeds: range) -> Shown:
-    """Play one episode of each seed, twice."""
+    """Play one episode of each seed, several times."""
     count = len(seeds)
-    with progress(2 * count, "episodes") as update:
-        own = play(run.policy, run.task, seeds, progress=update)
-        chance = play(
-            run.policy, run.task, seeds, rate=HALF, progress=lambda done: update(count + done)
-        )
-    return Shown(run, own, chance)
+    with progress(3 * count, "episodes") as update:
+
+        def again(turn: int, rate: float | None) -> list[Life]:
+            return play(
+                run.policy,
+                run.task,
+                seeds,
+                rate=rate,
+                progress=lambda done: update(min(turn, 2) * count + done),
+            )
+
+        own, alone, always = again(0, None), again(1, 0.0), again(2, 1.0)
+        asked = with_gains(own, alone, always) or again(3, HALF)
+    return Shown(run, own, alone, always, asked)
 
 
 def held_out(task: Task, episodes: int, seed: int | None) -> range:

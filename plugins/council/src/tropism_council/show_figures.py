@@ -157,6 +157,8 @@ TABLE: dict[str, Callable[[Sequence[Life]], float]] = {
     "voices' disagreement where they are asked": mean_of(lambda life: life.disagreement),
 }
 """The rows of the table, each a statistic of lives."""
+OF_GATES = ("System 2", "AUROC")
+"""How names of rows begin that say something of a gate only."""
 SHARES = ("accuracy", "System 2")
 """How names of rows begin that are told in percent."""
 
@@ -178,10 +180,10 @@ class Reliability(NamedTuple):
 
 
 def reliability(lives: Sequence[Life]) -> Reliability | None:
-    """Realised gain of System 2 over System 1 by what the gate expects, of lives whose mode was imposed at random.
+    """Realised gain of System 2 over System 1 by what the gate expects.
 
-    Where the policy tells the gain of each step (diagnostic ``gain``), that is averaged.  Else it is System 1's mean loss less
-    System 2's in the same bin: as chance alone decided who answered, that is the same on average.
+    Where the gain of each step is known (``gain``), that is averaged.  Else chance must have decided who answers, and it is
+    System 1's mean loss less System 2's in the same bin, which is the same on average.
     """
     name = next((n for n in ("expected_gain", "score") if all(n in x.told for x in lives)), None)
     if name is None or any(life.loss is None for life in lives):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tropism_council.show_figures import REWARD, SHARES, TABLE, Figure, figure
+from tropism_council.show_figures import OF_GATES, REWARD, SHARES, TABLE, Figure, figure
 from tropism_council.show_sections import around, depth, episode, gate
 from tropism_council.show_style import CSS
 from tropism_council.show_training import training
@@ -18,6 +18,8 @@ from tropism_council.show_words import verdict
 if TYPE_CHECKING:
     from tropism_council.show import Shown
     from tropism_council.show_play import Life
+
+NOTHING = Figure(np.nan, np.nan, np.nan)
 
 
 def page(shown: Shown) -> str:
@@ -58,16 +60,19 @@ def _table(shown: Shown) -> str:
     rows = []
     table = {name: TABLE[name] for name in TABLE if name != REWARD or shown.own[0].right is None}
     for name, statistic in table.items():
-        own, chance = figure(shown.own, statistic), figure(shown.chance, statistic)
-        if np.isfinite([own.value, chance.value]).any():
-            rows.append(
-                f'<tr><th scope="row">{escape(name)}</th>{_cell(own, name)}{_cell(chance, name)}</tr>'
-            )
+        others = [NOTHING] * 2
+        if not name.startswith(OF_GATES):
+            others = [figure(lives, statistic) for lives in (shown.alone, shown.always)]
+        found = [figure(shown.own, statistic), *others]
+        if np.isfinite([one.value for one in found]).any():
+            cells = "".join(_cell(one, name) for one in found)
+            rows.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
     return (
-        '<section><h2>Figures</h2><p class="note">Left as the gate decides, right with the council asked at random in half of '
-        "the steps; 95 % intervals over episodes.</p>"
+        '<section><h2>Figures</h2><p class="note">The same episodes as the gate decides, by System 1 alone, and with '
+        "System 2 asked at every step; 95 % intervals over episodes.</p>"
         '<div class="scroll" tabindex="0" role="region" aria-label="Figures"><table><thead><tr><th></th>'
-        '<th class="n" scope="col">own gate</th><th class="n" scope="col">at random</th></tr></thead>'
+        '<th class="n" scope="col">own gate</th><th class="n" scope="col">System 1</th>'
+        '<th class="n" scope="col">System 2</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div></section>"
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from tropism.agents.evaluate import RandomGate, evaluate
 Floats = npt.NDArray[np.float64]
 STABLE = 10
 """Steps after a switch that count as adaptation; later ones are stable.  As the leaderboard has it."""
+SAME = 1e-3
+"""Nats by which losses of the same answer may differ, as batches are rounded differently."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,12 @@ class Life:
         """How far the voices were apart where they were asked, not a number elsewhere."""
         coherence = self.column("coherence")
         return None if coherence is None else np.where(self.thinks, 1 - coherence, np.nan)
+
+    @cached_property
+    def memory(self) -> Floats | None:
+        """Attention that the voices paid to the memory where they were asked, not a number elsewhere."""
+        recalled = self.column("memory")
+        return None if recalled is None else np.where(self.thinks, recalled, np.nan)
 
     @cached_property
     def ponder(self) -> Floats | None:
@@ -162,3 +170,29 @@ def play(
     gate = None if rate is None else RandomGate(rate)
     episodes = evaluate(watched, task, seeds, gate=gate, belief=True, progress=progress)
     return [Life(episode, watched.told(episode)) for episode in episodes]
+
+
+def with_gains(
+    own: Sequence[Life], alone: Sequence[Life], always: Sequence[Life]
+) -> list[Life] | None:
+    """``own`` with the diagnostic ``gain``: by how many nats System 2 was better than System 1, at every step.
+
+    Args:
+        own: episodes as the gate decided.
+        alone: the same episodes, played by System 1 alone.
+        always: the same with System 2 asked at every step.
+
+    Returns:
+        ``None`` where the three were not shown the same, so that their steps cannot be compared.
+    """
+    found = []
+    for life, first, second in zip(own, alone, always, strict=True):
+        if life.loss is None or first.loss is None or second.loss is None:
+            return None
+        if not len(life) == len(first) == len(second):
+            return None
+        expected = np.where(life.thinks, second.loss, first.loss)
+        if not np.allclose(life.loss, expected, atol=SAME):
+            return None
+        found.append(replace(life, told=life.told | {"gain": first.loss - second.loss}))
+    return found

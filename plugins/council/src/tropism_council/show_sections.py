@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from tropism_council.show_figures import (
     reliability,
     thinking,
 )
-from tropism_council.show_play import Floats, Life
+from tropism_council.show_play import Life
 from tropism_council.show_strip import strip
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ def around(shown: Shown) -> str:
             None,
         ),
         ("surprise, nats", shown.own, lambda x: x.column("surprise"), "var(--c5)", None),
-        ("voices' disagreement", shown.chance, lambda x: x.disagreement, "var(--c3)", None),
+        ("voices' disagreement", shown.always, lambda x: x.disagreement, "var(--c3)", None),
         ("compute, passes", shown.own, compute, "var(--c6)", None),
-        ("memory, attention", shown.own, lambda x: x.column("memory"), "var(--c2)", None),
+        ("memory, share of attention", shown.always, lambda x: x.memory, "var(--c2)", None),
     ]
     x_title = "steps since the switch"
     plots, table = [], {}
@@ -68,8 +68,8 @@ def around(shown: Shown) -> str:
             )
     note = (
         f"Means of {switches} switches with 95 % intervals. Step 0 is the first that the new rule judges; the ideal "
-        "observer knows all that can be known. Steps that belong to another regime are left out. Disagreement is that of voices "
-        "which were asked at random, so that the gate does not choose what is averaged."
+        "observer knows all that can be known. Steps that belong to another regime are left out. Disagreement and memory are those of "
+        "voices which were asked at every step, so that the gate does not choose what is averaged."
     )
     return section(
         "Around switches", note, f'<div class="plots">{"".join(plots)}</div>{_numbers(table)}'
@@ -124,12 +124,12 @@ def episode(life: Life, threshold: float | None) -> str:
 
 def gate(shown: Shown, threshold: float | None) -> str:
     """Does the gate know what a thought would bring?"""
-    found = reliability(shown.chance)
+    found = reliability(shown.asked)
     if found is None:
         return ""
     expected = "the gain it expects" if found.name == "expected_gain" else "its score"
     how = (
-        "Both systems answered every one of these steps."
+        "Both systems answered every one of these steps, which came as they come when the gate decides."
         if found.paired
         else "Chance decided who answered, so each dot is System 1's mean loss less System 2's on the steps of that bin."
     )
@@ -178,12 +178,12 @@ def _spanned(bars: Band) -> Line:
 
 def depth(shown: Shown) -> str:
     """Where questions need several steps of thought: how many it takes, and what they bring."""
-    ponder = by_depth(shown.chance, lambda life: life.ponder)
+    ponder = by_depth(shown.always, lambda life: life.ponder)
     if ponder is None:
         return ""
     answers: list[tuple[str, list[Life], Column, str]] = [
-        ("System 1", shown.chance, lambda x: _only(x, ~x.thinks), "var(--c1)"),
-        ("System 2", shown.chance, lambda x: _only(x, x.thinks), "var(--c0)"),
+        ("System 1", shown.alone, lambda x: x.right, "var(--c1)"),
+        ("System 2", shown.always, lambda x: x.right, "var(--c0)"),
         ("own gate", shown.own, lambda x: x.right, "var(--ref)"),
     ]
     lines = [
@@ -198,11 +198,7 @@ def depth(shown: Shown) -> str:
             plot([Line("", "var(--c6)", ponder, dots=True)], Frame("ponder steps", x_title))
         )
     note = (
-        "Systems 1 and 2 on the steps where chance asked them, by the number of steps of thought that the question needs; "
-        "means of episodes with 95 % intervals."
+        "System 1 alone and System 2 at every step, by the number of steps of thought that the question needs; means of "
+        "episodes with 95 % intervals."
     )
     return section("Depth of thought", note, f'<div class="plots">{"".join(plots)}</div>')
-
-
-def _only(life: Life, where: Any) -> Floats | None:
-    return None if life.right is None else np.where(where, life.right, np.nan)

@@ -101,7 +101,7 @@ def _described(life: Life) -> str:
 def _tracks(life: Life, threshold: float | None, step: float) -> list[Track | None]:
     """Every track for which there are values."""
     thinks = Track("System 2", "answers", SLIM, _ticks(life.thinks, step, SLIM))
-    loss, score, memory = life.loss, life.column("score"), life.column("memory")
+    loss, score = life.loss, life.column("score")
     found: list[Value | None] = [
         Value("loss", "nats", loss, "var(--c1)", TALL)
         if loss is not None
@@ -114,7 +114,7 @@ def _tracks(life: Life, threshold: float | None, step: float) -> list[Track | No
     later: list[Value | None] = [
         _value("disagreement", "of voices", life.disagreement, "var(--c3)"),
         _value("ponder steps", "of voices", life.ponder, "var(--c6)"),
-        _value("memory", "attention", memory, "var(--c2)"),
+        _value("memory", "of attention", life.memory, "var(--c2)"),
     ]
     drawn = [_track(v, step) for v in found if v] + [thinks]
     return [*drawn, *(_track(v, step) for v in later if v)]

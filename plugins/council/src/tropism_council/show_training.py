@@ -21,6 +21,9 @@ TRAINING = {
     "gate": "loss of the gate",
     "steps": "ponder steps",
     "gain": "gain of thought, nats",
+    "value": "squared error of the value",
+    "introspection": "introspection, nats",
+    "right": "accuracy of System 1",
 }
 """Titles of what is logged; anything else carries its own name."""
 TOGETHER = ("reflex", "council")
