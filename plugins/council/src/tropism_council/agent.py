@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 import torch
 from gymnasium.spaces import Dict, Discrete, MultiDiscrete
 
-from tropism.agents.contract import Agent, Budget, Task
+from tropism.agents.contract import Agent, Budget, Policy, Task
 from tropism.agents.options import build_config
 from tropism.agents.records import spaces_record
 from tropism.errors import ArtifactError, UnsupportedTaskError
 from tropism_council.config import CouncilConfig
 from tropism_council.network import Network, Sizes
 from tropism_council.policy import CouncilPolicy
+from tropism_council.reinforced_policy import ReinforcedPolicy, unsupported
+from tropism_council.reinforced_training import ReinforcedTrainer
+from tropism_council.reinforcement import Practice
 from tropism_council.store import read_part
 from tropism_council.training import Trainer
 
@@ -23,25 +26,18 @@ if TYPE_CHECKING:
 
 
 class CouncilAgent(Agent):
-    """Registered as ``council``; plays PatternWorld where answers are revealed."""
+    """Registered as ``council``: learns PatternWorld from its revealed answers, everything else from rewards."""
 
     Config = CouncilConfig
     config: CouncilConfig
 
     def supports(self, task: Task) -> str | None:
-        """``None`` on PatternWorld with dictionary observations and feedback ``reveal``."""
-        if task.agents:
-            return "the council plays single-agent environments"
-        if "tropism/PatternWorld-" not in task.env_id:
-            return f"the council reads the tokens of PatternWorld, not {task.env_id}"
-        feedback = task.kwargs.get("feedback", "reveal")
-        if feedback != "reveal":
-            return f"the council learns from revealed answers, the feedback is {feedback!r}"
-        if not isinstance(task.spaces()[0], Dict):
+        """``None``, or why not: several agents, or spaces that are not plain or too large."""
+        if not task.agents and reveals(task) and not isinstance(task.spaces()[0], Dict):
             return "the council reads dictionary observations: leave out flat=True"
-        return None
+        return None if not task.agents and reveals(task) else unsupported(task)
 
-    def train(self, task: Task, budget: Budget, run: Run) -> CouncilPolicy:
+    def train(self, task: Task, budget: Budget, run: Run) -> Policy:
         """Learn ``task`` within ``budget``, from the latest checkpoint of ``run`` on.
 
         Raises:
@@ -52,12 +48,17 @@ class CouncilAgent(Agent):
         torch.set_num_threads(self.config.threads)
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
-            policy = _policy(task, self.config)
-            return Trainer(policy, task, budget, run, self.seed).train()
+            if reveals(task):
+                policy = _policy(task, self.config)
+                return Trainer(policy, task, budget, run, self.seed).train()
+            reinforced = ReinforcedPolicy(task, self.config, Practice())
+            return ReinforcedTrainer(reinforced, task, budget, run, self.seed).train()
 
     @classmethod
-    def load(cls, directory: Path, task: Task) -> CouncilPolicy:
+    def load(cls, directory: Path, task: Task) -> Policy:
         """The policy saved in ``directory``."""
+        if not reveals(task):
+            return ReinforcedPolicy.load(directory, task)
         weights, facts = read_part(directory, "council")
         for name, value in spaces_record(task).items():
             if facts.get(name) != value:
@@ -72,6 +73,13 @@ class CouncilAgent(Agent):
         except RuntimeError as error:
             raise ArtifactError(f"{directory} holds weights of another network: {error}") from error
         return policy
+
+
+def reveals(task: Task) -> bool:
+    """Whether ``task`` reveals the right answers: PatternWorld, unless its feedback is another."""
+    return (
+        "tropism/PatternWorld-" in task.env_id and task.kwargs.get("feedback", "reveal") == "reveal"
+    )
 
 
 def _policy(task: Task, config: CouncilConfig) -> CouncilPolicy:

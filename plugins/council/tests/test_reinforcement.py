@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tropism.agents.contract import Task
+from tropism_council.acting import DISCOUNT
+from tropism_council.choices import log_prob
+from tropism_council.config import CouncilConfig
+from tropism_council.errors import DivergedError
+from tropism_council.reinforced_policy import ReinforcedPolicy
+from tropism_council.reinforcement import Practice, Practitioner, Targets
+from tropism_council.rollouts import TRACE, Rollouts
+
+SMALL = CouncilConfig(
+    width=16,
+    voices=2,
+    ponder_steps=3,
+    slots=4,
+    window=6,
+    lanes=5,
+    stretch=11,
+    questions=4,
+    threads=1,
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+def begin(env_id, **kwargs):
+    task = Task(env_id, kwargs=kwargs)
+    policy = ReinforcedPolicy(task, SMALL, Practice(epochs=1, batch=20))
+    for parameter in policy.actor.parameters():  # none of them zero, so that nothing is hidden
+        torch.nn.init.normal_(parameter, std=0.3)
+    rollouts = Rollouts(policy.actor, policy.encoder, policy.choices, task, 5, 4 / 11, 64)
+    rollouts.begin(np.random.default_rng(0))
+    return policy, rollouts
+
+
+@pytest.fixture(params=["Sanity-Memory", "Sanity-MultiDiscrete", "Chemotaxis-L0.2"])
+def started(request):
+    policy, rollouts = begin(f"tropism/{request.param}-v0")
+    yield policy, rollouts
+    rollouts.env.close()
+
+
+def read_again(actor, stretch):
+    rows = stretch.rows()
+    held = stretch.held.take(rows.lane).forget(rows.fresh)
+    read, _ = actor.read(type(stretch.seen)(*map(rows.of, stretch.seen)), rows.new, held)
+    return rows, read
+
+
+@torch.no_grad()
+def test_an_update_reads_what_was_acted_by_whichever_system_acted(started):
+    policy, rollouts = started
+    learner = Practitioner(policy.actor, SMALL, policy.practice, 1)
+    for _ in range(3):  # later stretches begin from streams and memories that are not empty
+        normal = policy.actor.normal.state_dict()
+        typed = {key: value.clone() for key, value in normal.items()}
+        stretch = rollouts.next(11)
+        measured = {k: v.clone() for k, v in policy.actor.normal.state_dict().items()}
+        policy.actor.normal.load_state_dict(typed)
+        rows, read = read_again(policy.actor, stretch)
+        reflex, new = policy.actor.reflex(read.latents), rows.new
+        assert new.sum() == 55
+        thinks = rows.of(stretch.thinks) & new
+        acted, _, _ = learner._think(read, reflex, thinks)
+        options = rows.of(stretch.options)
+        for now, then in (
+            (log_prob(acted, options), stretch.log_probs),
+            (log_prob(reflex, options), stretch.reflexes),
+            (policy.actor.worth(read.latents), stretch.values),
+        ):
+            torch.testing.assert_close(now[new], rows.of(then)[new], atol=2e-5, rtol=1e-4)
+        assert stretch.thinks.any()
+        assert not stretch.thinks.all()
+        apart = (stretch.log_probs - stretch.reflexes).abs()
+        assert (apart[stretch.thinks] > 1e-3).all()
+        assert (apart[~stretch.thinks] == 0).all()
+        policy.actor.normal.load_state_dict(measured)
+
+
+def test_rows_are_cut_where_episodes_begin():
+    _, rollouts = begin("tropism/Sanity-Memory-v0")
+    first, second = rollouts.next(11), rollouts.next(11)
+    rollouts.env.close()
+    assert first.first[0].tolist() == [t % 8 == 0 for t in range(11)]
+    assert second.first[0].tolist() == [t % 8 == 0 for t in range(11, 22)]
+    rows = second.rows()
+    assert rows.new.sum(1).tolist() == [5, 6] * 5
+    assert rows.fresh.tolist() == [False, True] * 5
+    assert rows.lane.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert (first.ends[:, :-1] == first.first[:, 1:]).all()
+
+
+def test_advantages_are_those_of_the_definition(started):
+    _, rollouts = started
+    stretch = rollouts.next(11)
+    found = stretch.advantages()
+    for lane in range(5):
+        for t in range(11):
+            wanted, weight = 0.0, 1.0
+            for u in range(t, 11):
+                ends = bool(stretch.ends[lane, u])
+                after = stretch.last[lane] if u == 10 else stretch.values[lane, u + 1]
+                after = stretch.beyond[lane, u] if ends else after
+                error = stretch.rewards[lane, u] + DISCOUNT * after - stretch.values[lane, u]
+                wanted += weight * error.item()
+                weight *= DISCOUNT * TRACE
+                if ends:
+                    break
+            assert found[lane, t].item() == pytest.approx(wanted, abs=1e-4)
+
+
+def test_what_lies_beyond_is_foreseen_only_where_an_episode_is_cut_off():
+    _, rollouts = begin("tropism/Sanity-Stochastic-v0")
+    stretch = rollouts.next(33)  # truncated after 32 steps
+    rollouts.env.close()
+    assert stretch.ends[:, 31].all()
+    assert (stretch.beyond[:, 31] != 0).all()
+    assert (stretch.beyond[:, :31] == 0).all()
+    _, rollouts = begin("tropism/Sanity-Memory-v0")
+    stretch = rollouts.next(9)  # terminated after 8
+    rollouts.env.close()
+    assert stretch.ends[:, 7].all()
+    assert (stretch.beyond == 0).all()
+
+
+def test_gains_are_of_thinking_only():
+    _, rollouts = begin("tropism/Sanity-Memory-v0")
+    stretch = rollouts.next(22)
+    rollouts.env.close()
+    targets = Targets.of(stretch)
+    assert (targets.gains[~stretch.thinks] == 0).all()
+    assert (targets.gains[stretch.thinks] != 0).any()
+    assert targets.advantages.mean().item() == pytest.approx(0, abs=1e-5)
+    # where both systems say the same there is nothing to gain, whatever came of it
+    same = Targets.of(stretch._replace(log_probs=stretch.reflexes))
+    assert (same.gains == 0).all()
+
+
+def test_every_part_learns():
+    torch.manual_seed(1)
+    task = Task("tropism/Sanity-Dict-v0")
+    policy = ReinforcedPolicy(task, SMALL, Practice(epochs=2, batch=20))
+    rollouts = Rollouts(policy.actor, policy.encoder, policy.choices, task, 5, 4 / 11, 64)
+    rollouts.begin(np.random.default_rng(0))
+    largest: dict[str, float] = {}
+    for name, parameter in policy.actor.named_parameters():
+
+        def note(gradient, name=name):
+            largest[name] = max(largest.get(name, 0.0), gradient.abs().max().item())
+
+        parameter.register_hook(note)
+    learner = Practitioner(policy.actor, SMALL, policy.practice, 10)
+    for _ in range(10):
+        logged = learner.update(rollouts.next(11))
+    rollouts.env.close()
+    assert all(np.isfinite(list(logged.values())))
+    plastic = ("temperature", "focus", "gamma", "beta")  # the stream is read without plasticity
+    for name, _ in policy.actor.named_parameters():
+        assert name.endswith(plastic) or largest[name] > 1e-9, name
+
+
+@pytest.mark.parametrize(
+    ("part", "head"), [("gate.net.2.bias", "gate"), ("head.linear.bias", "policy, entropy, distil")]
+)
+def test_a_loss_that_is_not_a_number_stops_and_names_its_head(part, head):
+    policy, rollouts = begin("tropism/Sanity-Memory-v0")
+    stretch = rollouts.next(11)
+    rollouts.env.close()
+    learner = Practitioner(policy.actor, SMALL, policy.practice, 1)
+    with torch.no_grad():
+        policy.actor.get_parameter(part).fill_(torch.nan)
+    before = {name: p.clone() for name, p in policy.actor.named_parameters()}
+    with pytest.raises(DivergedError, match="nan") as caught:
+        learner.update(stretch)
+    assert caught.value.head == head
+    for name, parameter in policy.actor.named_parameters():
+        assert torch.equal(parameter.nan_to_num(7), before[name].nan_to_num(7))
