@@ -50,7 +50,7 @@ class CouncilConfig:
         lanes: episodes that are read side by side in training.
         stretch: steps of an update, through which gradients flow.
         questions: steps of a stretch that are put to System 2 as well, chosen at random in each lane.
-        learning_rate: of AdamW, after a warm-up; it falls linearly to a thirtieth.
+        learning_rate: of AdamW, after a warm-up; in the second half it falls linearly to a thirtieth.
         ponder_prior: chance of halting that the council is held near, a step.
         ponder_weight: of that.
         distil_weight: of System 1's divergence from the teacher's System 2; 0 for no teacher.

@@ -86,13 +86,17 @@ class Learner:
         self.optimizer = torch.optim.AdamW(
             network.parameters(), config.learning_rate, weight_decay=0.01
         )
-        warm = max(1, min(100, updates // 10))
+        self._updates, self.norm = updates, 0.0
+        self.schedule = self._schedule(0)
+
+    def _schedule(self, done: int) -> torch.optim.lr_scheduler.LambdaLR:
+        """Of the learning rate, after so many updates: a warm-up, then a line."""
+        updates, warm = self._updates, max(1, min(100, self._updates // 10))
 
         def rate(update: int) -> float:
-            return min(1.0, (update + 1) / warm) * max(1 / 30, 1 - update / updates)
+            return min(1.0, (update + 1) / warm, max(1 / 30, 2 * (1 - update / updates)))
 
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
-        self.norm = 0.0
+        return torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate, done - 1)
 
     def tensors(self) -> dict[str, Tensor]:
         """Teacher and optimiser."""
@@ -115,8 +119,7 @@ class Learner:
         self.teacher.load_state_dict(teacher)
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         self.norm = tensors["norm"].item()
-        for _ in range(updates):
-            self.schedule.step()
+        self.schedule = self._schedule(updates)
 
     def update(self, stretch: Stretch, carried: Carried) -> tuple[Losses, Facts, Carried]:
         """One step down the gradient; what the lanes carry on.
