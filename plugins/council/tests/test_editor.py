@@ -7,7 +7,7 @@ import torch
 
 from tropism_council.editor import Editor, Settings
 from tropism_council.lookahead import BETAS, Aims, Layout, Moments, adam
-from tropism_council.online import OnlineLearner, Rates
+from tropism_council.online import OnlineLearner, Rates, least
 
 RATES = Rates(learning_rate=0.1, samples=3, every=1, teacher=0.5)
 BASE = {"slope": torch.tensor([0.2, -0.1]), "level": torch.tensor(0.3)}
@@ -241,6 +241,36 @@ def test_candidates_without_a_finite_loss_are_rolled_back():
     assert not online.measured.isnan().any()
 
 
+def test_what_is_least_is_found_among_numbers_and_unedited_if_nothing_is_less():
+    inf, nan = math.inf, math.nan
+    losses = [
+        [1, 2, 2],
+        [1, 1, 1],
+        [1, nan, 0.5],
+        [1, 0.5, nan],
+        [nan, 2, 1],
+        [nan] * 3,
+        [inf, inf, 1],
+    ]
+    assert least(torch.tensor(losses).T).tolist() == [0, 0, 2, 1, 2, 0, 2]
+
+
+@pytest.mark.parametrize("answers", [1, 2, 5])
+def test_the_gradient_norm_is_that_of_the_mean_loss_of_the_last_samples(answers):
+    online, samples = learner(), [sample(1) for _ in range(answers + 1)]
+    for one in samples[:-1]:
+        online.judge(one, told())
+    params = {name: value[None].clone().requires_grad_() for name, value in BASE.items()}
+    last = samples[:-1][-RATES.samples :]
+    lost = torch.cat([loss(params, (x[:, None], y[:, None])) for x, y in last])
+    slopes = torch.autograd.grad(lost.mean(), list(params.values()))
+    expected = torch.cat([slope.flatten() for slope in slopes]).norm()
+    online.propose(settings(1, 0.5, 1.0))
+    assert online.measured.tolist() == [[0.0, -2.0]]  # the edit is not done
+    online.judge(samples[-1], told())
+    assert online.measured[0, 0].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 # -- teacher and System 2 ---------------------------------------------------------------------------------------
 
 
@@ -280,7 +310,9 @@ def run(online, samples, masks, resets=None):
         if resets is not None and resets[n].any():
             online.reset(resets[n])
         online.judge(one, mask)
-        online.propose(settings(len(mask), 0.3, 1.5))
+        online.propose(
+            settings(len(mask), 0.3, 0.5 + n % 7 / 5, weight=n % 3)
+        )  # another one every step
         states.append(torch.cat([everything(online), online.teacher, online.measured], 1))
     return states
 
@@ -315,7 +347,13 @@ def test_a_reset_leaves_nothing_of_the_episode_and_the_other_lanes_as_they_were(
     assert torch.equal(online.teacher[0], fresh.teacher[0])
     assert torch.equal(online.measured[0], fresh.measured[0])
     assert torch.equal(everything(online)[1], before[1])
-    assert verdict_of(online, sample(2), told(True, True)).live.tolist() == [False, True]
+    one = sample(2)
+    assert verdict_of(online, one, told(True, True)).live.tolist() == [False, True]
+    fresh.judge(one, told(True, True))
+    for each in (online, fresh):
+        each.propose(settings(2, 0.5, 1.0))
+    assert torch.equal(proposal(online).rows[:, 0], proposal(fresh).rows[:, 0])
+    assert torch.equal(proposal(online).norm[0], proposal(fresh).norm[0])
 
 
 def test_a_reset_begins_with_the_weights_as_they_now_are():

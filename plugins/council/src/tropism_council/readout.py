@@ -45,19 +45,16 @@ class Readout:
             )
         )
 
-    def log_probs(
-        self, params: Params, before: Tensor, plasticity: Tensor, recalled: Tensor
-    ) -> Tensor:
+    def log_probs(self, params: Params, before: Tensor, plasticity: Tensor) -> Tensor:
         """System 1's answers, ``float[B, S, V]``.
 
         Args:
             params: ``float[B, ...]`` each, by :data:`NAMES`.
-            before: output of the last feed-forward with its residual, ``float[B, S, D]``.
+            before: what the last layer has before its last gains, ``float[B, S, D]``.
             plasticity: ``float[B, S]``.
-            recalled: what the memory has added, ``float[B, S, D]``.
         """
         film = {name: params[f"gain.{name}"][:, None] for name in ("gamma", "beta")}
-        latent = self.norm(functional_call(self.gain, film, (before, plasticity))) + recalled
+        latent = self.norm(functional_call(self.gain, film, (before, plasticity)))
         weight, bias = params["head.weight"].transpose(1, 2), params["head.bias"][:, None]
         return torch.log_softmax(torch.baddbmm(bias, latent, weight), -1)
 
@@ -66,11 +63,11 @@ class Readout:
 
         Args:
             params: as in :meth:`log_probs`.
-            sample: ``before``, ``plasticity``, ``recalled``; the answer ``int64[B, S]``; System 2's log-probabilities
+            sample: ``before`` and ``plasticity``; the answer ``int64[B, S]``; System 2's log-probabilities
                 ``float[B, S, V]``; and whether it was asked, ``bool[B, S]``.
         """
-        before, plasticity, recalled, answer, _, _ = sample
-        said = self.log_probs(params, before, plasticity, recalled)
+        before, plasticity, answer, _, _ = sample
+        said = self.log_probs(params, before, plasticity)
         return -said.gather(-1, answer[..., None])[..., 0]
 
     def ties(self, params: Params, teacher: Params, sample: Sample) -> Tensor:
