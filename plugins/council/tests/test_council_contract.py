@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
-
 import pytest
 
 from tropism.agents.conformance import agent_conformance
-from tropism.agents.plugins import PluginHost
 
 
 @pytest.mark.filterwarnings("ignore:a budget of 512 steps leaves too few:UserWarning")
-def test_the_council_passes_the_conformance_suite():
-    host = PluginHost([EntryPoint("council", "tropism_council.plugin", "tropism")], environ={})
+def test_the_council_passes_the_conformance_suite(host):
     passed = agent_conformance("council", host=host, config={"threads": 1})
     assert "training_is_deterministic" in passed
     assert "probe tropism/Sanity-MultiDiscrete-v0" in passed

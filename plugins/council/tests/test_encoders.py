@@ -82,7 +82,7 @@ def test_running_statistics_are_those_of_all_rows():
 
 ACTIONS = [
     spaces.Discrete(3, start=-1),
-    spaces.MultiDiscrete([[2, 3], [4, 2]], start=[[1, 0], [0, 7]]),
+    spaces.MultiDiscrete(np.array([[2, 3], [4, 2]]), start=np.array([[1, 0], [0, 7]])),
     spaces.MultiBinary((2, 2)),
     spaces.Box(np.array([-1.0, 0.0], np.float32), np.array([1.0, 30.0], np.float32)),
     spaces.Box(0, 255, (2,), np.uint8),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,18 +37,11 @@ QUICK = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
 def learn(directory, task, steps, episodes, **options):
     agent = CouncilAgent(CouncilConfig(threads=1, **options), seed=0)
     began = time.process_time()
     with Run(directory, {"seed": 0}) as run:
-        policy = agent.train(task, Budget(steps), run)
+        policy: Any = agent.train(task, Budget(steps), run)
     spent = time.process_time() - began
     first = task.test_seeds[0]
     played = evaluate(policy, task, range(first, first + episodes))

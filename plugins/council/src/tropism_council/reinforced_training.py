@@ -114,16 +114,21 @@ class ReinforcedTrainer:
         self.learner.restore(state, facts["updates"])
 
     def _calibrate(self) -> None:
-        """Choose between drawing and the likeliest action, and set the gate's threshold."""
-        config, plan, actor = self.policy.config, self.plan, self.policy.actor
+        """Choose between drawing and the likeliest action, set the gate's threshold, and put both on record."""
+        plan, actor = self.plan, self.policy.actor
+        means = self._compare() if plan.calibration else {}
+        facts = {"calibrated": plan.calibration > 0, "threshold": actor.gate.threshold.item()}
+        self.run.log(self.steps + plan.calibration, **facts, drawn=actor.draws.item(), **means)
         if not plan.calibration:
             warnings.warn(
                 f"a budget of {plan.training} steps leaves too few to calibrate the gate: the council is never asked, "
                 f"and actions are drawn; give at least {int(LEAST_CALIBRATION / CALIBRATION)}",
                 stacklevel=2,
             )
-            return
-        plays = []
+
+    def _compare(self) -> dict[str, float]:
+        """Play both ways on held-out seeds, and keep the better; mean returns, where episodes ended."""
+        config, plan, actor, plays = self.policy.config, self.plan, self.policy.actor, []
         for draws in (False, True):
             actor.draws.fill_(draws)
             rng = np.random.default_rng([self.seed, plan.calibration, draws])
@@ -132,8 +137,8 @@ class ReinforcedTrainer:
         draws = better(drawn, greedy)
         actor.draws.fill_(draws)
         actor.gate.calibrate(torch.from_numpy(plays[draws][0]), config.share)
-        means = {k: v.mean() for k, v in (("greedy", greedy), ("drawn", drawn)) if len(v)}
-        self.run.log(self.steps, draws=draws, threshold=actor.gate.threshold.item(), **means)
+        both = {"greedy_return": greedy, "drawn_return": drawn}
+        return {name: float(found.mean()) for name, found in both.items() if len(found)}
 
 
 def better(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> bool:
