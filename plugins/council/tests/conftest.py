@@ -105,10 +105,10 @@ def train(tmp_path):
     """Train in a new run directory: ``train(agent, task, env_steps) -> (policy, directory)``."""
     count = iter(range(1000))
 
-    def go(agent, task, env_steps, directory=None):
+    def go(agent, task, env_steps, directory=None, wall_s=None):
         directory = directory or tmp_path / f"run{next(count)}"
         with Run(directory, {"seed": agent.seed}) as run:
-            return agent.train(task, Budget(env_steps), run), directory
+            return agent.train(task, Budget(env_steps, wall_s), run), directory
 
     return go
 

@@ -135,17 +135,21 @@ class Trainer:
         self.learner.restore(state, self.updates)
 
     def _calibrate(self) -> None:
-        """Set the gate's threshold on episodes that were not learned from."""
-        config, plan = self.policy.config, self.plan
+        """Set the gate's threshold on episodes that were not learned from, and put it on record."""
+        config, plan, gate = self.policy.config, self.plan, self.policy.network.gate
+        if plan.calibration:
+            scores = held_out_scores(
+                self.policy, self.task, plan.calibration, config.share, self.seed
+            )
+            gate.calibrate(torch.from_numpy(scores), config.share)
+        facts = {"calibrated": plan.calibration > 0, "threshold": gate.threshold.item()}
+        self.run.log(self.steps + plan.calibration, **facts)
         if not plan.calibration:
             warnings.warn(
                 f"a budget of {plan.training} steps leaves too few to calibrate the gate: the council is never asked; "
                 f"give at least {int(LEAST_CALIBRATION / CALIBRATION)}",
                 stacklevel=2,
             )
-            return
-        scores = held_out_scores(self.policy, self.task, plan.calibration, config.share, self.seed)
-        self.policy.network.gate.calibrate(torch.from_numpy(scores), config.share)
 
 
 def held_out_scores(
