@@ -31,10 +31,13 @@ def played(task, lanes, steps, seed=5, **kwargs):
     return shown
 
 
-@pytest.mark.parametrize("name", ["Switch", "Affine", "Hop"])
-def test_the_new_tokens_one_after_the_other_are_the_history(tier, name):
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("Switch", 64), ("Switch", 1), ("Affine", 64), ("Hop", 64), ("Hop", 2 * MOST_NEW)],
+)
+def test_the_new_tokens_one_after_the_other_are_the_history(tier, name, shown):
     """A history that is long enough to hold the whole episode says which tokens there were."""
-    short = played(tier(name), 6, 90)
+    short = played(tier(name), 6, 90, history=shown)
     whole = played(tier(name), 6, 90, history=600)[-1].history
     masked = int(tier(name).spaces()[0]["history"].nvec[0]) - 1
     reader = Reader(6, masked, False)

@@ -19,6 +19,7 @@ from tropism_council.reinforced_policy import ReinforcedPolicy, unsupported
 from tropism_council.reinforced_training import ReinforcedTrainer
 from tropism_council.reinforcement import Practice
 from tropism_council.store import read_part
+from tropism_council.tokens import MOST_NEW
 from tropism_council.training import Trainer
 
 if TYPE_CHECKING:
@@ -32,10 +33,8 @@ class CouncilAgent(Agent):
     config: CouncilConfig
 
     def supports(self, task: Task) -> str | None:
-        """``None``, or why not: several agents, or spaces that are not plain or too large."""
-        if not task.agents and reveals(task) and not isinstance(task.spaces()[0], Dict):
-            return "the council reads dictionary observations: leave out flat=True"
-        return None if not task.agents and reveals(task) else unsupported(task)
+        """``None``, or why not: several agents, or spaces that are not plain, too large or too small."""
+        return unreadable(task) if not task.agents and reveals(task) else unsupported(task)
 
     def train(self, task: Task, budget: Budget, run: Run) -> Policy:
         """Learn ``task`` within ``budget``, from the latest checkpoint of ``run`` on.
@@ -80,6 +79,17 @@ def reveals(task: Task) -> bool:
     return (
         "tropism/PatternWorld-" in task.env_id and task.kwargs.get("feedback", "reveal") == "reveal"
     )
+
+
+def unreadable(task: Task) -> str | None:
+    """Why what is new in the histories of PatternWorld cannot be told, or ``None``."""
+    observation = task.spaces()[0]
+    if not isinstance(observation, Dict):
+        return "the council reads dictionary observations: leave out flat=True"
+    shown, least = (observation["history"].shape or (0,))[0], 2 * MOST_NEW
+    if "-Hop-" in task.env_id and shown < least:
+        return f"the council tells new tokens of Hop by the old ones: history is {shown}, give {least} or more"
+    return None
 
 
 def _policy(task: Task, config: CouncilConfig) -> CouncilPolicy:
