@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from tropism_council.choices import unsupported_action as no_action
 from tropism_council.encoders import Encoder, Running
 from tropism_council.encoders import unsupported_observation as no_observation
 
-NESTED = spaces.Dict(
+NESTED: Any = spaces.Dict(
     {
         "b": spaces.Tuple((spaces.Discrete(3, start=-1), spaces.Box(-1, 1, (2, 3)))),
         "a": spaces.MultiDiscrete([2, 4], start=[5, 0]),
@@ -27,7 +29,7 @@ def test_observations_are_flattened_as_gymnasium_does(space):
     items = [space.sample() for _ in range(7)]
     batch = concatenate(space, items, create_empty_array(space, len(items)))
     assert batch_space(space, 7).contains(batch)
-    wanted = np.stack([spaces.flatten(space, item) for item in items])
+    wanted = np.stack([np.asarray(spaces.flatten(space, item)) for item in items])
     encoder = Encoder(space)
     np.testing.assert_array_equal(encoder(batch).numpy(), wanted.astype(np.float32))
     np.testing.assert_array_equal(encoder.one(items[3]).numpy()[0], wanted[3].astype(np.float32))

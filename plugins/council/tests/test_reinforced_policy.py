@@ -150,6 +150,7 @@ def test_what_was_done_and_paid_is_part_of_the_stream(play):
         policy.observe(None, observation, np.full(3, reward), ends, ends, {})
         policy.act(observation, {})
         answers.append(policy.acting.value)
+        assert (policy.acting.reward == 0).all()  # of what was done just now, nothing is known yet
     assert not torch.allclose(answers[0], answers[1], atol=1e-3)
     assert not torch.allclose(answers[0], answers[2], atol=1e-3)
 

@@ -6,6 +6,7 @@ import torch
 
 from tropism.agents.contract import Task
 from tropism_council.acting import DISCOUNT
+from tropism_council.actor import expected
 from tropism_council.choices import log_prob
 from tropism_council.config import CouncilConfig
 from tropism_council.errors import DivergedError
@@ -137,6 +138,43 @@ def test_gains_are_of_thinking_only():
     # where both systems say the same there is nothing to gain, whatever came of it
     same = Targets.of(stretch._replace(log_probs=stretch.reflexes))
     assert (same.gains == 0).all()
+
+
+def test_a_gain_is_what_system_2_makes_better_on_the_whole():
+    """Drawn by System 2 with chances p2, its mean is that of what was done under p2 less that under p1."""
+    _, rollouts = begin("tropism/Sanity-Memory-v0")
+    stretch = rollouts.next(22)
+    rollouts.env.close()
+    p1, p2 = torch.tensor([0.3, 0.7]), torch.tensor([0.6, 0.4])
+    total = torch.zeros_like(stretch.values)
+    for option in (0, 1):
+        told = stretch._replace(
+            log_probs=p2[option].log().expand_as(total),
+            reflexes=p1[option].log().expand_as(total),
+            rewards=stretch.rewards + option,
+        )
+        total += p2[option] * Targets.of(told).gains
+    better = stretch.advantages() * 0
+    for option in (0, 1):
+        raw = stretch._replace(rewards=stretch.rewards + option).advantages()
+        better += (p2 - p1)[option] * raw
+    torch.testing.assert_close(total, better, atol=1e-5, rtol=1e-4)
+
+
+def test_the_council_is_fused_by_its_chances_to_halt():
+    policy, rollouts = begin("tropism/Sanity-MultiDiscrete-v0")
+    with torch.no_grad():
+        _, read = read_again(policy.actor, rollouts.next(11))
+        thought = policy.actor.think(read, torch.tensor([[3, 1]]).expand(len(read.latents), 2))
+    rollouts.env.close()
+    going, wanted = torch.ones_like(thought.halt[0]), torch.zeros(())
+    for n in range(3):
+        wanted = wanted + (going * thought.halt[n])[..., None, None] * thought.log_probs[n].exp()
+        going = going * (1 - thought.halt[n])
+    torch.testing.assert_close(expected(thought).exp(), wanted, atol=1e-5, rtol=1e-4)
+    voices = (thought.weights[..., None, None] * thought.voices.exp()).sum(-3)
+    torch.testing.assert_close(thought.log_probs.exp(), voices, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(wanted.sum(-1), torch.ones(wanted.shape[:-1]))
 
 
 def test_every_part_learns():

@@ -40,8 +40,9 @@ class ReinforcedPolicy(Policy):
     """Acts for any number of lanes, which do not touch one another.
 
     It takes the likeliest action (of a Box, the mean of its levels), or draws one from the lane's seed: whichever has done
-    better on held-out training seeds, and draws where the budget was too small to tell.  Of the sanity environments only
-    Stochastic is better drawn, as its best strategy is a mixed one.  ``compute`` counts passes: 1 for System 1's, and one for
+    better on held-out training seeds, as some environments need a mixed strategy; it draws where the budget was too small to
+    tell.  Sanity-Stochastic needs one of players without memory only: this one remembers what it has done, and gets the
+    proportions right without chance.  ``compute`` counts passes: 1 for System 1's, and one for
     every step of every voice.  The stream reaches ``window`` steps back, the memory ``slots``; longer episodes are forgotten
     step by step.
 
