@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.metadata import EntryPoint
+from typing import Any
 
 import click
 import numpy as np
@@ -21,6 +22,9 @@ from tropism.agents.runs import Run, save_policy
 from tropism.errors import ArtifactError, OptionError, UnknownNameError
 from tropism_council.agent import CouncilAgent
 from tropism_council.commands import council
+from tropism_council.config import CouncilConfig
+from tropism_council.reinforced_policy import ReinforcedPolicy
+from tropism_council.reinforcement import Practice
 from tropism_council.show import Shown, held_out, played, show
 from tropism_council.show_draw import spread, ticks
 from tropism_council.show_figures import (
@@ -176,6 +180,9 @@ def test_every_scalar_that_was_logged_has_a_plot():
     assert titles == ["loss, nats", "brand new"]
     assert "System 2: 2 at 0, 2 at 1990" in text
     assert "Nothing was logged" in training([{"step": 1}])
+    assert "<dt>late</dt><dd>0.5 after 1,990 steps</dd>" in training(
+        [*rows, {"step": 1990, "late": 0.5}]
+    )
 
 
 def test_what_is_not_labelled_is_left_out(shown):
@@ -194,6 +201,20 @@ def test_what_is_not_labelled_is_left_out(shown):
     assert "No regime switched" in text
     assert "reward a step" in text
     assert 'scope="row">accuracy' not in text
+
+
+def test_a_council_that_learns_from_rewards_is_shown_without_right_answers(tmp_path):
+    env_id = "tropism/Sanity-Memory-v0"
+    options: dict[str, Any] = {"width": 16, "heads": 2}
+    policy = ReinforcedPolicy(Task(env_id), CouncilConfig(**options), Practice())
+    told = {"agent": "council", "options": options, "env_id": env_id, "env_options": {}}
+    with Run(tmp_path, {**told, "env_steps": 0, "seed": 0}):
+        save_policy(policy, tmp_path / "policy")
+    text = show(tmp_path, episodes=2).read_text()
+    Tags(text)
+    assert "reward a step" in text
+    assert "Around switches" not in text
+    assert "never asked" in text  # nobody calibrated its gate
 
 
 def test_questions_of_several_depths_get_a_section(shown):
@@ -238,7 +259,7 @@ def test_diagnostics_stand_beside_the_step_that_they_tell_of(shown):
             np.testing.assert_array_equal(one.told["mode"] > 0, one.thinks)
     assert not any(one.thinks.any() for one in shown.alone)
     assert all(one.thinks.all() for one in shown.always)
-    threshold = float(shown.run.policy.network.gate.threshold)
+    threshold = float(shown.run.network.gate.threshold)
     for one in shown.own:
         np.testing.assert_array_equal(one.told["score"] > np.float32(threshold), one.thinks)
 

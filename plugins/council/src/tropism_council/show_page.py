@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def page(shown: Shown) -> str:
 
 def _threshold(shown: Shown) -> float | None:
     """Of the gate; infinite if it was never calibrated."""
-    gate = getattr(shown.run.policy.network, "gate", None)
+    gate: Any = getattr(shown.run.network, "gate", None)
     return None if gate is None else float(gate.threshold)
 
 
@@ -90,7 +90,7 @@ def _method(shown: Shown) -> str:
     """How to come by this page again."""
     run = shown.run
     seed, count = shown.own[0].episode.seed, len(shown.own)
-    parameters = sum(p.numel() for p in run.policy.network.parameters())
+    parameters = sum(p.numel() for p in run.network.parameters())
     facts = {
         "Run": str(run.directory),
         "Environment": f"{run.config['env_id']} {_options(run.config['env_options'])}",

@@ -13,7 +13,9 @@ from tropism.agents.runs import load_policy, read_metrics
 from tropism.errors import ArtifactError, TropismError, UnknownNameError
 
 if TYPE_CHECKING:
-    from tropism_council.policy import CouncilPolicy
+    from torch import nn
+
+    from tropism.agents.contract import Policy
 
 AGENT = "council"
 FIELDS = {"agent", "options", "env_id", "env_options", "env_steps", "seed"}
@@ -37,7 +39,12 @@ class Trained:
     config: dict[str, Any]
     rows: list[dict[str, Any]]
     task: Task
-    policy: CouncilPolicy
+    policy: Policy
+
+    @property
+    def network(self) -> nn.Module:
+        """The policy's weights: a network, or an actor where it has learned from rewards."""
+        return next(vars(self.policy)[n] for n in ("network", "actor") if n in vars(self.policy))
 
 
 def read_run(directory: Path) -> Trained:
@@ -55,7 +62,7 @@ def read_run(directory: Path) -> Trained:
             f"{directory} holds no trained policy: training did not finish; resume it with `{_command(directory, config)}`"
         )
     task = _task(directory, config)
-    policy: Any = load_policy(CouncilAgent, directory / POLICY, task)
+    policy = load_policy(CouncilAgent, directory / POLICY, task)
     return Trained(directory, config, read_metrics(directory), task, policy)
 
 

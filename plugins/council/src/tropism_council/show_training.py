@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -36,15 +37,31 @@ def training(rows: Sequence[dict[str, Any]]) -> str:
     curves = {name: found for name in names if (found := _curve(rows, name)) is not None}
     if not curves:
         return section("Training", "Nothing was logged.", "")
+    once = {name: curves.pop(name) for name in list(curves) if len(curves[name].x) == 1}
     pair = {name: curves.pop(name) for name in TOGETHER if len(curves) > 1 and name in curves}
     plots = [_pair(pair)] if pair else []
     for name, curve in curves.items():
         lines = _smoothed("", "var(--c2)", curve)
-        title = TRAINING.get(name, name.replace("_", " "))
         at = {"gain": 0.0}.get(name)
-        plots.append(plot(lines, Frame(title, "environment steps", least=at)))
+        plots.append(plot(lines, Frame(_title(name), "environment steps", least=at)))
     note = "What was logged while it learned; pale as it was, strong smoothed."
-    return section("Training", note, f'<div class="plots">{"".join(plots)}</div>')
+    body = f'<div class="plots">{"".join(plots)}</div>' if plots else ""
+    return section("Training", note, body + _told_once(once))
+
+
+def _told_once(curves: dict[str, Band]) -> str:
+    """What was logged once only, as a list."""
+    if not curves:
+        return ""
+    told = "".join(
+        f"<dt>{escape(_title(name))}</dt><dd>{curve.mean[0]:.4g} after {curve.x[0]:,.0f} steps</dd>"
+        for name, curve in curves.items()
+    )
+    return f"<dl>{told}</dl>"
+
+
+def _title(name: str) -> str:
+    return TRAINING.get(name, name.replace("_", " "))
 
 
 def _curve(rows: Sequence[dict[str, Any]], name: str) -> Band | None:
