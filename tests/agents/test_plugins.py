@@ -198,12 +198,12 @@ def test_unknown_name_in_the_selection_is_an_error_that_suggests(site):
 
 
 def test_unknown_agent_suggests_and_broken_plugin_of_that_name_is_named(site):
-    site.install("council", IMPORT_ERROR)
+    site.install("senate", IMPORT_ERROR)
     host = site.host()
     with pytest.raises(
-        PluginError, match=r"agent 'council-small' needs plugin 'council' \(failed\)"
+        PluginError, match=r"agent 'senate-small' needs plugin 'senate' \(failed\)"
     ) as caught:
-        host.make_agent("council-small")
+        host.make_agent("senate-small")
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
     with (
         pytest.warns(PluginWarning),

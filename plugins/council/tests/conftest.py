@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from tropism_council.config import CouncilConfig
 from tropism_council.episodes import Episodes
 from tropism_council.network import Network, Sizes
 
-TINY = {
+TINY: dict[str, Any] = {
     "width": 16,
     "layers": 2,
     "heads": 2,

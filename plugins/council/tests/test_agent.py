@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tropism.errors import ArtifactError, UnsupportedTaskError
 from tropism_council.agent import CouncilAgent
 from tropism_council.config import CouncilConfig
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "width": 16,
     "layers": 1,
     "heads": 2,
@@ -102,7 +103,7 @@ def test_another_seed_is_another_policy(train):
 def test_a_loaded_policy_does_the_same_in_both_modes(trained):
     """Actions, log-probabilities, and when it thinks."""
     policy, saved = trained
-    loaded = load_policy(CouncilAgent, saved, short("Hop"))
+    loaded: Any = load_policy(CouncilAgent, saved, short("Hop"))
     assert loaded.config == policy.config
     assert not pickles_in(saved)
     first, second = (evaluate(p, short("Hop"), range(10_000, 10_006)) for p in (policy, loaded))
@@ -110,7 +111,7 @@ def test_a_loaded_policy_does_the_same_in_both_modes(trained):
         assert a.action_hash == b.action_hash
         np.testing.assert_array_equal(a.compute, b.compute)
         np.testing.assert_array_equal(a.target_log_prob, b.target_log_prob)
-    thought = np.concatenate([episode.gated for episode in first])
+    thought = np.array([episode.gated for episode in first])
     assert thought.any()
     assert not thought.all()
 

@@ -113,6 +113,7 @@ def test_gradients_reach_what_was_written_two_steps_earlier_and_more(memory):
     written, _ = memory.store(latents, memory.begin(LANES))
     found, _ = memory.recall(torch.randn(LANES, 1, WIDTH), torch.full((LANES, 1), 5), written)
     found.square().sum().backward()
+    assert latents.grad is not None
     norms = latents.grad.norm(dim=-1)
     assert (norms[:, 1:4] > 1e-6).all()  # ages 4 to 2, in every lane
     assert (norms[:, [0, 5]] == 0).all()  # too old, and its own

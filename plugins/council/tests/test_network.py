@@ -137,7 +137,7 @@ def test_forgetting_begins_exactly_the_lanes_of_the_mask(network):
     plastic = plasticity(3)
 
     def say(state, rows=slice(None)):
-        tokens = Tokens(*(x[rows] for x in later))
+        tokens = later._replace(**{name: x[rows] for name, x in later._asdict().items()})
         read, _ = net.read(tokens, asked[rows], state, plastic[rows])
         thought = net.think(read, asked[rows])
         return torch.cat([net.reflex(read.latents), thought.log_probs[-1]], -1)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from tropism_council.training import HELD_OUT, LEAST_CALIBRATION, Plan, held_out
 STEPS = 5200
 """A budget that is just enough to calibrate the gate."""
 SHORT = Task("tropism/PatternWorld-Switch-v0", {"max_episode_steps": 300})
-SMALL = {
+SMALL: dict[str, Any] = {
     "width": 16,
     "layers": 1,
     "heads": 2,
@@ -161,7 +162,7 @@ def test_a_loss_that_is_not_a_number_stops_and_the_last_good_checkpoint_is_kept(
     with Run(tmp_path / "bad", {"seed": 0}) as run:
         latest = run.latest_checkpoint()
     assert latest is not None
-    policy = load_policy(CouncilAgent, latest, SHORT)
+    policy: Any = load_policy(CouncilAgent, latest, SHORT)
     assert all(value.isfinite().all() for value in policy.network.parameters())
     assert len(evaluate(policy, SHORT, [10_000])) == 1
     resumed, _ = train(agent(), SHORT, STEPS, tmp_path / "bad")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -159,7 +159,7 @@ def held_out_scores(
     lanes = min(
         HELD_OUT, max(1, steps // LEAST_CALIBRATION), task.train_seeds[1] - task.train_seeds[0]
     )
-    env = task.make_vec(lanes, train=True, autoreset_mode=AutoresetMode.DISABLED)
+    env: Any = task.make_vec(lanes, train=True, autoreset_mode=AutoresetMode.DISABLED)
     rng = np.random.default_rng([seed, steps])
     try:
         last = task.train_seeds[1]
