@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +63,10 @@ def test_every_setting_is_explained_and_kept_by_a_trip_through_its_dictionary():
         assert re.search(rf"^ +{field.name}: \S", text, re.MULTILINE), field.name
     config = CouncilConfig(width=32, share=0.5, distil_weight=0)
     assert build_config(CouncilConfig, dataclasses.asdict(config), owner="x") == config
+
+
+def test_the_readme_tells_every_setting_with_its_default():
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \|", text, re.MULTILINE)
+    defaults = {f.name: f"{f.default}" for f in dataclasses.fields(CouncilConfig)}
+    assert {name: value for name, value in rows if name in defaults} == defaults
