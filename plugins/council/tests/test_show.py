@@ -13,6 +13,7 @@ from typing import Any
 import click
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from tropism.agents.contract import Budget, Decision, Policy, Task
@@ -25,7 +26,7 @@ from tropism_council.commands import council
 from tropism_council.config import CouncilConfig
 from tropism_council.reinforced_policy import ReinforcedPolicy
 from tropism_council.reinforcement import Practice
-from tropism_council.show import Shown, held_out, played, show
+from tropism_council.show import Shown, held_out, one_thread, played, show
 from tropism_council.show_draw import spread, ticks
 from tropism_council.show_figures import (
     OFFSETS,
@@ -406,6 +407,18 @@ def test_depth_is_told_where_questions_differ_in_it():
     np.testing.assert_array_equal(found.mean, [0, 3, 6, 9])
     assert by_depth([life(60, required_compute=np.ones(60))], lambda x: x.right) is None
     assert by_depth([life(60)], lambda x: x.right) is None
+
+
+def test_threads_are_as_they_were_after_playing():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(ValueError), one_thread():
+            assert torch.get_num_threads() == 1
+            raise ValueError
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_an_interrupt_leaves_the_page_as_it_was(copy, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +67,7 @@ def show(
 def played(run: Trained, seeds: range) -> Shown:
     """Play one episode of each seed, several times."""
     count = len(seeds)
-    with progress(3 * count, "episodes") as update:
+    with one_thread(), progress(3 * count, "episodes") as update:
 
         def again(turn: int, rate: float | None) -> list[Life]:
             return play(
@@ -79,6 +81,19 @@ def played(run: Trained, seeds: range) -> Shown:
         own, alone, always = again(0, None), again(1, 0.0), again(2, 1.0)
         asked = with_gains(own, alone, always) or again(3, HALF)
     return Shown(run, own, alone, always, asked)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """A few lanes of a small network are played fastest by one thread; several wait for each other on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def held_out(task: Task, episodes: int, seed: int | None) -> range:
