@@ -29,10 +29,17 @@ class Arm:
     test: Mapping[str, Any] | None = None
 
 
-_HOP = {"ponder_steps": 8, "ponder_prior": 0.1, "stretch": 32, "lanes": 32, "questions": 16, "slots": 0}
+_HOP = {
+    "ponder_steps": 8,
+    "ponder_prior": 0.1,
+    "stretch": 32,
+    "lanes": 32,
+    "questions": 16,
+    "slots": 0,
+}
 _RECUR = {"slots": 512, "window": 64}
 _RECUR_TASK = {"train": {**UNSEEN, "split": "train"}, "test": {**UNSEEN, "split": "test"}}
-_FULL = 3_500_000
+_FULL = 2_000_000
 _QUARTER = _FULL // 4
 
 ARMS: dict[str, Arm] = {

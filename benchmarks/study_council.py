@@ -7,15 +7,18 @@
     .venv/bin/python benchmarks/study_council.py ablations        # three seeds, a quarter of the budget
 
 Every run has a directory under ``runs/council/``: a study that was killed resumes there, and arms that are finished are read
-from their files.  ``--seeds`` and ``--steps`` make smaller trials, which are printed and not recorded.
+from their files; runs take one core each.  ``--seeds`` and ``--steps`` make smaller trials, which are printed and not recorded.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +55,7 @@ def train(arm: Arm, seed: int, home: Path, steps: int) -> tuple[Any, float]:
     from tropism_council.config import CouncilConfig
 
     task = Task(f"tropism/PatternWorld-{arm.tier}-v0", kwargs=dict(arm.train))
-    agent = CouncilAgent(CouncilConfig(**arm.config), seed)
+    agent = CouncilAgent(CouncilConfig(**arm.config, threads=1), seed)
     facts = {"agent": "council", "arm": str(arm), "seed": seed, "steps": steps}
     started = time.perf_counter()
     with Run(home, facts, resume=home.exists()) as run:
@@ -68,7 +71,10 @@ def measure(policy: Any, arm: Arm) -> dict[str, Any]:
     own = evaluate(policy, task, seeds, belief=True)
     rate = float(np.mean(np.concatenate([e.gated for e in own if e.gated is not None])))
     control = evaluate(policy, task, seeds, gate=RandomGate(rate))
-    alone = {name: evaluate(policy, task, seeds, gate=RandomGate(p)) for name, p in (("S1", 0), ("S2", 1))}
+    alone = {
+        name: evaluate(policy, task, seeds, gate=RandomGate(p))
+        for name, p in (("S1", 0), ("S2", 1))
+    }
     return {
         **scores(own, references),
         **when(own),
@@ -156,10 +162,23 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def show(name: str, found: Mapping[str, Any]) -> None:
     """One arm, for people."""
-    told = ("accuracy", "S1", "S2", "normalised", "excess_lag", "asked_stable", "asked_near", "auroc", "savings", "seconds")
+    told = (
+        "accuracy",
+        "S1",
+        "S2",
+        "normalised",
+        "excess_lag",
+        "asked_stable",
+        "asked_near",
+        "auroc",
+        "savings",
+        "seconds",
+    )
     print(f"{name}: " + ", ".join(f"{k} {found[k]['mean']:.3f}" for k in told if k in found))
     m = found["matched"]
-    print(f"    gain over a random gate {m['gain']:.2f} [{m['low']:.2f}, {m['high']:.2f}] points at compute {m['compute']:.2f} and {m['control_compute']:.2f}")
+    print(
+        f"    gain over a random gate {m['gain']:.2f} [{m['low']:.2f}, {m['high']:.2f}] points at compute {m['compute']:.2f} and {m['control_compute']:.2f}"
+    )
 
 
 def record(findings: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
@@ -174,26 +193,42 @@ def record(findings: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
 
 def main() -> None:
     """Run the arms that are named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("arms", nargs="*", help=f"of {', '.join(ARMS)}, or ablations")
     parser.add_argument("--seeds", type=int, help="how many, for a trial")
     parser.add_argument("--steps", type=int, help="environment steps, for a trial")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="runs at once, of one core each"
+    )
     options = parser.parse_args()
     named = {**ARMS, **{f"ablation: {name}": arm for name, arm in ABLATIONS.items()}}
-    wanted = [n for n in named if n in options.arms or ("ablations" in options.arms and n.startswith("ablation"))]
+    wanted = [
+        n
+        for n in named
+        if n in options.arms or ("ablations" in options.arms and n.startswith("ablation"))
+    ]
     if not wanted:
         print("\n".join(f"{name}: {arm}" for name, arm in named.items()))
         return
+    runs = [
+        (name, named[name], seed, options.steps or named[name].env_steps)
+        for name in wanted
+        for seed in range(options.seeds or (3 if name.startswith("ablation") else 5))
+    ]
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in wanted}
+    with (
+        ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool_,
+        progress(len(runs), "council") as update,
+    ):
+        for done, found in enumerate(pool_.map(run, *zip(*runs, strict=True)), 1):
+            rows[found["arm"]].append(found)
+            update(done)
     for name in wanted:
-        arm, seeds = named[name], options.seeds or (3 if name.startswith("ablation") else 5)
-        rows = []
-        with progress(seeds, name) as update:
-            for seed in range(seeds):
-                rows.append(run(name, arm, seed, options.steps or arm.env_steps))
-                update(seed + 1)
-        show(name, summary(rows))
-        if not (options.seeds or options.steps):
-            record({name: rows})
+        show(name, summary(rows[name]))
+    if not (options.seeds or options.steps):
+        record(rows)
 
 
 if __name__ == "__main__":
