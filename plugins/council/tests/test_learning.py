@@ -254,6 +254,18 @@ def test_what_was_carried_matters_and_carries_no_gradient(learner, stretches, st
     assert after.reflex != losses(one, second).reflex
 
 
+def test_the_learning_rate_warms_up_stands_and_falls(learner, stretches):
+    one = learner(updates=40)
+    carried, rates = begin(one), []
+    for stretch in stretches("Switch", LANES, [2] * 40):
+        rates.append(one.schedule.get_last_lr()[0] / one.config.learning_rate)
+        *_, carried = one.update(stretch, carried)
+    assert rates[0] < 0.5
+    assert rates[5:20] == [1.0] * 15
+    assert all(later < before for before, later in zip(rates[21:], rates[22:], strict=False))
+    assert 1 / 30 <= rates[-1] < 0.1
+
+
 # -- what is not a number ---------------------------------------------------------------------------------------
 
 
