@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -262,7 +263,7 @@ def test_the_learning_rate_warms_up_stands_and_falls(learner, stretches):
         *_, carried = one.update(stretch, carried)
     assert rates[0] < 0.5
     assert rates[5:20] == [1.0] * 15
-    assert all(later < before for before, later in zip(rates[21:], rates[22:], strict=False))
+    assert all(later < before for before, later in pairwise(rates[21:]))
     assert 1 / 30 <= rates[-1] < 0.1
 
 
