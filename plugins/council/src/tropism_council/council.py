@@ -20,7 +20,6 @@ from tropism_council.backbone import Context, within
 from tropism_council.blocks import feed_forward, rotate, split_heads
 from tropism_council.memory import Memory, Written
 
-
 PATIENCE = -2.0
 """Log-odds of halting before any training: every step must be tried, or the first takes all."""
 
