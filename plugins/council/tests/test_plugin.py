@@ -31,6 +31,8 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     namespace: dict = {"__name__": "readme"}
     for block in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        if "torchrun" in block:
+            continue  # a program of several processes; test_mesh.py has what it does
         code = block.replace("20_000", "5_200")
         code = code.replace('Switch-v0")', 'Switch-v0", {"max_episode_steps": 100})')
         exec(compile(code, "README.md", "exec"), namespace)
