@@ -24,7 +24,7 @@ class Stream(NamedTuple):
     caches: tuple[Cache, ...]
     latents: Tensor
     where: Tensor
-    count: Tensor
+    count: Tensor  # pyright: ignore[reportIncompatibleMethodOverride]  nobody counts a tuple's parts
 
     def forget(self, mask: Tensor) -> Stream:
         """The same with nothing seen in the lanes of ``bool[B]``."""

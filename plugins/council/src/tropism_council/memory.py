@@ -26,7 +26,7 @@ class Ring(NamedTuple):
 
     slots: Tensor
     when: Tensor
-    count: Tensor
+    count: Tensor  # pyright: ignore[reportIncompatibleMethodOverride]  nobody counts a tuple's parts
 
     def forget(self, mask: Tensor) -> Ring:
         """The same with nothing written in the lanes of ``bool[B]``."""

@@ -64,10 +64,8 @@ class Read(NamedTuple):
 
     def rows(self, rows: Tensor) -> Read:
         """The same for some lanes."""
-        context, written = (
-            kind(*(x[rows] for x in part))
-            for kind, part in ((Context, self.context), (Written, self.written))
-        )
+        context = Context(*(x[rows] for x in self.context))
+        written = Written(*(x[rows] for x in self.written))
         return Read(self.latents[rows], self.at[rows], self.step[rows], context, written)
 
 
