@@ -94,7 +94,7 @@ def scores(own: Sequence[Episode], references: Mapping[str, Sequence[Episode]]) 
     return {
         "accuracy": accuracy(own),
         "ideal_accuracy": accuracy(ideal),
-        "normalised": normalised_score(own, chance, ideal),
+        "normalised": normalised_score(own, ideal, chance),
         "log_regret": log_regret(own, ideal),
         "excess_lag": excess_lag(own, ideal),
         "savings": savings(own),
