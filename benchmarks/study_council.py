@@ -119,7 +119,8 @@ def when(episodes: Sequence[Episode]) -> dict[str, float]:
 
 def nats(episodes: Sequence[Episode]) -> float:
     """Mean negative log-likelihood of the right answers."""
-    return -float(np.mean(np.concatenate([e.target_log_prob for e in episodes])))
+    said = [e.target_log_prob for e in episodes if e.target_log_prob is not None]
+    return -float(np.mean(np.concatenate(said)))
 
 
 def hops(deep: Sequence[Episode], flat: Sequence[Episode]) -> dict[str, Any]:
