@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tropism_council.actor import Actor, Read, Seen, expected
+from tropism_council.actor import Actor, Seen, expected
 from tropism_council.choices import entropy
 from tropism_council.council import Thought, coherence
 from tropism_council.gate import FEATURES, FORGET, MOST_SURPRISE, Signals, disagreement, features
+from tropism_council.network import Read
 
 DISCOUNT = 0.99
 """Of rewards to come."""

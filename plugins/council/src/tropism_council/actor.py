@@ -18,7 +18,8 @@ from tropism_council.config import CouncilConfig
 from tropism_council.council import Asked, Council, Thought
 from tropism_council.encoders import CLIP, Encoder, Running
 from tropism_council.gate import Gate
-from tropism_council.memory import Ring, Written
+from tropism_council.memory import Ring
+from tropism_council.network import Read
 
 
 class Seen(NamedTuple):
@@ -56,30 +57,6 @@ class Held(NamedTuple):
         stream, ring = self.stream, self.ring
         caches = tuple(Cache(*(x[rows] for x in cache)) for cache in stream.caches)
         return Held(Stream(caches, *(x[rows] for x in stream[1:])), Ring(*(x[rows] for x in ring)))
-
-
-class Read(NamedTuple):
-    """What System 1 made of ``T`` steps.
-
-    Attributes:
-        latents: ``float[B, T, D]``.
-        at: positions in the stream, ``int64[B, T]``.
-        step: steps in the episode, ``int64[B, T]``.
-        context: of the stream.
-        written: slots of the memory.
-    """
-
-    latents: Tensor
-    at: Tensor
-    step: Tensor
-    context: Context
-    written: Written
-
-    def rows(self, rows: Tensor) -> Read:
-        """The same for some lanes."""
-        context = Context(*(x[rows] for x in self.context))
-        written = Written(*(x[rows] for x in self.written))
-        return Read(self.latents[rows], self.at[rows], self.step[rows], context, written)
 
 
 class Head(nn.Module):
