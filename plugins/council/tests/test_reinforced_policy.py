@@ -23,7 +23,7 @@ from tropism_council.errors import DivergedError
 from tropism_council.reinforced_policy import ReinforcedPolicy
 from tropism_council.reinforced_training import better
 from tropism_council.reinforcement import Practice
-from tropism_council.training import HELD_OUT
+from tropism_council.schedule import HELD_OUT
 
 SMALL = {
     "width": 16,

@@ -19,7 +19,8 @@ from tropism_council import learning
 from tropism_council.agent import CouncilAgent
 from tropism_council.config import CouncilConfig
 from tropism_council.errors import DivergedError
-from tropism_council.training import HELD_OUT, LEAST_CALIBRATION, Plan, held_out_scores
+from tropism_council.schedule import HELD_OUT, LEAST_CALIBRATION, Plan
+from tropism_council.training import held_out_scores
 
 STEPS = 5200
 """A budget that is just enough to calibrate the gate."""
@@ -173,7 +174,7 @@ KILLED = """
 import os, signal, sys
 from tropism.agents.contract import Budget, Task
 from tropism.agents.runs import Run
-from tropism_council import learning, training
+from tropism_council import learning, schedule
 from tropism_council.agent import CouncilAgent
 from tropism_council.config import CouncilConfig
 
@@ -187,7 +188,7 @@ def killed_at(count, thing, name):
     setattr(thing, name, go)
 
 where, count = sys.argv[2], int(sys.argv[3])
-killed_at(count, *{"update": (learning.Learner, "update"), "write": (training, "write_part")}[where])
+killed_at(count, *{"update": (learning.Learner, "update"), "write": (schedule, "write_part")}[where])
 with Run(sys.argv[1], {"seed": 0}) as run:
     CouncilAgent(CouncilConfig(**SETTINGS), 0).train(Task(ID, KWARGS), Budget(STEPS), run)
 """

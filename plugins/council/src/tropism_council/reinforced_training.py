@@ -1,14 +1,8 @@
-"""A training run that learns from rewards: stretches within the budget, checkpoints, and what is set on held-out seeds.
-
-As in :mod:`tropism_council.training`, each checkpoint begins afresh from the agent's seed and the steps so far, so that a run
-that was killed and resumed ends with the very weights of one that was not.
-"""
+"""Training from rewards, and what is set on held-out seeds: the gate's threshold, and whether actions are drawn."""
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,90 +14,50 @@ from tropism.agents.contract import Budget, Task
 from tropism_council.reinforced_policy import ReinforcedPolicy
 from tropism_council.reinforcement import Practitioner
 from tropism_council.rollouts import Rollouts
-from tropism_council.store import read_part, write_part
-from tropism_council.training import CALIBRATION, HELD_OUT, LEAST_CALIBRATION, Plan
+from tropism_council.schedule import CALIBRATION, HELD_OUT, LEAST_CALIBRATION, Schedule
+from tropism_council.store import read_part
 
 if TYPE_CHECKING:
     from tropism.agents.runs import Run
 
 
-class ReinforcedTrainer:
-    """One training.
-
-    Args:
-        policy: whose network learns.
-        task: where.
-        budget: how much.
-        run: gets progress, scalars and checkpoints.
-        seed: of the agent.
-    """
+class ReinforcedTrainer(Schedule):
+    """One training from rewards."""
 
     def __init__(
         self, policy: ReinforcedPolicy, task: Task, budget: Budget, run: Run, seed: int
     ) -> None:
-        self.policy, self.task, self.run, self.seed = policy, task, run, seed
-        self.plan = Plan(policy.config, budget.env_steps)
-        self._end = np.inf if budget.wall_s is None else time.monotonic() + budget.wall_s
+        super().__init__(policy, task, budget, run, seed)
         self.learner = Practitioner(policy.actor, policy.config, policy.practice, self.plan.updates)
-        self.steps = 0
 
-    def train(self) -> ReinforcedPolicy:
-        """Learn to the end of the plan, then set what is set on held-out seeds."""
-        self._restore()
-        rollouts = self._rollouts()
-        try:
-            with self.run.progress(self.plan.training, f"council {self.task.env_id}") as update:
-                update(self.steps)
-                while self._goes_on():
-                    self._to_checkpoint(rollouts, update)
-        finally:
-            rollouts.env.close()
-        self._calibrate()
-        return self.policy
-
-    def _rollouts(self) -> Rollouts:
+    def source(self) -> Rollouts:  # noqa: D102
         policy, config = self.policy, self.policy.config
-        held = self.task.train_seeds[1] - self.task.train_seeds[0] > 2 * HELD_OUT
+        share = config.questions / config.stretch
         return Rollouts(
             policy.actor,
             policy.encoder,
             policy.choices,
             self.task,
             self.plan.lanes,
-            config.questions / config.stretch,
-            HELD_OUT * held,
+            share,
+            self.held,
         )
 
-    def _goes_on(self) -> bool:
-        return self.steps < self.plan.training and time.monotonic() < self._end
+    def begun(self) -> None:  # noqa: D102
+        pass  # rollouts carry their lanes themselves
 
-    def _to_checkpoint(self, rollouts: Rollouts, update: Callable[[float], None]) -> None:
-        """Learn from fresh episodes up to the next checkpoint."""
-        rng = np.random.default_rng([self.seed, self.steps])
-        torch.manual_seed(int(rng.integers(2**63)))
-        rollouts.begin(rng)
-        end = self.steps + self.policy.config.checkpoint_every
-        while self._goes_on() and self.steps < end:
-            left = (self.plan.training - self.steps) // self.plan.lanes
-            if not left:
-                self.steps = self.plan.training  # less than a step of all lanes
-                break
-            self._learn(rollouts, min(self.policy.config.stretch, left))
-            update(self.steps)
-        with self.run.checkpoint_dir(self.steps) as directory:
-            self.policy.save(directory)
-            facts = {"steps": self.steps, "updates": self.learner.done}
-            write_part(directory, "training", self.learner.tensors(), facts)
+    def done(self) -> int:  # noqa: D102
+        return self.learner.done
 
-    def _learn(self, rollouts: Rollouts, steps: int) -> None:
-        found = self.learner.update(rollouts.next(steps))
+    def learn(self, source: Rollouts, steps: int) -> None:  # noqa: D102
+        found = self.learner.update(source.next(steps))
         self.steps += steps * self.plan.lanes
-        if ended := rollouts.finished:
+        if ended := source.finished:
             found["return"] = float(np.mean(ended))
-        rollouts.finished = []
+        source.finished = []
         self.run.log(self.steps, **found)
 
-    def _restore(self) -> None:
+    def restore(self) -> None:  # noqa: D102
         checkpoint = self.run.latest_checkpoint()
         if checkpoint is None:
             return
@@ -113,7 +67,7 @@ class ReinforcedTrainer:
         self.steps = facts["steps"]
         self.learner.restore(state, facts["updates"])
 
-    def _calibrate(self) -> None:
+    def calibrate(self) -> None:
         """Choose between drawing and the likeliest action, set the gate's threshold, and put both on record."""
         plan, actor = self.plan, self.policy.actor
         means = self._compare() if plan.calibration else {}

@@ -1,14 +1,8 @@
-"""A training run: stretches within the budget, checkpoints, a resume that changes nothing, and the gate's threshold.
-
-Each checkpoint begins afresh: episodes and generators are seeded from the agent's seed and the steps so far, so that a run
-that was killed and resumed ends with the very weights of one that was not.
-"""
+"""Training from revealed answers, and the gate's threshold, set on episodes that were not learned from."""
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,115 +10,50 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 from tropism.agents.contract import Budget, Task
-from tropism_council.config import CouncilConfig
-from tropism_council.episodes import Episodes, Stretch
+from tropism_council.episodes import Episodes
 from tropism_council.learning import Carried, Learner
 from tropism_council.policy import CouncilPolicy
-from tropism_council.store import read_part, write_part
+from tropism_council.schedule import CALIBRATION, HELD_OUT, LEAST_CALIBRATION, Schedule
+from tropism_council.store import read_part
 
 if TYPE_CHECKING:
     from tropism.agents.runs import Run
 
-HELD_OUT = 64
-"""Seeds at the end of the training range that are kept for the threshold."""
-CALIBRATION = 0.05
-"""Part of the budget for it, at most as many steps as ..."""
-MOST_CALIBRATION = 32_768
-LEAST_CALIBRATION = 256
-"""Steps with fewer of which no threshold is set."""
 LOG_EVERY = 20
 
 
-class Plan:
-    """How a budget is spent.
-
-    Attributes:
-        lanes: episodes side by side.
-        training: environment steps for learning.
-        calibration: environment steps for the threshold; 0 if too few would be left.
-        updates: how often is learned, at most.
-    """
-
-    def __init__(self, config: CouncilConfig, env_steps: int) -> None:
-        held = min(int(CALIBRATION * env_steps), MOST_CALIBRATION)
-        self.calibration = held if held >= LEAST_CALIBRATION else 0
-        self.training = env_steps - self.calibration
-        self.lanes = max(1, min(config.lanes, self.training // config.stretch))
-        self.updates = max(1, self.training // (self.lanes * config.stretch))
-
-
-class Trainer:
-    """One training.
-
-    Args:
-        policy: whose network learns.
-        task: where.
-        budget: how much.
-        run: gets progress, scalars and checkpoints.
-        seed: of the agent.
-    """
+class Trainer(Schedule):
+    """One training from revealed answers."""
 
     def __init__(
         self, policy: CouncilPolicy, task: Task, budget: Budget, run: Run, seed: int
     ) -> None:
-        self.policy, self.task, self.run, self.seed = policy, task, run, seed
-        self.plan = Plan(policy.config, budget.env_steps)
-        self._end = np.inf if budget.wall_s is None else time.monotonic() + budget.wall_s
+        super().__init__(policy, task, budget, run, seed)
         self.learner = Learner(policy.network, policy.config, self.plan.updates)
-        self.steps = self.updates = 0
+        self.updates = 0
+        self.begun()
 
-    def train(self) -> CouncilPolicy:
-        """Learn to the end of the plan, then set the threshold."""
-        self._restore()
-        held = self.task.train_seeds[1] - self.task.train_seeds[0] > 2 * HELD_OUT
-        episodes = Episodes(
-            self.task, self.plan.lanes, self.policy.sizes.tokens - 1, HELD_OUT * held
-        )
-        try:
-            with self.run.progress(self.plan.training, f"council {self.task.env_id}") as update:
-                update(self.steps)
-                while self._goes_on():
-                    self._to_checkpoint(episodes, update)
-        finally:
-            episodes.env.close()
-        self._calibrate()
-        return self.policy
+    def source(self) -> Episodes:  # noqa: D102
+        return Episodes(self.task, self.plan.lanes, self.policy.sizes.tokens - 1, self.held)
 
-    def _goes_on(self) -> bool:
-        return self.steps < self.plan.training and time.monotonic() < self._end
+    def begun(self) -> None:  # noqa: D102
+        self._carried = Carried.begin(self.policy.network, self.plan.lanes)
 
-    def _to_checkpoint(self, episodes: Episodes, update: Callable[[float], None]) -> None:
-        """Learn from fresh episodes up to the next checkpoint."""
-        rng = np.random.default_rng([self.seed, self.steps])
-        torch.manual_seed(int(rng.integers(2**63)))
-        episodes.begin(rng)
-        carried = Carried.begin(self.policy.network, self.plan.lanes)
-        end = self.steps + self.policy.config.checkpoint_every
-        while self._goes_on() and self.steps < end:
-            left = (self.plan.training - self.steps) // self.plan.lanes
-            if not left:
-                self.steps = self.plan.training  # less than a step of all lanes
-                break
-            stretch, began = episodes.next(min(self.policy.config.stretch, left))
-            if began:
-                carried = Carried.begin(self.policy.network, self.plan.lanes)
-            carried = self._learn(stretch, carried)
-            update(self.steps)
-        with self.run.checkpoint_dir(self.steps) as directory:
-            self.policy.save(directory)
-            facts = {"steps": self.steps, "updates": self.updates}
-            write_part(directory, "training", self.learner.tensors(), facts)
+    def done(self) -> int:  # noqa: D102
+        return self.updates
 
-    def _learn(self, stretch: Stretch, carried: Carried) -> Carried:
-        losses, facts, carried = self.learner.update(stretch, carried)
+    def learn(self, source: Episodes, steps: int) -> None:  # noqa: D102
+        stretch, began = source.next(steps)
+        if began:
+            self.begun()
+        losses, facts, self._carried = self.learner.update(stretch, self._carried)
         self.steps += stretch.answers.numel()
         self.updates += 1
         if self.updates % LOG_EVERY == 1:
             logged = {**losses._asdict(), **facts._asdict()}
             self.run.log(self.steps, **{k: v.item() for k, v in logged.items()})
-        return carried
 
-    def _restore(self) -> None:
+    def restore(self) -> None:  # noqa: D102
         checkpoint = self.run.latest_checkpoint()
         if checkpoint is None:
             return
@@ -134,7 +63,7 @@ class Trainer:
         self.steps, self.updates = facts["steps"], facts["updates"]
         self.learner.restore(state, self.updates)
 
-    def _calibrate(self) -> None:
+    def calibrate(self) -> None:
         """Set the gate's threshold on episodes that were not learned from, and put it on record."""
         config, plan, gate = self.policy.config, self.plan, self.policy.network.gate
         if plan.calibration:
