@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tropism_council.blocks import Attention, Cache, Gain, Layer, rotate, split_heads
+from tropism_council.blocks import Attention, Cache, Gain, Layer, ages, rotate, split_heads
 
 FEW = settings(deadline=None, max_examples=20, derandomize=True)
 WIDTH, HEADS = 16, 2
@@ -27,7 +27,7 @@ def causal(lanes, steps):
 def run(module, x, p, start=0):
     lanes, steps = x.shape[:2]
     where = torch.arange(start, start + steps).expand(lanes, -1)
-    return module(x, p, where, causal(lanes, steps), empty(lanes))[0]
+    return module(x, p, where, ages(where), causal(lanes, steps), empty(lanes))[0]
 
 
 def plastic_weights(module):
@@ -95,6 +95,7 @@ def attend_by_hand(attention, x, p):
         for i in range(len(x)):
             scores = q[i] @ k[: i + 1].T / np.sqrt(d) * np.exp(p[i] * weights["temperature"][h])
             scores[i] += p[i] * weights["focus"][h]
+            scores -= weights["recency"][h] * (i - np.arange(i + 1))
             share = np.exp(scores - scores.max())
             out[i, h] = share / share.sum() @ qkv[: i + 1, 2, h]
     return out.reshape(len(x), WIDTH) @ weights["out.weight"].T

@@ -32,8 +32,9 @@ def questions(lanes=2, at=(6, 9)):
     where = torch.arange(10).expand(lanes, -1)
     context = Context(torch.randn(lanes, 10, WIDTH), where)
     chosen = torch.tensor(at).expand(lanes, -1)
-    asked = Asked(context.latents[:, list(at)], chosen, chosen)
-    return asked, context, Written(torch.randn(lanes, 10, WIDTH), where)
+    latents = context.latents[:, list(at)]
+    asked = Asked(latents, latents, chosen, chosen)
+    return asked, context, Written(torch.randn(lanes, 10, 2 * WIDTH), where, context.latents)
 
 
 @pytest.fixture

@@ -28,19 +28,16 @@ def log_probs(*shape):
 # -- features ---------------------------------------------------------------------------------------------------
 
 
-def features_by_hand(p, latent, surprises, latent_before, apart):
+def features_by_hand(p, belief, surprises, usual, apart):
     entropy = -sum(x * math.log(x) for x in p) / math.log(len(p))
     cut = [min(max(s, 0), MOST_SURPRISE) / MOST_SURPRISE for s in surprises]
-    lengths = math.hypot(*latent) * math.hypot(*latent_before)
-    along = sum(a * b for a, b in zip(latent, latent_before, strict=True))
-    moved = (1 - (along / lengths if lengths else 0)) / 2
+    moved = math.sqrt(sum((a - b) ** 2 for a, b in zip(belief, usual, strict=True)) / len(belief))
     return [entropy, *cut, moved, apart]
 
 
 def test_features_are_what_system_1_knows_before_it_is_decided():
     assert FEATURES == ("entropy", "surprise", "surprise_before", "belief_change", "disagreement")
     said, latent, before = log_probs(4, 6), torch.randn(4, 8), torch.randn(4, 8)
-    before[0] = 0  # as at the start of an episode
     surprise, earlier, apart = (
         torch.tensor([0.2, 3, 99, 10]),
         torch.tensor([10, 0.1, 5, -0.1]),
@@ -61,8 +58,8 @@ def test_features_are_what_system_1_knows_before_it_is_decided():
 
 
 def test_a_lane_that_begins_is_as_surprised_as_can_be():
-    found = features(log_probs(2, 6), torch.randn(2, 8), Signals.begin(2, 8))
-    torch.testing.assert_close(found[:, 1:], torch.tensor([[1.0, 1.0, 0.5, 0.0]] * 2))
+    found = features(log_probs(2, 6), torch.zeros(2, 8), Signals.begin(2, 8))
+    torch.testing.assert_close(found[:, 1:], torch.tensor([[1.0, 1.0, 0.0, 0.0]] * 2))
 
 
 def test_disagreement_is_the_total_variation():
@@ -80,12 +77,13 @@ def test_what_is_known_in_a_stretch_is_what_accumulates_step_by_step(chosen, see
     said, latents, nll = log_probs(1, 9, 6), torch.randn(1, 9, 8), torch.rand(1, 9) * 12
     where, apart = torch.tensor([sorted(chosen)]), torch.rand(1, len(chosen))
     found = known(said, latents, nll, where, apart)
-    signals = Signals.begin(1, 8)
+    signals = Signals.begin(1, 8)._replace(usual=latents[:, 0])
     for t in range(9):
         torch.testing.assert_close(found[:, t], features(said[:, t], latents[:, t], signals))
         faded = signals.disagreement * FORGET
         asked = apart[:, sorted(chosen).index(t)] if t in chosen else faded
-        signals = Signals(nll[:, t], signals.surprise, latents[:, t], asked)
+        usual = FORGET * signals.usual + (1 - FORGET) * latents[:, t]
+        signals = Signals(nll[:, t], signals.surprise, usual, asked)
 
 
 # -- estimates --------------------------------------------------------------------------------------------------

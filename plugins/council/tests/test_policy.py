@@ -106,6 +106,7 @@ def test_at_play_the_gate_sees_what_training_says_it_would(policy, tier, monkeyp
     scored = heard(monkeypatch, net.gate, "score")
     modulated = heard(monkeypatch, net.telemetry, "plasticity")
     decisions, shown = play(one, tier(name), gates)
+    beliefs = torch.stack([given for given, _ in modulated], 1)
     seen = torch.stack([given for given, _ in scored], 1)
     plastic = torch.stack([found for _, found in modulated], 1)
     assert plastic.abs().min() > 1e-4
@@ -118,7 +119,7 @@ def test_at_play_the_gate_sees_what_training_says_it_would(policy, tier, monkeyp
         torch.testing.assert_close(said[lane], reflex, rtol=0, atol=1e-5)
         apart = disagreement(whole.reflex[lane, chosen[0]], council)[None]
         row = slice(lane, lane + 1)
-        features = known(whole.reflex[row], whole.read.latents[row], whole.nll[row], chosen, apart)
+        features = known(whole.reflex[row], beliefs[row], whole.nll[row], chosen, apart)
         torch.testing.assert_close(seen[row], features, rtol=0, atol=1e-4)
         assert over_time(decisions, "steps")[lane, gates[lane]].tolist() == steps.tolist()
         np.testing.assert_allclose(

@@ -11,7 +11,15 @@ from torch import Tensor
 from tropism_council.actor import Actor, Seen, expected
 from tropism_council.choices import entropy
 from tropism_council.council import Thought, coherence
-from tropism_council.gate import FEATURES, FORGET, MOST_SURPRISE, Signals, disagreement, features
+from tropism_council.gate import (
+    FEATURES,
+    FORGET,
+    MOST_SURPRISE,
+    Signals,
+    disagreement,
+    features,
+    follow,
+)
 from tropism_council.network import Read
 
 DISCOUNT = 0.99
@@ -91,7 +99,7 @@ class Acting:
         # the features' own entropy is of one choice; there may be several here
         known = features(reflex[:, 0], latent, self.signals).clone()
         known[:, FEATURES.index("entropy")] = unsure
-        self.signals = self.signals._replace(latent=latent)
+        self.signals = self.signals._replace(usual=follow(self.signals.usual, latent))
         self.value, self.fresh = value, torch.zeros_like(self.fresh)
         return Look(seen, read, reflex, value, known, unsure)
 

@@ -49,7 +49,7 @@ class Held(NamedTuple):
         caches = tuple(Cache(*(x[:, :, first:] for x in cache)) for cache in stream.caches)
         return Held(
             Stream(caches, stream.latents[:, first:], stream.where[:, first:], stream.count),
-            Ring(ring.slots[:, oldest:], ring.when[:, oldest:], ring.count),
+            Ring(ring.slots[:, oldest:], ring.when[:, oldest:], *ring[2:]),
         )
 
     def take(self, rows: Tensor) -> Held:
@@ -151,7 +151,9 @@ class Actor(nn.Module):
         Its log-probabilities have a choice and an option as their last axes, ``[..., F, V]``.
         """
         lanes = torch.arange(len(chosen))[:, None]
-        asked = Asked(*(x[lanes, chosen] for x in (read.latents, read.at, read.step)))
+        asked = Asked(
+            *(x[lanes, chosen] for x in (read.latents, read.written.now, read.at, read.step))
+        )
         thought = self.council(asked, read.context, read.written, self.head)
         # the council has normalised all options of all choices together: the options of each choice are once more
         voices = torch.log_softmax(thought.voices.unflatten(-1, self.shape), -1)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tropism_council.blocks import NEVER, Cache, Layer
+from tropism_council.blocks import NEVER, Cache, Layer, ages
 
 
 class Stream(NamedTuple):
@@ -99,9 +99,9 @@ class Backbone(nn.Module):
         own = torch.arange(x.shape[1], device=x.device)
         mask[:, own, stream.where.shape[1] + own] = True  # so that no row is empty
         newest = self._newest(every, new)
-        caches = []
+        caches, age = [], ages(every)
         for layer, cache in zip(self.layers, stream.caches, strict=True):
-            x, kept = layer(x, p, where.clamp(min=0), mask, cache)
+            x, kept = layer(x, p, where.clamp(min=0), age, mask, cache)
             caches.append(Cache(*(newest(part, 2) for part in kept)))
         latents = self.norm(x)
         context = torch.cat([stream.latents, latents], 1)

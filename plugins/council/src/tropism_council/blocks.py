@@ -53,6 +53,24 @@ def rotate(x: Tensor, position: Tensor) -> Tensor:
     return torch.cat([a * cos - b * sin, a * sin + b * cos, plain], -1)
 
 
+def recency(heads: int) -> nn.Parameter:
+    """How much a position of distance fades, a head, ``float[H]``, to be learned (ALiBi, Press et al. 2022, arXiv:2108.12409).
+
+    It lets the latest of several matches win.  The last head begins with no preference.
+    """
+    slopes = 0.25 ** torch.arange(1, heads + 1)
+    slopes[-1] = 0.0
+    return nn.Parameter(slopes)
+
+
+def ages(where: Tensor) -> Tensor:
+    """How far each position lies before the last of its lane, ``float[B, C]`` of ``int64[B, C]``; 0 for an empty place.
+
+    A softmax sees differences only, so that ages at the last position serve all others.
+    """
+    return torch.where(where < 0, 0, where.max(1, keepdim=True).values - where).to(torch.float32)
+
+
 class Attention(nn.Module):
     """Causal attention within a window of positions.
 
@@ -68,9 +86,10 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width, bias=False)
         self.temperature = nn.Parameter(torch.randn(heads) * PLASTIC_STD)
         self.focus = nn.Parameter(torch.randn(heads) * PLASTIC_STD)
+        self.recency = recency(heads)
 
     def forward(
-        self, x: Tensor, p: Tensor, where: Tensor, mask: Tensor, cache: Cache
+        self, x: Tensor, p: Tensor, where: Tensor, age: Tensor, mask: Tensor, cache: Cache
     ) -> tuple[Tensor, Cache]:
         """Attend.
 
@@ -78,6 +97,7 @@ class Attention(nn.Module):
             x: ``float[B, S, D]``.
             p: plasticity, ``float[B, S]``.
             where: positions of ``x``, ``int64[B, S]``.
+            age: of all that is seen, ``float[B, P + S]``, from :func:`ages`.
             mask: what each new position sees, ``bool[B, S, P + S]``.
             cache: of the positions before.
 
@@ -90,6 +110,7 @@ class Attention(nn.Module):
         plastic = p[:, None, :, None]
         sharpness = torch.exp(plastic * self.temperature[:, None, None]) / q.shape[-1] ** 0.5
         scores = (q * sharpness) @ keys.transpose(-1, -2)
+        scores = scores - self.recency[:, None, None] * age[:, None, None]
         itself = scores.diagonal(cache.keys.shape[2], -2, -1)
         itself.add_((plastic * self.focus[:, None, None])[..., 0])
         weights = torch.softmax(scores.masked_fill(~mask[:, None], -torch.inf), -1)
@@ -121,10 +142,10 @@ class Layer(nn.Module):
         self.gain, self.gain_feed = Gain(width), Gain(width)
 
     def forward(
-        self, x: Tensor, p: Tensor, where: Tensor, mask: Tensor, cache: Cache
+        self, x: Tensor, p: Tensor, where: Tensor, age: Tensor, mask: Tensor, cache: Cache
     ) -> tuple[Tensor, Cache]:
         """As :meth:`Attention.forward`."""
-        mixed, cache = self.attention(self.norm(x), p, where, mask, cache)
+        mixed, cache = self.attention(self.norm(x), p, where, age, mask, cache)
         x = self.gain(x + mixed, p)
         return self.gain_feed(x + self.feed(self.norm_feed(x)), p), cache
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tropism_council.backbone import Context, within
-from tropism_council.blocks import feed_forward, rotate, split_heads
+from tropism_council.blocks import ages, feed_forward, recency, rotate, split_heads
 from tropism_council.memory import Memory, Written
 
 PATIENCE = -2.0
@@ -58,11 +58,13 @@ class Asked(NamedTuple):
 
     Attributes:
         latents: of System 1, ``float[B, Q, D]``.
+        now: as situations that the memory may know, ``float[B, Q, D]``.
         at: their positions in the stream, ``int64[B, Q]``.
         step: their steps in the episode, ``int64[B, Q]``.
     """
 
     latents: Tensor
+    now: Tensor
     at: Tensor
     step: Tensor
 
@@ -89,6 +91,7 @@ class Council(nn.Module):
         self.norm, self.norm_feed, self.norm_out = (nn.RMSNorm(width) for _ in range(3))
         self.query = nn.Linear(width, width, bias=False)
         self.context = nn.Linear(width, 2 * width, bias=False)
+        self.recency = recency(heads)
         self.out = nn.Linear(width, width, bias=False)
         self.feed = feed_forward(width)
         self.halt = nn.Linear(width, 1)
@@ -110,20 +113,26 @@ class Council(nn.Module):
         voices = self.personas.shape[0]
         keys, values = split_heads(self.context(context.latents), 2, self.heads)
         keys = rotate(keys, context.where.clamp(min=0))
+        keys = _with(keys, -ages(context.where)[:, None])
+        fade = (
+            self.recency[None, :, None] * (values.shape[-1] + 1) ** 0.5
+        )  # undoes the scaling of scores
         mask = within(asked.at, context.where, self.window)[:, None].repeat_interleave(voices, 2)
-        at, step = (x.repeat_interleave(voices, 1) for x in (asked.at, asked.step))
+        now, at, step = (x.repeat_interleave(voices, 1) for x in asked[1:])
 
         def look(mind: Tensor) -> Tensor:
             """What minds ``[B, Q * K, D]`` read in the stream."""
             (query,) = split_heads(self.query(mind), 1, self.heads)
-            read = F.scaled_dot_product_attention(rotate(query, at), keys, values, mask)
+            read = F.scaled_dot_product_attention(
+                _with(rotate(query, at), fade), keys, values, mask
+            )
             return self.out(read.transpose(1, 2).flatten(2))
 
         mind = asked.latents[:, :, None] + self.personas  # [B, Q, K, D]
         found = []
         for _ in range(self.max_steps):
             flat = self.norm(mind).flatten(1, 2)
-            recalled, used = self.memory.recall(flat, step, written)
+            recalled, used = self.memory.recall(flat, now, step, written)
             mind = mind + (look(flat) + recalled).view(mind.shape)
             mind = mind + self.feed(self.norm_feed(mind))
             found.append((*self._speak(mind, head), used.view(mind.shape[:3]).mean(2)))
@@ -143,6 +152,11 @@ class Council(nn.Module):
         fused = torch.logsumexp(weights[..., None] + said, 2)
         halt = torch.sigmoid(self.halt(together)[..., 0])
         return fused, halt, said, weights.exp(), mind
+
+
+def _with(x: Tensor, channel: Tensor) -> Tensor:
+    """``float[B, H, S, d]`` with one more channel, ``float`` that broadcasts to ``[B, H, S]``."""
+    return torch.cat([x, channel.expand(x.shape[:-1])[..., None]], -1)
 
 
 def coherence(voices: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """When to think: a learned estimate of what the council would gain, compared with a calibrated threshold.
 
-The features are what System 1 knows before it is decided: how unsure it is, how surprised it was by the last two answers, how
-far its latent has moved, and how far System 2 differed when it was last asked.  The gate learns, from questions that were put
+The features are what is known before it is decided: how unsure System 1 is, how surprised it was by the last two answers, how
+far its belief has moved from what is usual, and how far System 2 differed when it was last asked.  The gate learns, from questions that were put
 to both systems at random, by how many nats System 2's answer was better; the threshold is the quantile of its estimates on
 held-out episodes that spends the budget.
 """
@@ -22,15 +22,15 @@ MOST_SURPRISE = 10.0
 LEAST_SPREAD = 1e-3
 """Nats."""
 FORGET = 0.9
-"""By which a remembered disagreement shrinks a step."""
+"""By which a remembered disagreement shrinks a step, and the share of what is usual that a step leaves."""
 
 
 class Signals(NamedTuple):
-    """What a lane remembers for its gate, each ``float[B]`` but ``latent``, ``float[B, D]``."""
+    """What a lane remembers for its gate, each ``float[B]`` but ``usual``, ``float[B, D]``, a slow mean of beliefs."""
 
     surprise: Tensor
     surprise_before: Tensor
-    latent: Tensor
+    usual: Tensor
     disagreement: Tensor
 
     @classmethod
@@ -40,11 +40,17 @@ class Signals(NamedTuple):
         return cls(most, most, torch.zeros(lanes, width), torch.zeros(lanes))
 
 
-def features(log_probs: Tensor, latent: Tensor, signals: Signals) -> Tensor:
-    """``float[B, 5]`` in [0, 1] or about it, in the order of :data:`FEATURES`."""
+def features(log_probs: Tensor, belief: Tensor, signals: Signals) -> Tensor:
+    """``float[..., 5]`` in [0, 1] or about it, in the order of :data:`FEATURES`.
+
+    Args:
+        log_probs: of System 1, ``float[..., V]``.
+        belief: what the agent knows of itself or its world, ``float[..., D]``; the self-latent where there is telemetry.
+        signals: what was remembered.
+    """
     answers = log_probs.shape[-1]
     entropy = -(log_probs.exp() * log_probs).sum(-1) / torch.log(torch.tensor(float(answers)))
-    moved = (1 - F.cosine_similarity(latent, signals.latent, dim=-1)) / 2
+    moved = (belief - signals.usual).square().mean(-1).sqrt()
     cut = [s.clamp(0, MOST_SURPRISE) / MOST_SURPRISE for s in signals[:2]]
     return torch.stack([entropy, *cut, moved, signals.disagreement], -1)
 
@@ -54,12 +60,12 @@ def disagreement(one: Tensor, other: Tensor) -> Tensor:
     return (one.exp() - other.exp()).abs().sum(-1) / 2
 
 
-def known(reflex: Tensor, latents: Tensor, nll: Tensor, chosen: Tensor, apart: Tensor) -> Tensor:
+def known(reflex: Tensor, belief: Tensor, nll: Tensor, chosen: Tensor, apart: Tensor) -> Tensor:
     """What the gate would have seen at every step of a stretch, ``float[B, T, 5]``.
 
     Args:
         reflex: System 1's log-probabilities, ``float[B, T, V]``.
-        latents: ``float[B, T, D]``.
+        belief: at each step, ``float[B, T, D]``.
         nll: surprises by the answers, ``float[B, T]``.
         chosen: steps at which both systems were asked, ascending, ``int64[B, Q]``.
         apart: their disagreement there, ``float[B, Q]``.
@@ -68,10 +74,24 @@ def known(reflex: Tensor, latents: Tensor, nll: Tensor, chosen: Tensor, apart: T
     signals = Signals(
         surprise,
         _later(surprise, MOST_SURPRISE),
-        _later(latents, 0.0),
+        _usual(belief),
         _remembered(chosen, apart, nll),
     )
-    return features(reflex, latents, signals)
+    return features(reflex, belief, signals)
+
+
+def follow(usual: Tensor, belief: Tensor) -> Tensor:
+    """What is usual after another belief, both ``float[..., D]``."""
+    return torch.lerp(belief, usual, FORGET)
+
+
+def _usual(belief: Tensor) -> Tensor:
+    """What was usual before each step of a stretch, ``float[B, T, D]``; at first what is."""
+    usual, found = belief[:, 0], []
+    for now in belief.unbind(1):
+        found.append(usual)
+        usual = follow(usual, now)
+    return torch.stack(found, 1)
 
 
 def _later(x: Tensor, first: float) -> Tensor:

@@ -14,7 +14,7 @@ from tropism_council.council import Thought, ponder_cost
 from tropism_council.episodes import Stretch
 from tropism_council.errors import DivergedError
 from tropism_council.gate import disagreement, known
-from tropism_council.network import Network, Read, State
+from tropism_council.network import Network, State
 from tropism_council.telemetry import LEAST_NORM, LEAST_SCALE, encode
 
 DISCOUNT = 0.9
@@ -168,7 +168,7 @@ class Learner:
         nll = -reflex.gather(-1, answers[..., None])[..., 0]
         right = (reflex.argmax(-1) == answers) & told
         thought = network.think(seen, chosen)
-        council, gain, gate = self._compare(seen, reflex, nll, answers, chosen, thought)
+        council, gain, gate = self._compare(before, reflex, nll, answers, chosen, thought)
         own = _rows(reflex, chosen)
         losses = Losses(
             nll[told].mean(),
@@ -184,7 +184,7 @@ class Learner:
 
     def _compare(
         self,
-        seen: Read,
+        itself: Tensor,
         reflex: Tensor,
         nll: Tensor,
         answers: Tensor,
@@ -197,7 +197,7 @@ class Learner:
         last = thought.steps() - 1
         gain = (_rows(nll, chosen) - _at(said, last)).detach()
         apart = disagreement(_rows(reflex, chosen), _at(thought.log_probs, last))
-        facts = (x.detach() for x in (reflex, seen.latents, nll, chosen, apart))
+        facts = (x.detach() for x in (reflex, itself, nll, chosen, apart))
         gate = self.network.gate.loss(_rows(known(*facts), chosen), gain)
         return (thought.halting() * said).sum(0).mean(), gain, gate
 

@@ -132,7 +132,9 @@ class Network(nn.Module):
     def think(self, read: Read, chosen: Tensor) -> Thought:
         """System 2 about some of the steps that were read, ``int64[B, Q]``."""
         lanes = torch.arange(len(chosen))[:, None]
-        asked = Asked(*(x[lanes, chosen] for x in (read.latents, read.at, read.step)))
+        asked = Asked(
+            *(x[lanes, chosen] for x in (read.latents, read.written.now, read.at, read.step))
+        )
         return self.council(asked, read.context, read.written, self.head)
 
 

@@ -17,7 +17,7 @@ from tropism.agents.contract import BoolArray, Decision, Policy
 from tropism.envs.patternworld.observation import Seen, read
 from tropism_council.config import CouncilConfig
 from tropism_council.council import coherence
-from tropism_council.gate import FORGET, MOST_SURPRISE, Signals, disagreement, features
+from tropism_council.gate import FORGET, MOST_SURPRISE, Signals, disagreement, features, follow
 from tropism_council.network import Network, Read, Sizes, State
 from tropism_council.store import save_policy
 from tropism_council.telemetry import LEAST_NORM, LEAST_SCALE, encode
@@ -99,13 +99,12 @@ class CouncilPolicy(Policy):
         self._be_surprised(tokens, shown)
         plastic = self.network.telemetry.plasticity(lanes.itself)[:, None]
         seen, lanes.state = self.network.read(tokens, last_columns(tokens), lanes.state, plastic)
-        latent = seen.latents[:, 0]
-        reflex = self.network.reflex(latent)
-        known = features(reflex, latent, lanes.signals)
+        reflex = self.network.reflex(seen.latents[:, 0])
+        known = features(reflex, lanes.itself, lanes.signals)
         score = self.network.gate.score(known)
         thinks = score > self.network.gate.threshold if gate is None else torch.from_numpy(gate)
         answer, facts = self._answer(seen, reflex, thinks)
-        self._remember(latent, reflex, answer, thinks)
+        self._remember(reflex, answer, thinks)
         return Decision(
             action=answer.argmax(-1).numpy(),
             compute=(1 + facts["steps"] * self.config.voices).numpy(),
@@ -190,13 +189,14 @@ class CouncilPolicy(Policy):
         _, after = self.network.telemetry(encode(values)[:, None], lanes.itself)
         lanes.itself = _choose(fresh, lanes.itself, after)
 
-    def _remember(self, latent: Tensor, reflex: Tensor, answer: Tensor, thinks: Tensor) -> None:
+    def _remember(self, reflex: Tensor, answer: Tensor, thinks: Tensor) -> None:
         lanes = self.lanes
         lanes.expected, lanes.fresh = reflex, np.zeros(len(reflex), np.bool_)
         apart = torch.where(
             thinks, disagreement(reflex, answer), FORGET * lanes.signals.disagreement
         )
-        lanes.signals = lanes.signals._replace(latent=latent, disagreement=apart)
+        usual = follow(lanes.signals.usual, lanes.itself)
+        lanes.signals = lanes.signals._replace(usual=usual, disagreement=apart)
 
 
 def last_columns(tokens: Tokens) -> Tensor:
