@@ -96,6 +96,7 @@ def losses(network, part=slice(None)):
         "gate": network.gate.score(known).square().mean(),
         "telemetry": telemetry.introspect(latent).square().mean()
         + telemetry.plasticity(latent).mean(),
+        "editor": torch.cat([x.flatten() for x in network.editor(latent[:, -1])]).square().mean(),
         "recalled": thought.recalled.mean(),
     }
 
@@ -110,7 +111,7 @@ def learn(network, part=slice(None)):
 
 def step(network):
     """One step of AdamW."""
-    torch.optim.AdamW(network.parameters(), 1e-2, weight_decay=0.1, eps=1e-6).step()
+    torch.optim.AdamW(network.parameters(), 1e-2, weight_decay=0.1, eps=1e-5).step()
 
 
 def plain(name):
