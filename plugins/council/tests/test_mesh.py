@@ -49,10 +49,10 @@ def close(mine: Any, one: Any, name: str) -> None:
     torch.testing.assert_close(mine, one, rtol=1e-5, atol=1e-5, msg=f"{name}: {mine} is not {one}")
 
 
-def build() -> Any:
+def build(answers: int = SIZES.answers) -> Any:
     """The same network in every process, with weights that are nowhere zero."""
     torch.manual_seed(5)
-    network = Network(SIZES, CONFIG)
+    network = Network(SIZES._replace(answers=answers), CONFIG)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
@@ -144,11 +144,17 @@ def check_a_step(mesh):
 
 
 def check_learning(mesh):
-    """The learner's own updates, with clipping and a teacher, go the same way."""
+    """The learner's own updates, with clipping, a teacher and an editor, go the same way, whether the head is divided or not."""
+    for count in (11, 12):
+        check_updates(mesh, count)
+
+
+def check_updates(mesh, count):
+    """A few of a network with so many answers."""
     tokens, answers, *_ = stretch()
     given = Stretch(tokens, torch.arange(STEPS).expand(LANES, -1), answers)
     told = []
-    for network in (build(), shard(build(), mesh)):
+    for network in (build(count), shard(build(count), mesh)):
         torch.manual_seed(1)
         learner, carried = Learner(network, CONFIG, 10), Carried.begin(network, LANES)
         for _ in range(2):
