@@ -35,7 +35,9 @@ if sys.platform == "win32":
     pytest.skip("its processes are forked", allow_module_level=True)
 
 SIZES = Sizes(12, 11, 3)
-CONFIG = CouncilConfig(width=16, heads=2, layers=1, window=6, slots=5, voices=4, ponder_steps=2)
+CONFIG = CouncilConfig(
+    width=16, heads=2, layers=1, window=6, slots=5, voices=4, ponder_steps=2, online=True
+)
 LANES, STEPS = 8, 7
 DEADLINE = 120
 PRELOAD = ["torch._dynamo", "torch.distributed.tensor"]

@@ -83,8 +83,8 @@ class CouncilConfig:
     teacher_decay: float = 0.99
     signals: str = "all"
     share: float = 0.2
-    online: bool = True
-    edit_rate: float = 3e-3
+    online: bool = False
+    edit_rate: float = 3e-4
     checkpoint_every: int = 1_000_000
     threads: int = 2
 
