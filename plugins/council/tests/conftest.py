@@ -25,6 +25,7 @@ TINY: dict[str, Any] = {
     "lanes": 8,
     "stretch": 16,
     "questions": 4,
+    "online": True,
     "threads": 1,
 }
 """Settings under which everything happens within a few steps."""

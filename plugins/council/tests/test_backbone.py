@@ -46,7 +46,7 @@ def in_pieces(backbone, x, p, counts):
             part[b, width - n :] = x[b, done[b] : done[b] + n]
             plastic[b, width - n :] = p[b, done[b] : done[b] + n]
         new = torch.arange(width) >= width - torch.tensor(count)[:, None]
-        latents, _, stream = backbone(part, plastic, stream, new)
+        latents, _, stream, _ = backbone(part, plastic, stream, new)
         for b, n in enumerate(count):
             found[b].append(latents[b, width - n :])
             done[b] += n
@@ -77,7 +77,7 @@ def test_a_step_costs_a_window_however_long_the_stream(backbone):
     x, p = tokens(1, 40)
     stream = backbone.begin(1)
     for t in range(40):
-        _, context, stream = backbone(
+        _, context, stream, _ = backbone(
             x[:, t : t + 1], p[:, t : t + 1], stream, torch.ones(1, 1, dtype=torch.bool)
         )
         assert context.latents.shape[1] <= WINDOW + 1
@@ -114,9 +114,9 @@ def test_lanes_do_not_touch_one_another(backbone):
 def test_forgetting_begins_exactly_the_lanes_of_the_mask(backbone):
     x, p = tokens(3, 14)
     new = torch.ones(3, 7, dtype=torch.bool)
-    _, _, stream = backbone(x[:, :7], p[:, :7], backbone.begin(3), new)
+    _, _, stream, _ = backbone(x[:, :7], p[:, :7], backbone.begin(3), new)
     mask = torch.tensor([False, True, False])
-    found, context, _ = backbone(x[:, 7:], p[:, 7:], stream.forget(mask), new)
+    found, context, _, _ = backbone(x[:, 7:], p[:, 7:], stream.forget(mask), new)
     torch.testing.assert_close(
         found[[0, 2]], at_once(backbone, x, p)[[0, 2], 7:], rtol=0, atol=1e-5
     )
@@ -130,7 +130,7 @@ def test_forgetting_begins_exactly_the_lanes_of_the_mask(backbone):
 def test_detached_streams_carry_values_and_no_gradient(backbone):
     x, p = tokens(1, 6)
     x.requires_grad_()
-    _, _, stream = backbone(x, p, backbone.begin(1), torch.ones(1, 6, dtype=torch.bool))
+    _, _, stream, _ = backbone(x, p, backbone.begin(1), torch.ones(1, 6, dtype=torch.bool))
     parts = [*stream.caches[0], *stream.caches[1], stream.latents]
     assert all(part.requires_grad for part in parts)
     cut = stream.detach()

@@ -9,7 +9,7 @@ import torch
 
 from tropism_council.episodes import Episodes
 from tropism_council.errors import DivergedError
-from tropism_council.learning import DISCOUNT, Carried, Learner, returns
+from tropism_council.learning import DISCOUNT, REHEARSE_EVERY, Carried, Learner, returns
 from tropism_council.network import Network
 
 LANES, STEPS = 8, 16
@@ -61,7 +61,7 @@ def listen(monkeypatch, thing, name):
 
 @pytest.mark.parametrize("name", ["Switch", "Hop"])
 def test_every_parameter_has_a_gradient_after_ten_updates(learner, stretches, name):
-    """All of them by name, without an exception: the value, memory, editor's telemetry, gate and plasticity too."""
+    """All of them by name, without an exception: the value, memory, editor, its telemetry, gate and plasticity too."""
     one = learner(name)
     *given, last = stretches(name, LANES, [STEPS] * 11)
     carried = learn(one, given)
@@ -85,6 +85,8 @@ def test_every_parameter_has_a_gradient_after_ten_updates(learner, stretches, na
         "telemetry.guess.",
         "council.ask.",
         "backbone.layers.0.attention.focus",
+        "editor.net.0.",
+        "editor.net.2.",
     )
     assert all(any(key.startswith(head) for key in norms) for head in heads)
 
@@ -226,6 +228,47 @@ def test_a_gain_is_by_how_many_nats_the_council_was_better(learner, stretches, m
     torch.testing.assert_close(gain, council - reflex[lanes, chosen, wanted])
 
 
+# -- the editor -------------------------------------------------------------------------------------------------
+
+
+def test_rehearsal_moves_the_editor_and_the_reader_of_the_telemetry_and_nothing_else(
+    learner, stretches
+):
+    one = learner()
+    (stretch,) = stretches("Switch", LANES, [STEPS])
+    losses(one, stretch).editor.backward()
+    moved = {key for key, p in one.network.named_parameters() if p.grad is not None}
+    heads = ("editor.", "telemetry.embedding.", "telemetry.reader.")
+    assert moved == {key for key, _ in one.network.named_parameters() if key.startswith(heads)}
+
+
+def test_the_editor_is_rehearsed_now_and_then_and_never_without_answers(learner, stretches):
+    one = learner()
+    *given, last = stretches("Switch", LANES, [STEPS] * 5)
+    carried, found = begin(one), []
+    for stretch in given:
+        told, _, carried = one.update(stretch, carried)
+        found.append(told.editor.item() > 0)
+    assert found == [done % REHEARSE_EVERY == 0 for done in range(4)]
+    assert losses(one, last).editor > 0
+    untold = last.answers.clone()
+    untold[0, 3] = -1
+    assert losses(one, last._replace(answers=untold)).editor == 0
+
+
+def test_offline_there_is_no_editor_and_all_else_is_the_same(learner, stretches):
+    torch.manual_seed(3)
+    off = learner(online=False)
+    torch.manual_seed(3)
+    on = learner(online=True)
+    (stretch,) = stretches("Switch", LANES, [STEPS])
+    without, whole = losses(off, stretch), losses(on, stretch)
+    assert without.editor == 0
+    assert without[:-1] == whole[:-1]
+    names = {key for key, _ in on.network.named_parameters() if not key.startswith("editor.")}
+    assert names == {key for key, _ in off.network.named_parameters()}
+
+
 # -- what comes after -------------------------------------------------------------------------------------------
 
 
@@ -278,6 +321,7 @@ def test_the_learning_rate_warms_up_stands_and_falls(learner, stretches):
         ("gate.net.0.bias", "gate"),
         ("council.halt.bias", "council"),
         ("telemetry.guess.bias", "introspection"),
+        ("editor.net.0.bias", "editor"),
     ],
 )
 def test_a_loss_that_is_not_a_number_stops_with_the_name_of_its_head(
@@ -297,7 +341,8 @@ def test_a_loss_that_is_not_a_number_stops_with_the_name_of_its_head(
 
 
 @pytest.mark.parametrize(
-    ("part", "head"), [("value.weight", "network"), ("gate.net.0.weight", "gate")]
+    ("part", "head"),
+    [("value.weight", "network"), ("gate.net.0.weight", "gate"), ("editor.net.0.weight", "editor")],
 )
 def test_a_gradient_that_is_not_a_number_changes_no_weight(learner, stretches, part, head):
     one = learner()

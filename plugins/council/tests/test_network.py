@@ -185,11 +185,9 @@ def test_a_later_loss_reaches_what_was_written_two_steps_earlier_and_more(networ
     thought = net.think(read, torch.full((32, 1), 7))
     loss = -thought.log_probs[-1, :, 0, 5].mean()
     (gradient,) = torch.autograd.grad(loss, read.written.slots, retain_graph=True)
-    assert (
-        gradient[:, 2:6].norm(dim=-1).median(0).values > 1e-6
-    ).all()  # written 5 to 2 steps earlier
+    assert (gradient[:, 2:6].norm(dim=-1).mean(0) > 1e-6).all()  # written 5 to 2 steps earlier
     assert not gradient[:, :2].any()  # longer ago than five slots
-    (writer,) = torch.autograd.grad(loss, net.council.memory.write.weight)
+    (writer,) = torch.autograd.grad(loss, net.council.memory.outcome.weight)
     assert writer.norm() > 1e-5
 
 

@@ -11,6 +11,7 @@ from tropism.agents.records import spaces_record
 from tropism.envs.patternworld.observation import read
 from tropism_council.council import coherence
 from tropism_council.gate import MOST_SURPRISE, disagreement, known
+from tropism_council.online import OnlineLearner
 from tropism_council.policy import CouncilPolicy
 from tropism_council.telemetry import LEAST_NORM, LEAST_SCALE, encode
 from tropism_council.tokens import Reader, join
@@ -97,11 +98,12 @@ class Whole:
 # -- play is what was trained -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("online", [False, True])
 @pytest.mark.parametrize("name", ["Switch", "Hop"])
 @torch.no_grad()
-def test_at_play_the_gate_sees_what_training_says_it_would(policy, tier, monkeypatch, name):
-    """Each feature of each step; the answers of both systems, the telemetry and plasticity come with it."""
-    one = policy(name)
+def test_at_play_the_gate_sees_what_training_says_it_would(policy, tier, monkeypatch, name, online):
+    """Each feature of each step, and the answers of both systems; edits change nothing of it but what System 1 answers."""
+    one = policy(name, online=online, edit_rate=0.1)
     net, gates = one.network, random_gates()
     scored = heard(monkeypatch, net.gate, "score")
     modulated = heard(monkeypatch, net.telemetry, "plasticity")
@@ -116,7 +118,9 @@ def test_at_play_the_gate_sees_what_training_says_it_would(policy, tier, monkeyp
         chosen = torch.from_numpy(gates[lane].nonzero()[0])[None]
         council, steps, agreed = whole.thought(lane, chosen)
         reflex = whole.reflex[lane].index_copy(0, chosen[0], council)
-        torch.testing.assert_close(said[lane], reflex, rtol=0, atol=1e-5)
+        kept = torch.from_numpy(gates[lane] | (not online))
+        torch.testing.assert_close(said[lane][kept], reflex[kept], rtol=0, atol=1e-5)
+        assert online is not torch.allclose(said[lane], reflex, rtol=0, atol=1e-2)
         apart = disagreement(whole.reflex[lane, chosen[0]], council)[None]
         row = slice(lane, lane + 1)
         features = known(whole.reflex[row], beliefs[row], whole.nll[row], chosen, apart)
@@ -130,7 +134,7 @@ def test_at_play_the_gate_sees_what_training_says_it_would(policy, tier, monkeyp
 @torch.no_grad()
 def test_telemetry_at_play_is_real_and_moves_the_plasticity(policy, tier, monkeypatch):
     """Surprise and entropy of each step, recomputed from the whole; no edit of the weights is told of."""
-    one = policy()
+    one = policy(online=False)
     modulated = heard(monkeypatch, one.network.telemetry, "plasticity")
     _, shown = play(one, tier("Switch"))
     plastic = torch.stack([found for _, found in modulated], 1)
@@ -149,6 +153,27 @@ def test_telemetry_at_play_is_real_and_moves_the_plasticity(policy, tier, monkey
 
 
 @torch.no_grad()
+def test_telemetry_tells_of_edits_and_of_what_they_made_of_system_1(policy, tier, monkeypatch):
+    one = policy(edit_rate=0.1)
+    one.network.gate.threshold.fill_(math.inf)  # so that every answer is System 1's
+    read_in = heard(monkeypatch, one.network.telemetry, "forward")
+    told = heard(monkeypatch, OnlineLearner, "judge")
+    decisions, shown = play(one, tier("Switch"))
+    answers = Whole(one.network, shown, 100, None).answers[:, :-1, None]
+    said = torch.stack([torch.from_numpy(d.log_probs) for d in decisions[:-1]], 1)
+    values = torch.stack([-said.gather(-1, answers)[..., 0], -(said.exp() * said).sum(-1)], -1)
+    tokens = torch.cat([given for given, _ in read_in], 1)
+    assert len(told) == STEPS - 1
+    norm, scale = torch.full((2,), LEAST_NORM), torch.full((2,), math.log10(LEAST_SCALE))
+    wanted = encode(torch.cat([values / torch.tensor([1, math.log(100)]), values], -1))
+    torch.testing.assert_close(tokens[..., :2], wanted[..., :2])
+    silent = encode(torch.stack([norm, norm, norm, scale], -1))[0, 2:]
+    spoke = (tokens[..., 2:] != silent).any(-1)
+    assert not spoke[:, :4].any()
+    assert spoke[:, 4:].all()
+
+
+@torch.no_grad()
 def test_what_is_reported_is_what_was_measured(policy, tier, monkeypatch):
     one = policy()
     modulated = heard(monkeypatch, one.network.telemetry, "plasticity")
@@ -164,6 +189,13 @@ def test_what_is_reported_is_what_was_measured(policy, tier, monkeypatch):
     for decision in decisions:
         np.testing.assert_allclose(np.exp(decision.log_probs).sum(1), 1, atol=1e-5)
         assert decision.action.tolist() == decision.log_probs.argmax(1).tolist()
+
+
+def test_the_score_is_the_expected_gain_and_how_far_that_may_be_off(policy, tier):
+    decisions, _ = play(policy(), tier("Switch"))
+    spread = over_time(decisions, "score") - over_time(decisions, "expected_gain")
+    assert (spread > 0).all()
+    assert spread.std() > 0
 
 
 # -- when, and what it costs ------------------------------------------------------------------------------------
@@ -219,8 +251,9 @@ def test_where_it_does_not_think_nothing_is_thought(policy, tier, monkeypatch):
 
 @pytest.mark.parametrize("name", ["Switch", "Hop"])
 def test_lanes_do_not_touch_one_another(policy, tier, name):
-    one, gates = policy(name), random_gates()
+    one, gates = policy(name, edit_rate=0.01), random_gates()
     together, _ = play(one, tier(name), gates)
+    assert (over_time(together, "edit") > 0).any(1).all()
     for lane in range(LANES):
         alone, _ = play(one, tier(name), gates[lane : lane + 1], lanes=1, seed=10_000 + lane)
         for a, b in zip(alone, together, strict=True):
@@ -231,7 +264,7 @@ def test_lanes_do_not_touch_one_another(policy, tier, name):
 
 
 def test_a_lane_that_is_reset_forgets_everything_and_the_others_nothing(policy, tier):
-    one, gates = policy(), random_gates()
+    one, gates = policy(edit_rate=0.1), random_gates()
     straight, shown = play(one, tier("Switch"), gates)
     fresh, begun = play(one, tier("Switch"), gates, seed=20_000)
     one.reset(np.ones(LANES, np.bool_), np.zeros(LANES, np.uint64))

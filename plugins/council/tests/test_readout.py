@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tropism_council.blocks import Gain, Layer
+from tropism_council.blocks import Gain
 from tropism_council.config import CouncilConfig
 from tropism_council.editor import Settings
 from tropism_council.network import Network, Sizes
@@ -55,20 +55,15 @@ def test_unedited_it_is_system_1_of_the_network():
     network = Network(
         Sizes(tokens=V + 1, answers=V, queries=1), CouncilConfig(width=D, heads=2, layers=2)
     )
-    last = network.backbone.layers[-1]
-    assert isinstance(last, Layer)
-    seen = {}
-    last.gain_feed.register_forward_pre_hook(
-        lambda _, inputs: seen.update(before=inputs[0], p=inputs[1])
-    )
     value = np.random.default_rng(0).integers(0, V, (3, 6))
     zeros = np.zeros_like(value)
     tokens = Tokens(value, zeros, zeros, zeros, zeros, np.ones((3, 6), np.bool_))
     read, _ = network.read(
         tokens, torch.arange(6).expand(3, -1), network.begin(3), torch.rand(3, 6) - 0.5
     )
-    readout = Readout(last.gain_feed, network.backbone.norm, network.head)
-    said = readout.log_probs(in_every_lane(readout, 3), seen["before"], seen["p"])
+    said = network.readout.log_probs(
+        in_every_lane(network.readout, 3), read.before, read.plasticity
+    )
     torch.testing.assert_close(said, network.reflex(read.latents))
 
 

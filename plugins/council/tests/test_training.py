@@ -36,6 +36,7 @@ SMALL: dict[str, Any] = {
     "lanes": 32,
     "stretch": 16,
     "questions": 4,
+    "online": True,
     "share": 0.3,
     "checkpoint_every": 1500,
     "threads": 1,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tropism_council.backbone import Backbone, Context, Stream
+from tropism_council.backbone import Backbone, Stream
 from tropism_council.blocks import Cache
 from tropism_council.choices import IMPOSSIBLE, Choices
 from tropism_council.config import CouncilConfig
@@ -131,11 +131,13 @@ class Actor(nn.Module):
             held: from before.
         """
         x = self.embed(seen)
-        latents, context, stream = self._stream(x, held.stream, new)
+        none = torch.zeros(x.shape[:2])  # without plasticity: nothing is edited here
+        latents, context, stream, before = self.backbone(x, none, held.stream, new)
         at = context.where[:, -x.shape[1] :]
         written, ring = self.council.memory.store(latents, held.ring)
         step = held.ring.count[:, None] + torch.arange(x.shape[1])
-        return Read(latents, at, step, context, written), Held(stream, ring)
+        read = Read(latents, at, step, context, written, before, none)
+        return read, Held(stream, ring)
 
     def reflex(self, latents: Tensor) -> Tensor:
         """System 1: log-probabilities ``float[..., F, V]`` of latents ``float[..., D]``."""
@@ -160,10 +162,6 @@ class Actor(nn.Module):
         weights = (thought.weights + 1e-12).log()[..., None, None]
         fused = torch.logsumexp(weights + voices, -3)
         return thought._replace(log_probs=torch.log_softmax(fused, -1), voices=voices)
-
-    def _stream(self, x: Tensor, stream: Stream, new: Tensor) -> tuple[Tensor, Context, Stream]:
-        """The backbone's pass, without plasticity: nothing is edited here."""
-        return self.backbone(x, torch.zeros(x.shape[:2]), stream, new)
 
 
 def expected(thought: Thought) -> Tensor:

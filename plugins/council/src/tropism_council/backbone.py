@@ -81,7 +81,7 @@ class Backbone(nn.Module):
 
     def forward(
         self, x: Tensor, p: Tensor, stream: Stream, new: Tensor
-    ) -> tuple[Tensor, Context, Stream]:
+    ) -> tuple[Tensor, Context, Stream, Tensor]:
         """Read further positions.
 
         Args:
@@ -91,7 +91,8 @@ class Backbone(nn.Module):
             new: which of ``x`` exist, ``bool[B, S]``; lanes may read different numbers of positions.
 
         Returns:
-            Latents ``float[B, S, D]``, all that is at hand, and the stream with the last ``window`` positions.
+            Latents ``float[B, S, D]``, all that is at hand, the stream with the last ``window`` positions, and what the last
+            layer had before its last gains, ``float[B, S, D]``.
         """
         where = torch.where(new, stream.count[:, None] + new.cumsum(1) - 1, NEVER)
         every = torch.cat([stream.where, where], 1)
@@ -99,16 +100,16 @@ class Backbone(nn.Module):
         own = torch.arange(x.shape[1], device=x.device)
         mask[:, own, stream.where.shape[1] + own] = True  # so that no row is empty
         newest = self._newest(every, new)
-        caches, age = [], ages(every)
+        caches, before, age = [], x, ages(every)
         for layer, cache in zip(self.layers, stream.caches, strict=True):
-            x, kept = layer(x, p, where.clamp(min=0), age, mask, cache)
+            x, kept, before = layer(x, p, where.clamp(min=0), age, mask, cache)
             caches.append(Cache(*(newest(part, 2) for part in kept)))
         latents = self.norm(x)
         context = torch.cat([stream.latents, latents], 1)
         after = Stream(
             tuple(caches), newest(context, 1), newest(every, 1), stream.count + new.sum(1)
         )
-        return latents, Context(context, every), after
+        return latents, Context(context, every), after, before
 
     def _newest(self, every: Tensor, new: Tensor) -> Callable[[Tensor, int], Tensor]:
         """What keeps the last ``window`` positions along an axis, wherever in their rows they stand."""

@@ -127,8 +127,13 @@ class Gain(nn.Module):
 
     def forward(self, x: Tensor, p: Tensor) -> Tensor:
         """Scale and shift ``float[B, S, D]`` by ``float[B, S]``."""
-        p = p[..., None]
-        return x * (1 + p * self.gamma) + p * self.beta
+        return film(x, p, self.gamma, self.beta)
+
+
+def film(x: Tensor, p: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+    """As :meth:`Gain.forward`, by weights that are given: ``float[D]``, or of each lane's own ``float[B, 1, D]``."""
+    p = p[..., None]
+    return x * (1 + p * gamma) + p * beta
 
 
 class Layer(nn.Module):
@@ -143,11 +148,12 @@ class Layer(nn.Module):
 
     def forward(
         self, x: Tensor, p: Tensor, where: Tensor, age: Tensor, mask: Tensor, cache: Cache
-    ) -> tuple[Tensor, Cache]:
-        """As :meth:`Attention.forward`."""
+    ) -> tuple[Tensor, Cache, Tensor]:
+        """As :meth:`Attention.forward`; and what it had before its last gains, ``float[B, S, D]``."""
         mixed, cache = self.attention(self.norm(x), p, where, age, mask, cache)
         x = self.gain(x + mixed, p)
-        return self.gain_feed(x + self.feed(self.norm_feed(x)), p), cache
+        before = x + self.feed(self.norm_feed(x))
+        return self.gain_feed(before, p), cache, before
 
 
 def feed_forward(width: int) -> nn.Sequential:

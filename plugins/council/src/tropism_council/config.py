@@ -30,6 +30,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "value_weight": (0.0, 10.0),
     "teacher_decay": (0.0, 0.9999),
     "share": (0.0, 1.0),
+    "edit_rate": (1e-6, 1.0),
     "checkpoint_every": (1, 2**40),
     "threads": (1, 1024),
 }
@@ -58,6 +59,8 @@ class CouncilConfig:
         teacher_decay: how much of the teacher, a moving average of the weights, an update leaves.
         signals: that the gate looks at: ``all``, ``entropy`` alone or the last two surprises (``surprise``).
         share: of the decisions that System 2 may take; the gate's threshold is set by it.
+        online: whether System 1's last weights adapt within an episode; without, there is no editor.
+        edit_rate: learning rate of an edit of scale 1.
         checkpoint_every: environment steps between checkpoints.
         threads: of torch.
     """
@@ -80,6 +83,8 @@ class CouncilConfig:
     teacher_decay: float = 0.99
     signals: str = "all"
     share: float = 0.2
+    online: bool = False
+    edit_rate: float = 3e-4
     checkpoint_every: int = 1_000_000
     threads: int = 2
 
@@ -87,6 +92,8 @@ class CouncilConfig:
         """Refuse values out of range."""
         if self.signals not in SIGNALS:
             raise UnknownNameError("signals", self.signals, SIGNALS)
+        if not isinstance(self.online, bool):
+            raise OptionError(f"online must be true or false, got {self.online!r}")
         for field in fields(self):
             if field.name not in _LIMITS:
                 continue

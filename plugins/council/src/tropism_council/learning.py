@@ -9,16 +9,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tropism_council.adapting import rehearsed
 from tropism_council.config import CouncilConfig
 from tropism_council.council import Thought, ponder_cost
 from tropism_council.episodes import Stretch
 from tropism_council.errors import DivergedError
 from tropism_council.gate import disagreement, known
-from tropism_council.network import Network, State
+from tropism_council.network import Network, Read, State
 from tropism_council.telemetry import LEAST_NORM, LEAST_SCALE, encode
 
 DISCOUNT = 0.9
 """Of the answers that the value head foresees."""
+REHEARSE_EVERY = 2
+"""Updates between two in which the editor learns."""
 
 
 class Losses(NamedTuple):
@@ -32,6 +35,7 @@ class Losses(NamedTuple):
         value: squared error of the discounted share of right answers to come.
         introspection: of the guess of the next telemetry.
         gate: of the estimate of what thinking gains.
+        editor: surprise after edits within an episode; 0 in updates in which none is rehearsed.
     """
 
     reflex: Tensor
@@ -41,6 +45,7 @@ class Losses(NamedTuple):
     value: Tensor
     introspection: Tensor
     gate: Tensor
+    editor: Tensor
 
 
 class Facts(NamedTuple):
@@ -81,7 +86,8 @@ class Learner:
 
     def __init__(self, network: Network, config: CouncilConfig, updates: int) -> None:
         self.network, self.config = network, config
-        self._others = [p for n, p in network.named_parameters() if not n.startswith("gate.")]
+        apart = ("gate.", "editor.")
+        self._others = [p for n, p in network.named_parameters() if not n.startswith(apart)]
         self.teacher = copy.deepcopy(network).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             network.parameters(), config.learning_rate, weight_decay=0.01
@@ -138,8 +144,13 @@ class Learner:
         return losses, facts, carried
 
     def _clip(self) -> float:
-        """Cut the gradients to length 1, the gate's apart, not to shrink the others; how long the others were."""
-        parts = {"gate": self.network.gate.parameters(), "network": self._others}
+        """Cut the gradients to length 1, the gate's and the editor's apart, not to shrink the others; how long those were."""
+        editor = self.network.editor.parameters() if self.network.editor else ()
+        parts = {
+            "gate": self.network.gate.parameters(),
+            "editor": editor,
+            "network": self._others,
+        }
         norms = {n: torch.nn.utils.clip_grad_norm_(p, 1.0).item() for n, p in parts.items()}
         for name, norm in norms.items():
             if not math.isfinite(norm):
@@ -149,7 +160,7 @@ class Learner:
     def total(self, losses: Losses) -> Tensor:
         """The weighted sum of the losses."""
         c = self.config
-        weights = (1.0, 1.0, c.ponder_weight, c.distil_weight, c.value_weight, 0.1, 1.0)
+        weights = (1.0, 1.0, c.ponder_weight, c.distil_weight, c.value_weight, 0.1, 1.0, 1.0)
         return sum(w * x for w, x in zip(weights, losses, strict=True))  # type: ignore[return-value]
 
     def losses(self, stretch: Stretch, carried: Carried) -> tuple[Losses, Facts, Carried]:
@@ -178,6 +189,7 @@ class Learner:
             (network.worth(seen.latents) - returns(right)).square().mean(),
             network.telemetry.introspection_loss(before, tokens),
             gate,
+            self._rehearse(seen, before, stretch.answers, nll, chosen, thought),
         )
         facts = Facts(thought.steps().double().mean(), gain.mean(), right[told].double().mean())
         return losses, facts, Carried(student.detach(), teacher, self_state.detach())
@@ -200,6 +212,22 @@ class Learner:
         facts = (x.detach() for x in (reflex, itself, nll, chosen, apart))
         gate = self.network.gate.loss(_rows(known(*facts), chosen), gain)
         return (thought.halting() * said).sum(0).mean(), gain, gate
+
+    def _rehearse(
+        self,
+        seen: Read,
+        before: Tensor,
+        answers: Tensor,
+        nll: Tensor,
+        chosen: Tensor,
+        thought: Thought,
+    ) -> Tensor:
+        """What the editor lowers, in some updates; the loss of a network that has diverged is left to name its head."""
+        due = self.schedule.last_epoch % REHEARSE_EVERY == 0 and bool(nll.isfinite().all())
+        if self.network.editor is None or not due:
+            return torch.zeros(())
+        asked = chosen, _at(thought.log_probs, thought.steps() - 1)
+        return rehearsed(self.network, seen, before, answers, asked, self.config.edit_rate)
 
     @torch.no_grad()
     def _teach(

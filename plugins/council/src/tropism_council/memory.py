@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from tropism_council.blocks import NEVER, split_heads
 
-
 LIKENESS = 8.0
 """Score of a situation that came before just so, before any training; e to this is more than most rings have slots."""
 PRIOR = 0.01

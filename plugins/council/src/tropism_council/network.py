@@ -8,10 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from tropism_council.backbone import Backbone, Context, Stream
+from tropism_council.blocks import Layer
 from tropism_council.config import CouncilConfig
 from tropism_council.council import Asked, Council, Thought
+from tropism_council.editor import Editor
 from tropism_council.gate import Gate
 from tropism_council.memory import Ring, Written
+from tropism_council.readout import Readout
 from tropism_council.telemetry import Telemetry
 from tropism_council.tokens import MOST_NEW, Tokens
 
@@ -54,6 +57,8 @@ class Read(NamedTuple):
         step: their numbers in the episode, ``int64[B, T]``.
         context: of the stream.
         written: slots of the memory.
+        before: what the last layer had of the steps before its last gains, ``float[B, T, D]``.
+        plasticity: of the steps, ``float[B, T]``.
     """
 
     latents: Tensor
@@ -61,12 +66,22 @@ class Read(NamedTuple):
     step: Tensor
     context: Context
     written: Written
+    before: Tensor
+    plasticity: Tensor
 
     def rows(self, rows: Tensor) -> Read:
         """The same for some lanes."""
         context = Context(*(x[rows] for x in self.context))
         written = Written(*(x[rows] for x in self.written))
-        return Read(self.latents[rows], self.at[rows], self.step[rows], context, written)
+        return Read(
+            self.latents[rows],
+            self.at[rows],
+            self.step[rows],
+            context,
+            written,
+            self.before[rows],
+            self.plasticity[rows],
+        )
 
 
 class Network(nn.Module):
@@ -92,6 +107,14 @@ class Network(nn.Module):
         self.value = nn.Linear(width, 1)
         self.gate = Gate(config.signals)
         self.telemetry = Telemetry(width)
+        self.editor = Editor(width) if config.online else None
+
+    @property
+    def readout(self) -> Readout:
+        """What adapts within an episode, over the weights of now."""
+        last = self.backbone.layers[-1]
+        assert isinstance(last, Layer)
+        return Readout(last.gain_feed, self.backbone.norm, self.head)
 
     def begin(self, lanes: int) -> State:
         """Nothing seen yet."""
@@ -113,13 +136,14 @@ class Network(nn.Module):
             [table(column) for table, column in zip(self.embeddings, columns, strict=False)]
         ).sum(0)
         plastic = _by_token(plasticity, asked, x)
-        latents, context, stream = self.backbone(x, plastic, state.stream, columns[-1])
+        latents, context, stream, before = self.backbone(x, plastic, state.stream, columns[-1])
         lanes = torch.arange(len(asked))[:, None]
         at = context.where[lanes, asked + context.where.shape[1] - x.shape[1]]
-        latents = latents[lanes, asked]
+        latents, before, plastic = (x[lanes, asked] for x in (latents, before, plastic))
         written, ring = self.council.memory.store(latents, state.ring)
         step = state.ring.count[:, None] + torch.arange(asked.shape[1])
-        return Read(latents, at, step, context, written), State(stream, ring)
+        read = Read(latents, at, step, context, written, before, plastic)
+        return read, State(stream, ring)
 
     def worth(self, latents: Tensor) -> Tensor:
         """System 1: the discounted share of right answers to come, ``float[...]`` of latents ``float[..., D]``."""

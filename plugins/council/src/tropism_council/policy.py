@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tropism.agents.contract import BoolArray, Decision, Policy
 from tropism.envs.patternworld.observation import Seen, read
+from tropism_council.adapting import Adapting
 from tropism_council.config import CouncilConfig
 from tropism_council.council import coherence
 from tropism_council.gate import FORGET, MOST_SURPRISE, Signals, disagreement, features, follow
@@ -33,7 +34,9 @@ class Lanes:
         state: of the network.
         itself: of the telemetry's reader, ``float[B, D]``.
         signals: for the gate.
-        expected: System 1's last log-probabilities, ``float[B, V]``; ``None`` before the first answer.
+        adapting: what System 1 has learned within the episodes; ``None`` without an editor.
+        expected: the network's own last log-probabilities, ``float[B, V]``; ``None`` before the first answer.
+        said: those of System 1 as it has adapted.
         fresh: lanes that have not answered yet, ``bool[B]``.
     """
 
@@ -41,7 +44,9 @@ class Lanes:
     state: State
     itself: Tensor
     signals: Signals
+    adapting: Adapting | None
     expected: Tensor | None
+    said: Tensor | None
     fresh: BoolArray
 
 
@@ -67,6 +72,8 @@ class CouncilPolicy(Policy):
                 self.network.begin(count),
                 self.network.telemetry.begin(count),
                 Signals.begin(count, self.config.width),
+                self._adapting(count),
+                None,
                 None,
                 np.ones(count, np.bool_),
             )
@@ -79,6 +86,8 @@ class CouncilPolicy(Policy):
         lanes.signals = Signals(
             *(_choose(where, new, old) for new, old in zip(begun, lanes.signals, strict=True))
         )
+        if lanes.adapting:
+            lanes.adapting.reset(where)
         lanes.fresh = lanes.fresh | mask
 
     def forget(self) -> None:
@@ -103,8 +112,12 @@ class CouncilPolicy(Policy):
         known = features(reflex, lanes.itself, lanes.signals)
         score = self.network.gate.score(known)
         thinks = score > self.network.gate.threshold if gate is None else torch.from_numpy(gate)
-        answer, facts = self._answer(seen, reflex, thinks)
+        lanes.said = lanes.adapting.say(seen, reflex) if lanes.adapting else reflex
+        answer, facts = self._answer(seen, lanes.said, thinks)
         self._remember(reflex, answer, thinks)
+        if lanes.adapting:
+            lanes.adapting.remember(seen, answer, thinks)
+            facts["edit"] = lanes.adapting.verdict
         return Decision(
             action=answer.argmax(-1).numpy(),
             compute=(1 + facts["steps"] * self.config.voices).numpy(),
@@ -112,6 +125,7 @@ class CouncilPolicy(Policy):
             diagnostics={
                 "mode": thinks.numpy().astype(np.int64),
                 "score": score.numpy(),
+                "expected_gain": self.network.gate(known)[0].numpy(),
                 "entropy": known[:, 0].numpy(),
                 "surprise": lanes.signals.surprise.numpy(),
                 **{key: value.numpy() for key, value in facts.items()},
@@ -156,35 +170,41 @@ class CouncilPolicy(Policy):
             recalled[rows] = thought.recalled[taken - 1, here, 0]
         return reflex, {"steps": steps, "coherence": agreed, "memory": recalled}
 
+    def _adapting(self, lanes: int) -> Adapting | None:
+        """Lanes that have learned nothing yet, if there is an editor."""
+        network = self.network
+        if network.editor is None:
+            return None
+        return Adapting(network, network.editor, lanes, self.config.edit_rate)
+
     def _be_surprised(self, tokens: Tokens, seen: Seen) -> None:
-        """How surprising the answer to the last question was to System 1."""
+        """How surprising the answer to the last question was: to the network, for the gate, and to System 1 as it has adapted."""
         lanes = self.lanes
-        if lanes.expected is None:
+        if lanes.expected is None or lanes.said is None:
             return
-        first = tokens.new.argmax(1)
-        rows = torch.arange(len(first))
-        came = torch.from_numpy(tokens.value[rows, first])
-        told = came < lanes.expected.shape[1]
-        p = lanes.expected.exp()
-        hit = p[rows, torch.from_numpy(np.minimum(seen.prev_action, p.shape[1] - 1))]
-        paid = torch.from_numpy(seen.prev_reward > 0)
-        likely = torch.where(
-            told, p[rows, came.clamp(max=p.shape[1] - 1)], torch.where(paid, hit, 1 - hit)
-        )
-        surprise = -likely.clamp(min=1e-6).log().clamp(min=-MOST_SURPRISE)
         fresh = torch.from_numpy(lanes.fresh)
+        came = torch.from_numpy(tokens.value[np.arange(len(fresh)), tokens.new.argmax(1)])
+        surprise = own = _surprise(lanes.expected, came, seen)
+        if lanes.said is not lanes.expected:
+            own = _surprise(lanes.said, came, seen)
         newest = _choose(fresh, torch.full_like(surprise, MOST_SURPRISE), surprise)
         before = _choose(fresh, newest, lanes.signals.surprise)
         lanes.signals = lanes.signals._replace(surprise=newest, surprise_before=before)
-        self._measure(newest, fresh)
+        told = (came < lanes.said.shape[1]) & ~fresh
+        self._measure(lanes.said, own, self._judge(came, told), fresh)
+        if lanes.adapting:
+            lanes.adapting.propose(lanes.itself)
 
-    def _measure(self, surprise: Tensor, fresh: Tensor) -> None:
-        """Read the telemetry of the last step; lanes that begin have none."""
+    def _judge(self, came: Tensor, told: Tensor) -> Tensor:
+        """The last edit as telemetry, ``float[B, 2]``."""
+        if self.lanes.adapting:
+            return self.lanes.adapting.judge(came, told)
+        return torch.tensor([LEAST_NORM, math.log10(LEAST_SCALE)]).expand(len(came), 2)
+
+    def _measure(self, p: Tensor, surprise: Tensor, edit: Tensor, fresh: Tensor) -> None:
+        """Read the telemetry of the last step, whose answer had the log-probabilities ``p``; lanes that begin have none."""
         lanes = self.lanes
-        assert lanes.expected is not None
-        p = lanes.expected
         entropy = -(p.exp() * p).sum(-1) / math.log(p.shape[-1])
-        edit = torch.tensor([LEAST_NORM, math.log10(LEAST_SCALE)]).expand(len(surprise), 2)
         values = torch.cat([torch.stack([surprise, entropy], -1), edit], -1)
         _, after = self.network.telemetry(encode(values)[:, None], lanes.itself)
         lanes.itself = _choose(fresh, lanes.itself, after)
@@ -203,6 +223,24 @@ def last_columns(tokens: Tokens) -> Tensor:
     """The column of the last token of a single step, ``int64[B, 1]``."""
     lanes, width = tokens.value.shape
     return torch.full((lanes, 1), width - 1)
+
+
+def _surprise(log_probs: Tensor, came: Tensor, seen: Seen) -> Tensor:
+    """Nats, ``float[B]``, by which what came was unlikely: the answer itself, or only whether the action was right.
+
+    Args:
+        log_probs: of the last answer, ``float[B, V]``.
+        came: the first new token, ``int64[B]``; the masked one where the answer is not told.
+        seen: what is shown.
+    """
+    p, rows = log_probs.exp(), torch.arange(len(came))
+    last = p.shape[1] - 1
+    hit = p[rows, torch.from_numpy(np.minimum(seen.prev_action, last))]
+    paid = torch.from_numpy(seen.prev_reward > 0)
+    likely = torch.where(
+        came <= last, p[rows, came.clamp(max=last)], torch.where(paid, hit, 1 - hit)
+    )
+    return -likely.clamp(min=1e-6).log().clamp(min=-MOST_SURPRISE)
 
 
 def _choose(mask: Tensor, new: Tensor, old: Tensor) -> Tensor:

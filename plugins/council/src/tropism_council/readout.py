@@ -9,13 +9,13 @@ Shapes: ``B`` lanes, ``S`` samples a lane, ``D`` width, ``V`` answers.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
 
-from tropism_council.blocks import Gain
+from tropism_council.blocks import Gain, film
 from tropism_council.lookahead import Aims, Params, Sample
 
 NAMES = ("head.weight", "head.bias", "gain.gamma", "gain.beta")
@@ -30,20 +30,15 @@ class Readout:
         head: of System 1.
     """
 
-    def __init__(self, gain: Gain, norm: nn.Module, head: nn.Linear) -> None:
+    def __init__(self, gain: Gain, norm: nn.RMSNorm, head: nn.Linear) -> None:
         self.gain, self.norm, self.head = gain, norm, head
         self.aims = Aims(self.loss, self.ties)
 
     @property
     def base(self) -> Params:
         """The weights that an episode begins with: the network's own."""
-        return dict(
-            zip(
-                NAMES,
-                (self.head.weight, self.head.bias, self.gain.gamma, self.gain.beta),
-                strict=True,
-            )
-        )
+        modules = {"head": self.head, "gain": self.gain}
+        return {name: _whole(modules[name[:4]], name[5:]) for name in NAMES}
 
     def log_probs(self, params: Params, before: Tensor, plasticity: Tensor) -> Tensor:
         """System 1's answers, ``float[B, S, V]``.
@@ -53,8 +48,10 @@ class Readout:
             before: what the last layer has before its last gains, ``float[B, S, D]``.
             plasticity: ``float[B, S]``.
         """
-        film = {name: params[f"gain.{name}"][:, None] for name in ("gamma", "beta")}
-        latent = self.norm(functional_call(self.gain, film, (before, plasticity)))
+        gamma, beta = (params[f"gain.{name}"][:, None] for name in ("gamma", "beta"))
+        scale = self.norm.weight.detach()  # no edit moves it, nor does what an editor learns
+        latent = film(before, plasticity, gamma, beta)
+        latent = F.rms_norm(latent, scale.shape, scale, self.norm.eps)
         weight, bias = params["head.weight"].transpose(1, 2), params["head.bias"][:, None]
         return torch.log_softmax(torch.baddbmm(bias, latent, weight), -1)
 
@@ -85,6 +82,12 @@ class Readout:
         said = self.log_probs(params, *seen)
         entropy = -(said.exp() * said).sum(-1) / math.log(said.shape[-1])
         return torch.stack([-said.gather(-1, answer[..., None])[..., 0], entropy], -1)
+
+
+def _whole(module: nn.Module, name: str) -> Tensor:
+    """A parameter, all of it if its parts are held by the processes of a mesh."""
+    parts: Any = getattr(module, "parametrizations", None)
+    return getattr(module, name) if parts is None else parts[name].original.full_tensor()
 
 
 def _divergence(wanted: Tensor, said: Tensor) -> Tensor:
