@@ -77,14 +77,19 @@ def test_every_parameter_has_a_gradient_after_ten_updates(learner, stretches, na
         "value.",
         "gate.",
         "council.halt.",
-        "council.memory.write.",
+        "council.memory.situation.",
+        "council.memory.outcome.",
+        "council.memory.likeness",
+        "council.memory.query.",
         "council.personas",
+        "council.recency",
     )
     heads += (
         "telemetry.plastic.",
         "telemetry.guess.",
         "council.ask.",
         "backbone.layers.0.attention.focus",
+        "backbone.layers.0.attention.recency",
         "editor.net.0.",
         "editor.net.2.",
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -51,6 +52,18 @@ def random_gates(share=0.3, seed=0):
 
 def over_time(decisions, name):
     return np.stack([decision.diagnostics[name] for decision in decisions], 1)
+
+
+def edited_by_then(decisions, online):
+    """Whether an edit of a lane's weights was kept at a step or before it, ``bool[B, T]``."""
+    if not online:
+        return np.zeros((LANES, len(decisions)), np.bool_)
+    return np.logical_or.accumulate(over_time(decisions, "edit") > 0, 1)
+
+
+def off(one, other):
+    """How far numbers are from others: relative where those exceed 1, absolute elsewhere; the greatest."""
+    return (np.abs(one - other) / np.maximum(1, np.abs(other))).max()
 
 
 def heard(monkeypatch, thing, name):
@@ -114,13 +127,16 @@ def test_at_play_the_gate_sees_what_training_says_it_would(policy, tier, monkeyp
     assert plastic.abs().min() > 1e-4
     whole = Whole(net, shown, one.sizes.tokens - 1, plastic)
     said = torch.stack([torch.from_numpy(d.log_probs) for d in decisions], 1)
+    edited = edited_by_then(decisions, online)
+    # whether an edit is kept depends on a lane's answers, so that not all need have one
+    assert edited.any() == online
     for lane in range(LANES):
         chosen = torch.from_numpy(gates[lane].nonzero()[0])[None]
         council, steps, agreed = whole.thought(lane, chosen)
         reflex = whole.reflex[lane].index_copy(0, chosen[0], council)
-        kept = torch.from_numpy(gates[lane] | (not online))
+        kept = torch.from_numpy(gates[lane] | ~edited[lane])
         torch.testing.assert_close(said[lane][kept], reflex[kept], rtol=0, atol=1e-5)
-        assert online is not torch.allclose(said[lane], reflex, rtol=0, atol=1e-2)
+        assert ((said[lane] - reflex)[~kept].abs().amax(-1) > 1e-2).all()
         apart = disagreement(whole.reflex[lane, chosen[0]], council)[None]
         row = slice(lane, lane + 1)
         features = known(whole.reflex[row], beliefs[row], whole.nll[row], chosen, apart)
@@ -212,9 +228,10 @@ def test_an_imposed_gate_is_obeyed_exactly(policy, tier, threshold):
 
 
 def test_left_alone_it_thinks_where_the_score_exceeds_the_threshold(policy, tier):
+    """The threshold parts the lanes at the first step, whose scores do not depend on what is thought later."""
     one = policy()
     scores = over_time(play(one, tier("Switch"), random_gates())[0], "score")
-    one.network.gate.threshold.fill_(float(np.median(scores)))
+    one.network.gate.threshold.fill_(float(np.median(scores[:, 0])))
     decisions, _ = play(one, tier("Switch"))
     thinks = over_time(decisions, "score") > one.network.gate.threshold.item()
     np.testing.assert_array_equal(over_time(decisions, "mode"), thinks)
@@ -249,18 +266,20 @@ def test_where_it_does_not_think_nothing_is_thought(policy, tier, monkeypatch):
 # -- lanes ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("dtype", "least"), [(torch.float32, 1e-5), (torch.float64, 1e-11)])
 @pytest.mark.parametrize("name", ["Switch", "Hop"])
-def test_lanes_do_not_touch_one_another(policy, tier, name):
+def test_lanes_do_not_touch_one_another(policy, tier, name, dtype, least, request):
+    """To rounding: a product of matrices may round otherwise for another number of lanes, and in float64 by much less."""
+    request.addfinalizer(partial(torch.set_default_dtype, torch.get_default_dtype()))
+    torch.set_default_dtype(dtype)
     one, gates = policy(name, edit_rate=0.01), random_gates()
     together, _ = play(one, tier(name), gates)
-    assert (over_time(together, "edit") > 0).any(1).all()
+    assert (over_time(together, "edit") > 0).any(1).sum() > 1
     for lane in range(LANES):
         alone, _ = play(one, tier(name), gates[lane : lane + 1], lanes=1, seed=10_000 + lane)
         for a, b in zip(alone, together, strict=True):
-            np.testing.assert_allclose(a.log_probs[0], b.log_probs[lane], atol=1e-5)
-            assert a.diagnostics["score"][0] == pytest.approx(
-                b.diagnostics["score"][lane], abs=1e-4
-            )
+            assert off(a.log_probs[0], b.log_probs[lane]) < least
+            assert off(a.diagnostics["score"][0], b.diagnostics["score"][lane]) < least
 
 
 def test_a_lane_that_is_reset_forgets_everything_and_the_others_nothing(policy, tier):
