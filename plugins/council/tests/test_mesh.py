@@ -176,6 +176,12 @@ def check_the_parts(mesh):
     assert held["council.feed.0.weight"].shape == (4 * width // model, width)
     assert held["council.feed.2.weight"].shape == (width, 4 * width // model)
     assert held["backbone.layers.0.attention.qkv.weight"].shape == (3 * width // model, width)
+    for slopes in (
+        "backbone.layers.0.attention.recency",
+        "council.recency",
+        "council.memory.likeness",
+    ):
+        assert held[slopes].shape == (CONFIG.heads,)  # scores are computed in every process
     assert held["head.weight"].shape == (11, width)  # eleven answers do not divide
 
 
