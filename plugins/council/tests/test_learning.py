@@ -9,7 +9,8 @@ import torch
 
 from tropism_council.episodes import Episodes
 from tropism_council.errors import DivergedError
-from tropism_council.learning import DISCOUNT, REHEARSE_EVERY, Carried, Learner, returns
+from tropism_council.learning import REHEARSE_EVERY, Carried, Learner
+from tropism_council.losses import DISCOUNT, returns
 from tropism_council.network import Network
 
 LANES, STEPS = 8, 16

@@ -15,51 +15,12 @@ from tropism_council.council import Thought, ponder_cost
 from tropism_council.episodes import Stretch
 from tropism_council.errors import DivergedError
 from tropism_council.gate import disagreement, known
+from tropism_council.losses import Facts, Losses, check, returns
 from tropism_council.network import Network, Read, State
 from tropism_council.telemetry import LEAST_NORM, LEAST_SCALE, encode
 
-DISCOUNT = 0.9
-"""Of the answers that the value head foresees."""
 REHEARSE_EVERY = 2
 """Updates between two in which the editor learns."""
-
-
-class Losses(NamedTuple):
-    """What an update lowers, each a scalar.
-
-    Attributes:
-        reflex: negative log-likelihood of System 1, nats.
-        council: of System 2, by its chance to halt at each step.
-        ponder: divergence of the halting from its prior.
-        distil: divergence of System 1 from the teacher's System 2.
-        value: squared error of the discounted share of right answers to come.
-        introspection: of the guess of the next telemetry.
-        gate: of the estimate of what thinking gains.
-        editor: surprise after edits within an episode; 0 in updates in which none is rehearsed.
-    """
-
-    reflex: Tensor
-    council: Tensor
-    ponder: Tensor
-    distil: Tensor
-    value: Tensor
-    introspection: Tensor
-    gate: Tensor
-    editor: Tensor
-
-
-class Facts(NamedTuple):
-    """What is logged beside the losses; scalars.
-
-    Attributes:
-        steps: that the council took.
-        gain: of System 2 over System 1, nats.
-        right: share of System 1's answers that were right.
-    """
-
-    steps: Tensor
-    gain: Tensor
-    right: Tensor
 
 
 class Carried(NamedTuple):
@@ -134,7 +95,7 @@ class Learner:
             DivergedError: a loss or a gradient is not a number; the weights are as they were.
         """
         losses, facts, carried = self.losses(stretch, carried)
-        _check(losses)
+        check(losses)
         self.optimizer.zero_grad()
         self.total(losses).backward()
         self.norm = self._clip()
@@ -257,21 +218,6 @@ class Learner:
         rate = 1 - min(self.config.teacher_decay, done / (10 + done))
         for theirs, ours in zip(self.teacher.parameters(), self.network.parameters(), strict=True):
             theirs.lerp_(ours, rate)
-
-
-def returns(right: Tensor) -> Tensor:
-    """Discounted share of right answers from each step to the end of the stretch, ``float[B, T]`` of ``bool[B, T]``."""
-    total, found = torch.zeros(len(right)), []
-    for now in reversed(right.float().unbind(1)):
-        total = (1 - DISCOUNT) * now + DISCOUNT * total
-        found.append(total)
-    return torch.stack(found[::-1], 1)
-
-
-def _check(losses: Losses) -> None:
-    for name, value in losses._asdict().items():
-        if not torch.isfinite(value):
-            raise DivergedError(name, value.item())
 
 
 def _chosen(told: Tensor, count: int) -> Tensor:
