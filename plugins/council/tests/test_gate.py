@@ -13,6 +13,8 @@ from tropism_council.gate import (
     FORGET,
     LEAST_SPREAD,
     MOST_SURPRISE,
+    OPTIMISM,
+    USUAL,
     Gate,
     Signals,
     disagreement,
@@ -58,8 +60,8 @@ def test_features_are_what_system_1_knows_before_it_is_decided():
 
 
 def test_a_lane_that_begins_is_as_surprised_as_can_be():
-    found = features(log_probs(2, 6), torch.zeros(2, 8), Signals.begin(2, 8))
-    torch.testing.assert_close(found[:, 1:], torch.tensor([[1.0, 1.0, 0.0, 0.0]] * 2))
+    found = features(log_probs(2, 6), torch.zeros(2, 8), Signals.begin(2, 8, torch.tensor(0.2)))
+    torch.testing.assert_close(found[:, 1:], torch.tensor([[1.0, 1.0, 0.0, 0.2]] * 2))
 
 
 def test_disagreement_is_the_total_variation():
@@ -76,13 +78,14 @@ def test_what_is_known_in_a_stretch_is_what_accumulates_step_by_step(chosen, see
     torch.manual_seed(seed)
     said, latents, nll = log_probs(1, 9, 6), torch.randn(1, 9, 8), torch.rand(1, 9) * 12
     where, apart = torch.tensor([sorted(chosen)]), torch.rand(1, len(chosen))
-    found = known(said, latents, nll, where, apart)
-    signals = Signals.begin(1, 8)._replace(usual=latents[:, 0])
+    typical = torch.tensor(0.4)
+    found = known(said, latents, nll, (where, apart), typical)
+    signals = Signals.begin(1, 8, typical)._replace(usual=latents[:, 0])
     for t in range(9):
         torch.testing.assert_close(found[:, t], features(said[:, t], latents[:, t], signals))
-        faded = signals.disagreement * FORGET
+        faded = FORGET * signals.disagreement + (1 - FORGET) * typical
         asked = apart[:, sorted(chosen).index(t)] if t in chosen else faded
-        usual = FORGET * signals.usual + (1 - FORGET) * latents[:, t]
+        usual = USUAL * signals.usual + (1 - USUAL) * latents[:, t]
         signals = Signals(nll[:, t], signals.surprise, usual, asked)
 
 
@@ -125,7 +128,7 @@ def test_it_learns_a_gain_that_is_known_and_how_far_it_may_be_off():
 def test_the_score_is_an_optimists():
     gate, x = Gate(), torch.rand(9, 5)
     expected, spread = gate(x)
-    torch.testing.assert_close(gate.score(x), expected + spread)
+    torch.testing.assert_close(gate.score(x), expected + OPTIMISM * spread)
 
 
 @pytest.mark.parametrize(

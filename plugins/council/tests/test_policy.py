@@ -139,7 +139,9 @@ def test_at_play_the_gate_sees_what_training_says_it_would(policy, tier, monkeyp
         assert ((said[lane] - reflex)[~kept].abs().amax(-1) > 1e-2).all()
         apart = disagreement(whole.reflex[lane, chosen[0]], council)[None]
         row = slice(lane, lane + 1)
-        features = known(whole.reflex[row], beliefs[row], whole.nll[row], chosen, apart)
+        features = known(
+            whole.reflex[row], beliefs[row], whole.nll[row], (chosen, apart), net.gate.typical
+        )
         torch.testing.assert_close(seen[row], features, rtol=0, atol=1e-4)
         assert over_time(decisions, "steps")[lane, gates[lane]].tolist() == steps.tolist()
         np.testing.assert_allclose(

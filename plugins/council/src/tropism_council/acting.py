@@ -13,10 +13,10 @@ from tropism_council.choices import entropy
 from tropism_council.council import Thought, coherence
 from tropism_council.gate import (
     FEATURES,
-    FORGET,
     MOST_SURPRISE,
     Signals,
     disagreement,
+    fade,
     features,
     follow,
 )
@@ -78,10 +78,12 @@ class Acting:
         """Episodes begin in the lanes of ``bool[B]``."""
         lanes, width = len(mask), self.actor.backbone.width
         if mask.all():
-            self.signals = Signals.begin(lanes, width)
+            self.signals = Signals.begin(lanes, width, self.actor.gate.typical)
             self.fresh, self.action, self.reward, self.value = self._nothing(lanes)
         else:
-            self.signals = _mixed(mask, Signals.begin(lanes, width), self.signals)
+            self.signals = _mixed(
+                mask, Signals.begin(lanes, width, self.actor.gate.typical), self.signals
+            )
             now = (self.fresh, self.action, self.reward, self.value)
             mixed = (_choose(mask, *pair) for pair in zip(self._nothing(lanes), now, strict=True))
             self.fresh, self.action, self.reward, self.value = mixed
@@ -112,7 +114,10 @@ class Acting:
             by_chance: fuse the council's answers by its chances to halt at each step; else take the one at which it halts.
         """
         log_probs, steps = look.reflex, torch.zeros(len(thinks), dtype=torch.int64)
-        agreed, apart = torch.ones(len(thinks)), FORGET * self.signals.disagreement
+        agreed, apart = (
+            torch.ones(len(thinks)),
+            fade(self.signals.disagreement, self.actor.gate.typical),
+        )
         rows = thinks.nonzero()[:, 0]
         if len(rows):
             thought = self.actor.think(look.read.rows(rows), torch.zeros_like(rows)[:, None])

@@ -8,6 +8,7 @@ held-out episodes that spends the budget.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -22,7 +23,15 @@ MOST_SURPRISE = 10.0
 LEAST_SPREAD = 1e-3
 """Nats."""
 FORGET = 0.9
-"""By which a remembered disagreement shrinks a step, and the share of what is usual that a step leaves."""
+"""How much of a remembered disagreement a step leaves."""
+USUAL = 0.5
+"""How much of what is usual a step leaves."""
+OPTIMISM = 4.0
+"""How many spreads are added to a gain."""
+FINELY = 30.0
+"""How much finer small features are told apart than great ones: it reads ``log(1 + 30 x)``."""
+SLOWLY = 0.99
+"""How much of the typical disagreement an update leaves."""
 
 
 class Signals(NamedTuple):
@@ -34,10 +43,10 @@ class Signals(NamedTuple):
     disagreement: Tensor
 
     @classmethod
-    def begin(cls, lanes: int, width: int) -> Signals:
-        """Nothing known: as surprised as can be."""
+    def begin(cls, lanes: int, width: int, typical: Tensor) -> Signals:
+        """Nothing known: as surprised as can be, and a ``typical`` disagreement, a scalar."""
         most = torch.full((lanes,), MOST_SURPRISE)
-        return cls(most, most, torch.zeros(lanes, width), torch.zeros(lanes))
+        return cls(most, most, torch.zeros(lanes, width), typical.repeat(lanes))
 
 
 def features(log_probs: Tensor, belief: Tensor, signals: Signals) -> Tensor:
@@ -60,29 +69,39 @@ def disagreement(one: Tensor, other: Tensor) -> Tensor:
     return (one.exp() - other.exp()).abs().sum(-1) / 2
 
 
-def known(reflex: Tensor, belief: Tensor, nll: Tensor, chosen: Tensor, apart: Tensor) -> Tensor:
+def fade(apart: Tensor, typical: Tensor, steps: Tensor | int = 1) -> Tensor:
+    """What is left of a remembered disagreement after some steps: it becomes the typical one, not none.
+
+    A gate that forgot towards none would take not having asked for agreement, and never ask again.
+    """
+    return typical + (apart - typical) * FORGET**steps
+
+
+def known(
+    reflex: Tensor, belief: Tensor, nll: Tensor, asked: tuple[Tensor, Tensor], typical: Tensor
+) -> Tensor:
     """What the gate would have seen at every step of a stretch, ``float[B, T, 5]``.
 
     Args:
         reflex: System 1's log-probabilities, ``float[B, T, V]``.
         belief: at each step, ``float[B, T, D]``.
         nll: surprises by the answers, ``float[B, T]``.
-        chosen: steps at which both systems were asked, ascending, ``int64[B, Q]``.
-        apart: their disagreement there, ``float[B, Q]``.
+        asked: steps at which both systems were asked, ascending, ``int64[B, Q]``, and their disagreement there, ``float[B, Q]``.
+        typical: disagreement, a scalar.
     """
     surprise = _later(nll, MOST_SURPRISE)
     signals = Signals(
         surprise,
         _later(surprise, MOST_SURPRISE),
         _usual(belief),
-        _remembered(chosen, apart, nll),
+        _remembered(asked, nll, typical),
     )
     return features(reflex, belief, signals)
 
 
 def follow(usual: Tensor, belief: Tensor) -> Tensor:
     """What is usual after another belief, both ``float[..., D]``."""
-    return torch.lerp(belief, usual, FORGET)
+    return torch.lerp(belief, usual, USUAL)
 
 
 def _usual(belief: Tensor) -> Tensor:
@@ -99,26 +118,29 @@ def _later(x: Tensor, first: float) -> Tensor:
     return torch.cat([torch.full_like(x[:, :1], first), x[:, :-1]], 1)
 
 
-def _remembered(chosen: Tensor, apart: Tensor, like: Tensor) -> Tensor:
+def _remembered(asked: tuple[Tensor, Tensor], like: Tensor, typical: Tensor) -> Tensor:
     """The last disagreement before each step, faded by its age, ``float[B, T]``."""
+    chosen, apart = asked
     steps = torch.arange(like.shape[1]).expand_as(like)
-    asked = torch.full(like.shape, -1).scatter(1, chosen, chosen)
-    last = _later(asked.cummax(1).values, -1)
+    when = torch.full(like.shape, -1).scatter(1, chosen, chosen)
+    last = _later(when.cummax(1).values, -1)
     value = torch.zeros_like(like).scatter(1, chosen, apart).gather(1, last.clamp(min=0))
-    return torch.where(last < 0, 0.0, value * FORGET ** (steps - 1 - last).clamp(min=0))
+    age = (steps - 1 - last).clamp(min=0)
+    return torch.where(last < 0, typical, fade(value, typical, age))
 
 
 class Gate(nn.Module):
     """Estimates the gain of thinking, in nats, and how far it may be off, from :func:`features`.
 
-    Its score is the sum of the two, an optimist's estimate: where the systems may differ by much, it is worth asking even if
-    neither is better on average.  It thinks where the score exceeds ``threshold``.
+    Its score is an optimist's estimate, the gain and several spreads: where the systems may differ by much, it is worth asking
+    even if neither is better on average.  It thinks where the score exceeds ``threshold``.
 
     Args:
         signals: which features it looks at, a key of :data:`SIGNALS`.
     """
 
     threshold: Tensor
+    typical: Tensor
     used: Tensor
 
     def __init__(self, signals: str = "all") -> None:
@@ -127,22 +149,29 @@ class Gate(nn.Module):
         self.register_buffer("used", torch.tensor(used), persistent=False)
         self.net = nn.Sequential(nn.Linear(len(FEATURES), 32), nn.GELU(), nn.Linear(32, 2))
         self.register_buffer("threshold", torch.tensor(torch.inf))  # never, until it is calibrated
+        self.register_buffer("typical", torch.tensor(0.0))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The gain that is expected and how far it may be off, ``float[...]`` of ``float[..., 5]``."""
-        gain, spread = self.net(x * self.used).unbind(-1)
+        fine = torch.log1p(FINELY * x * self.used) / math.log1p(FINELY)
+        gain, spread = self.net(fine).unbind(-1)
         return gain, LEAST_SPREAD + F.softplus(spread)
 
     def score(self, x: Tensor) -> Tensor:
         """The optimist's estimate, ``float[...]`` of ``float[..., 5]``."""
         gain, spread = self(x)
-        return gain + spread
+        return gain + OPTIMISM * spread
 
     def loss(self, x: Tensor, gain: Tensor) -> Tensor:
         """Negative log-likelihood of gains that were measured (``float[...]``), as Laplace has it."""
         expected, spread = self(x)
         off = (gain.clamp(-MOST_SURPRISE, MOST_SURPRISE) - expected).abs()
         return (off / spread + spread.log()).mean()
+
+    @torch.no_grad()
+    def heed(self, x: Tensor) -> None:
+        """Follow the disagreement in ``float[..., 5]``: it is what is remembered where nothing is known."""
+        self.typical.lerp_(x[..., -1].mean(), 1 - SLOWLY)
 
     def calibrate(self, scores: Tensor, share: float) -> None:
         """Set the threshold that thinks in ``share`` of these estimates, ``float[N]``."""

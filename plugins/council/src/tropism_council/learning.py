@@ -170,9 +170,11 @@ class Learner:
         last = thought.steps() - 1
         gain = (_rows(nll, chosen) - _at(said, last)).detach()
         apart = disagreement(_rows(reflex, chosen), _at(thought.log_probs, last))
-        facts = (x.detach() for x in (reflex, itself, nll, chosen, apart))
-        gate = self.network.gate.loss(_rows(known(*facts), chosen), gain)
-        return (thought.halting() * said).sum(0).mean(), gain, gate
+        facts = (x.detach() for x in (reflex, itself, nll))
+        gate, asked = self.network.gate, (chosen, apart.detach())
+        seen = _rows(known(*facts, asked, gate.typical), chosen)
+        gate.heed(seen)
+        return (thought.halting() * said).sum(0).mean(), gain, gate.loss(seen, gain)
 
     def _rehearse(
         self,

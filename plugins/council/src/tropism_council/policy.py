@@ -18,7 +18,7 @@ from tropism.envs.patternworld.observation import Seen, read
 from tropism_council.adapting import Adapting
 from tropism_council.config import CouncilConfig
 from tropism_council.council import coherence
-from tropism_council.gate import FORGET, MOST_SURPRISE, Signals, disagreement, features, follow
+from tropism_council.gate import MOST_SURPRISE, Signals, disagreement, fade, features, follow
 from tropism_council.network import Network, Read, Sizes, State
 from tropism_council.store import save_policy
 from tropism_council.telemetry import LEAST_NORM, LEAST_SCALE, encode
@@ -71,7 +71,7 @@ class CouncilPolicy(Policy):
                 Reader(count, self.sizes.tokens - 1, False),
                 self.network.begin(count),
                 self.network.telemetry.begin(count),
-                Signals.begin(count, self.config.width),
+                Signals.begin(count, self.config.width, self.network.gate.typical),
                 self._adapting(count),
                 None,
                 None,
@@ -81,7 +81,7 @@ class CouncilPolicy(Policy):
         lanes.reader.reset(mask)
         lanes.state = lanes.state.forget(torch.from_numpy(mask))
         lanes.itself = lanes.itself.masked_fill(torch.from_numpy(mask)[:, None], 0)
-        begun = Signals.begin(len(mask), self.config.width)
+        begun = Signals.begin(len(mask), self.config.width, self.network.gate.typical)
         where = torch.from_numpy(mask)
         lanes.signals = Signals(
             *(_choose(where, new, old) for new, old in zip(begun, lanes.signals, strict=True))
@@ -213,7 +213,9 @@ class CouncilPolicy(Policy):
         lanes = self.lanes
         lanes.expected, lanes.fresh = reflex, np.zeros(len(reflex), np.bool_)
         apart = torch.where(
-            thinks, disagreement(reflex, answer), FORGET * lanes.signals.disagreement
+            thinks,
+            disagreement(reflex, answer),
+            fade(lanes.signals.disagreement, self.network.gate.typical),
         )
         usual = follow(lanes.signals.usual, lanes.itself)
         lanes.signals = lanes.signals._replace(usual=usual, disagreement=apart)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from gymnasium.vector import AutoresetMode
 
 from tropism.agents.contract import Budget, Task
+from tropism_council.calibration import Calibration
 from tropism_council.reinforced_policy import ReinforcedPolicy
 from tropism_council.reinforcement import Practitioner
 from tropism_council.rollouts import Rollouts
@@ -86,11 +86,12 @@ class ReinforcedTrainer(Schedule):
         for draws in (False, True):
             actor.draws.fill_(draws)
             rng = np.random.default_rng([self.seed, plan.calibration, draws])
-            plays.append(held_out(self.policy, self.task, plan.calibration // 2, config.share, rng))
+            found = held_out(self.policy, self.task, plan.calibration // 2, config.share, rng)
+            plays.append((actor.gate.threshold.item(), found))
         (_, greedy), (_, drawn) = plays
         draws = better(drawn, greedy)
         actor.draws.fill_(draws)
-        actor.gate.calibrate(torch.from_numpy(plays[draws][0]), config.share)
+        actor.gate.threshold.fill_(plays[draws][0])
         both = {"greedy_return": greedy, "drawn_return": drawn}
         return {name: float(found.mean()) for name, found in both.items() if len(found)}
 
@@ -105,23 +106,24 @@ def better(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> bool
 
 def held_out(
     policy: ReinforcedPolicy, task: Task, steps: int, share: float, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-    """Play about ``steps`` steps from held-out training seeds, asking the council at random as often as it may be asked.
+) -> npt.NDArray[np.float64]:
+    """Play about ``steps`` steps from held-out training seeds, and set the gate's threshold by them.
 
     Returns:
-        What the gate says, ``float32[N]``, and the returns of the episodes that ended, ``float64[M]``.
+        The returns of the episodes that ended, ``float64[M]``.
     """
     count = task.train_seeds[1] - task.train_seeds[0]
     lanes = min(HELD_OUT, max(1, steps // LEAST_CALIBRATION), count)
     env: Any = task.make_vec(lanes, train=True, autoreset_mode=AutoresetMode.SAME_STEP)
+    calibration = Calibration(policy.actor.gate, share, steps // lanes, rng)
     try:
         seeds = np.arange(task.train_seeds[1] - lanes, task.train_seeds[1])
         observation, info = env.reset(seed=seeds.tolist())
         policy.reset(np.ones(lanes, np.bool_), seeds.astype(np.uint64))
-        scores, returns, sums = [], [], np.zeros(lanes)
-        for _ in range(steps // lanes):
-            decision = policy.act(observation, info, rng.random(lanes) < share)
-            scores.append(decision.diagnostics["score"])
+        returns, sums = [], np.zeros(lanes)
+        for _ in range(calibration.steps):
+            decision = policy.act(observation, info, calibration.asks(lanes))
+            calibration.hear(decision.diagnostics["score"])
             observation, reward, terminated, truncated, info = env.step(decision.action)
             policy.observe(decision.action, observation, reward, terminated, truncated, info)
             ends, sums = terminated | truncated, sums + reward
@@ -131,4 +133,5 @@ def held_out(
                 policy.reset(ends, rng.integers(2**63, size=lanes).astype(np.uint64))
     finally:
         env.close()
-    return np.concatenate(scores), np.array(returns)
+    calibration.end()
+    return np.array(returns)

@@ -183,6 +183,7 @@ class Practitioner:
         if not thinks.any():
             return torch.zeros(())
         known, gains = rows.of(stretch.known)[thinks], rows.of(targets.gains)[thinks]
+        self.actor.gate.heed(known)
         return self.actor.gate.loss(known, gains)
 
     def _descend(self, losses: Losses, fade: float) -> None:

@@ -6,10 +6,10 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from gymnasium.vector import AutoresetMode
 
 from tropism.agents.contract import Budget, Task
+from tropism_council.calibration import Calibration
 from tropism_council.episodes import Episodes
 from tropism_council.learning import Carried, Learner
 from tropism_council.policy import CouncilPolicy
@@ -67,10 +67,7 @@ class Trainer(Schedule):
         """Set the gate's threshold on episodes that were not learned from, and put it on record."""
         config, plan, gate = self.policy.config, self.plan, self.policy.network.gate
         if plan.calibration:
-            scores = held_out_scores(
-                self.policy, self.task, plan.calibration, config.share, self.seed
-            )
-            gate.calibrate(torch.from_numpy(scores), config.share)
+            calibrate(self.policy, self.task, plan.calibration, config.share, self.seed)
         facts = {"calibrated": plan.calibration > 0, "threshold": gate.threshold.item()}
         self.run.log(self.steps + plan.calibration, **facts)
         if not plan.calibration:
@@ -81,28 +78,26 @@ class Trainer(Schedule):
             )
 
 
-def held_out_scores(
-    policy: CouncilPolicy, task: Task, steps: int, share: float, seed: int
-) -> np.ndarray:
-    """What the gate says in about ``steps`` steps of held-out training seeds, asked at random as often as it may ask."""
+def calibrate(policy: CouncilPolicy, task: Task, steps: int, share: float, seed: int) -> None:
+    """Set the gate's threshold by about ``steps`` steps of held-out training seeds."""
     lanes = min(
         HELD_OUT, max(1, steps // LEAST_CALIBRATION), task.train_seeds[1] - task.train_seeds[0]
     )
     env: Any = task.make_vec(lanes, train=True, autoreset_mode=AutoresetMode.DISABLED)
     rng = np.random.default_rng([seed, steps])
+    calibration = Calibration(policy.network.gate, share, steps // lanes, rng)
     try:
         last = task.train_seeds[1]
         seeds = np.arange(last - lanes, last)
         observation, info = env.reset(seed=seeds.tolist())
         policy.reset(np.ones(lanes, np.bool_), seeds.astype(np.uint64))
-        scores = []
-        for _ in range(steps // lanes):
-            decision = policy.act(observation, info, rng.random(lanes) < share)
-            scores.append(decision.diagnostics["score"])
+        for _ in range(calibration.steps):
+            decision = policy.act(observation, info, calibration.asks(lanes))
+            calibration.hear(decision.diagnostics["score"])
             observation, _, terminated, truncated, info = env.step(decision.action)
             if (terminated | truncated).any():
                 break
     finally:
         env.close()
         policy.forget()
-    return np.concatenate(scores)
+    calibration.end()
