@@ -6,6 +6,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tropism_council import memory
 from tropism_council.network import Sizes
 from tropism_council.tokens import Tokens
 
@@ -119,6 +120,19 @@ def test_contexts_longer_than_the_window_are_forgotten_as_documented(network, sl
         assert furthest <= 10 + stream + window - 1
     else:
         assert furthest > 10 + stream + window - 1  # the memory reaches beyond the stream
+
+
+@torch.no_grad()
+def test_beyond_stream_and_slots_there_is_mean_and_deviation_alone(network, monkeypatch):
+    """Were situations the latents themselves, System 2 would depend on ``slots`` steps more and the one before."""
+    net = network(slots=20)
+    reach = 10 + len(net.backbone.layers) * (net.backbone.window - 1) + 20 + 1
+    measured = reached(net, 10, 17, 2 * reach)[1]
+    assert measured[reach + 1 :].max() > 1e-6
+    monkeypatch.setattr(memory, "situations", lambda latents, ring: (latents, ring.sums))
+    plain = reached(net, 10, 17, 2 * reach)[1]
+    assert plain[reach + 1 :].max() == 0
+    assert plain[reach] > 0
 
 
 @torch.no_grad()
