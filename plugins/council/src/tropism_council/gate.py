@@ -169,9 +169,9 @@ class Gate(nn.Module):
         return (off / spread + spread.log()).mean()
 
     @torch.no_grad()
-    def heed(self, x: Tensor) -> None:
-        """Follow the disagreement in ``float[..., 5]``: it is what is remembered where nothing is known."""
-        self.typical.lerp_(x[..., -1].mean(), 1 - SLOWLY)
+    def heed(self, apart: Tensor) -> None:
+        """Follow the mean disagreement of an update, a scalar: it is what is remembered where nothing is known."""
+        self.typical.lerp_(apart, 1 - SLOWLY)
 
     def calibrate(self, scores: Tensor, share: float) -> None:
         """Set the threshold that thinks in ``share`` of these estimates, ``float[N]``."""

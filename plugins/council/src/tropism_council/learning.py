@@ -102,6 +102,7 @@ class Learner:
         self.optimizer.step()
         self.schedule.step()
         self._follow()
+        self.network.gate.heed(facts.apart)
         return losses, facts, carried
 
     def _clip(self) -> float:
@@ -140,7 +141,7 @@ class Learner:
         nll = -reflex.gather(-1, answers[..., None])[..., 0]
         right = (reflex.argmax(-1) == answers) & told
         thought = network.think(seen, chosen)
-        council, gain, gate = self._compare(before, reflex, nll, answers, chosen, thought)
+        council, gate, gain, apart = self._compare(before, reflex, nll, answers, chosen, thought)
         own = _rows(reflex, chosen)
         losses = Losses(
             nll[told].mean(),
@@ -152,7 +153,9 @@ class Learner:
             gate,
             self._rehearse(seen, before, stretch.answers, nll, chosen, thought),
         )
-        facts = Facts(thought.steps().double().mean(), gain.mean(), right[told].double().mean())
+        facts = Facts(
+            thought.steps().double().mean(), gain.mean(), apart.mean(), right[told].double().mean()
+        )
         return losses, facts, Carried(student.detach(), teacher, self_state.detach())
 
     def _compare(
@@ -163,18 +166,16 @@ class Learner:
         answers: Tensor,
         chosen: Tensor,
         thought: Thought,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """System 2's loss, its gain over System 1 at every question, and the loss of the gate that foresees it."""
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """System 2's loss, that of the gate; and by question what the gate foresees, a gain, and how far the systems differed."""
         wanted = _rows(answers, chosen)[None, ..., None].expand(len(thought.halt), -1, -1, 1)
         said = -thought.log_probs.gather(-1, wanted)[..., 0]
         last = thought.steps() - 1
         gain = (_rows(nll, chosen) - _at(said, last)).detach()
-        apart = disagreement(_rows(reflex, chosen), _at(thought.log_probs, last))
-        facts = (x.detach() for x in (reflex, itself, nll))
-        gate, asked = self.network.gate, (chosen, apart.detach())
-        seen = _rows(known(*facts, asked, gate.typical), chosen)
-        gate.heed(seen)
-        return (thought.halting() * said).sum(0).mean(), gain, gate.loss(seen, gain)
+        apart = disagreement(_rows(reflex, chosen), _at(thought.log_probs, last)).detach()
+        facts, gate = (x.detach() for x in (reflex, itself, nll)), self.network.gate
+        foresight = gate.loss(_rows(known(*facts, (chosen, apart), gate.typical), chosen), gain)
+        return (thought.halting() * said).sum(0).mean(), foresight, gain, apart
 
     def _rehearse(
         self,

@@ -46,11 +46,13 @@ class Facts(NamedTuple):
     Attributes:
         steps: that the council took.
         gain: of System 2 over System 1, nats.
+        apart: how far they differed, total variation.
         right: share of System 1's answers that were right.
     """
 
     steps: Tensor
     gain: Tensor
+    apart: Tensor
     right: Tensor
 
 

@@ -183,7 +183,7 @@ class Practitioner:
         if not thinks.any():
             return torch.zeros(())
         known, gains = rows.of(stretch.known)[thinks], rows.of(targets.gains)[thinks]
-        self.actor.gate.heed(known)
+        self.actor.gate.heed(known[..., -1].mean())
         return self.actor.gate.loss(known, gains)
 
     def _descend(self, losses: Losses, fade: float) -> None:
