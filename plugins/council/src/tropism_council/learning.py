@@ -173,7 +173,7 @@ class Learner:
         last = thought.steps() - 1
         gain = (_rows(nll, chosen) - _at(said, last)).detach()
         apart = disagreement(_rows(reflex, chosen), _at(thought.log_probs, last)).detach()
-        facts, gate = (x.detach() for x in (reflex, itself, nll)), self.network.gate
+        facts, gate = (reflex.detach(), itself.detach(), nll.detach()), self.network.gate
         foresight = gate.loss(_rows(known(*facts, (chosen, apart), gate.typical), chosen), gain)
         return (thought.halting() * said).sum(0).mean(), foresight, gain, apart
 
