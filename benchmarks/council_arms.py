@@ -30,14 +30,30 @@ class Arm:
 
 
 _HOP = {
-    "ponder_steps": 8,
+    "voices": 1,  # so that what pondering gains is not what voting does
+    "ponder_steps": 10,
     "ponder_prior": 0.1,
-    "stretch": 32,
+    "ponder_weight": 0.1,
     "lanes": 32,
-    "questions": 16,
+    "stretch": 32,
+    "questions": 32,
+    "window": 96,  # of two or ten tokens a step
     "slots": 0,
+    "learning_rate": 3e-3,
+    "distil_weight": 0.0,
+    "share": 0.5,
 }
-_RECUR = {"slots": 512, "window": 64}
+_RECUR = {
+    "voices": 1,
+    "ponder_steps": 2,
+    "ponder_prior": 0.5,
+    "heads": 2,
+    "lanes": 32,
+    "questions": 32,
+    "window": 16,  # too short for a regime, so that only the memory reaches the one before
+    "slots": 512,
+    "share": 0.5,
+}
 _RECUR_TASK = {"train": {**UNSEEN, "split": "train"}, "test": {**UNSEEN, "split": "test"}}
 _FULL = 2_000_000
 _QUARTER = _FULL // 4
@@ -45,10 +61,10 @@ _QUARTER = _FULL // 4
 ARMS: dict[str, Arm] = {
     "switch": Arm("Switch", _FULL),
     "affine": Arm("Affine", _FULL),
-    "hop": Arm("Hop", 3_000_000, _HOP),
-    "hop, one pass": Arm("Hop", 3_000_000, {**_HOP, "ponder_steps": 1}),
-    "recur": Arm("Recur", _FULL, _RECUR, **_RECUR_TASK),
-    "recur, no memory": Arm("Recur", _FULL, {**_RECUR, "slots": 0}, **_RECUR_TASK),
+    "hop": Arm("Hop", 2_500_000, _HOP),
+    "hop, one pass": Arm("Hop", 2_500_000, {**_HOP, "ponder_steps": 1}),
+    "recur": Arm("Recur", _FULL // 2, _RECUR, **_RECUR_TASK),
+    "recur, no memory": Arm("Recur", _FULL // 2, {**_RECUR, "slots": 0}, **_RECUR_TASK),
 }
 """Arms of five seeds."""
 
@@ -57,6 +73,7 @@ ABLATIONS: dict[str, Arm] = {
     "one voice": Arm("Affine", _QUARTER, {"voices": 1}),
     "no teacher": Arm("Affine", _QUARTER, {"distil_weight": 0.0}),
     "no memory": Arm("Affine", _QUARTER, {"slots": 0}),
+    "with the editor": Arm("Affine", _QUARTER, {"online": True}),
     "gate: entropy alone": Arm("Affine", _QUARTER, {"signals": "entropy"}),
     "gate: surprises alone": Arm("Affine", _QUARTER, {"signals": "surprise"}),
 }

@@ -25,6 +25,8 @@ from typing import Any
 import numpy as np
 
 from council_arms import ABLATIONS, ARMS, Arm
+from council_gate import Heard, reliability
+from council_recur import Solver
 from tropism.agents.artifacts import read_json, write_atomic
 from tropism.agents.contract import Budget, Task
 from tropism.agents.episodes import Episode
@@ -68,23 +70,25 @@ def measure(policy: Any, arm: Arm) -> dict[str, Any]:
     task = Task(f"tropism/PatternWorld-{arm.tier}-v0", kwargs=dict(kwargs))
     seeds = range(task.test_seeds[0], task.test_seeds[0] + EPISODES)
     references = play_references(task, seeds)
-    own = evaluate(policy, task, seeds, belief=True)
+    if arm.test:
+        references = {**references, "ideal": evaluate(Solver(remembers=True), task, seeds)}
+    heard = Heard(policy)
+    own = evaluate(heard, task, seeds, belief=True, lanes=EPISODES)
     rate = float(np.mean(np.concatenate([e.gated for e in own if e.gated is not None])))
-    control = evaluate(policy, task, seeds, gate=RandomGate(rate))
-    alone = {
-        name: evaluate(policy, task, seeds, gate=RandomGate(p))
-        for name, p in (("S1", 0), ("S2", 1))
-    }
+    control = evaluate(policy, task, seeds, gate=RandomGate(rate), belief=True)
+    flat, deep = (evaluate(policy, task, seeds, gate=RandomGate(p), belief=True) for p in (0, 1))
     return {
         **scores(own, references),
         **when(own),
-        "S1": accuracy(alone["S1"]),
-        "S2": accuracy(alone["S2"]),
-        "S1_log_regret": log_regret(alone["S1"], references["ideal"]),
-        "S2_log_regret": log_regret(alone["S2"], references["ideal"]),
+        "S1": accuracy(flat),
+        "S2": accuracy(deep),
+        "S1_log_regret": log_regret(flat, references["ideal"]),
+        "S2_log_regret": log_regret(deep, references["ideal"]),
+        "S2_savings": savings(deep),
         "matched": compare(own, control, rate).to_json(),
         "matched_nats": nats(control) - nats(own),
-        "hops": hops(alone["S2"], alone["S1"]) if arm.tier == "Hop" else None,
+        "reliability": reliability(heard.expected(own), _gains(deep, flat)),
+        "hops": hops(deep, flat) if arm.tier == "Hop" else None,
     }
 
 
@@ -115,6 +119,13 @@ def when(episodes: Sequence[Episode]) -> dict[str, float]:
         "asked_near": float(gated[near].mean()),
         "auroc": auroc(units, near),
     }
+
+
+def _gains(deep: Sequence[Episode], flat: Sequence[Episode]) -> np.ndarray:
+    """By how much likelier System 2 found the right answer than System 1, step by step, ``float[E, T]``."""
+    both = ([e.target_log_prob for e in side] for side in (deep, flat))
+    better, worse = (np.exp(np.stack([x for x in side if x is not None])) for side in both)
+    return better - worse
 
 
 def nats(episodes: Sequence[Episode]) -> float:

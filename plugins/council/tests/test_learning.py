@@ -221,7 +221,9 @@ def test_the_gate_learns_from_the_gain_that_was_measured_and_moves_nothing_else(
     assert all(key.startswith("gate.") for key in moved)
 
 
-def test_a_gain_is_by_how_many_nats_the_council_was_better(learner, stretches, monkeypatch):
+def test_a_gain_is_by_how_much_likelier_the_council_found_the_right_answer(
+    learner, stretches, monkeypatch
+):
     one = learner()
     (stretch,) = stretches("Switch", LANES, [STEPS])
     told = listen(monkeypatch, one.network.gate, "loss")
@@ -231,7 +233,7 @@ def test_a_gain_is_by_how_many_nats_the_council_was_better(learner, stretches, m
     lanes, questions = torch.arange(LANES)[:, None], torch.arange(4)
     wanted = stretch.answers[lanes, chosen]
     council = thought.log_probs[thought.steps() - 1, lanes, questions, wanted]
-    torch.testing.assert_close(gain, council - reflex[lanes, chosen, wanted])
+    torch.testing.assert_close(gain, council.exp() - reflex[lanes, chosen, wanted].exp())
 
 
 # -- the editor -------------------------------------------------------------------------------------------------

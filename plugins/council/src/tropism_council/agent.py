@@ -48,7 +48,7 @@ class CouncilAgent(Agent):
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             if reveals(task):
-                policy = _policy(task, self.config)
+                policy = untrained(task, self.config)
                 return Trainer(policy, task, budget, run, self.seed).train()
             reinforced = ReinforcedPolicy(task, self.config, Practice())
             return ReinforcedTrainer(reinforced, task, budget, run, self.seed).train()
@@ -64,7 +64,7 @@ class CouncilAgent(Agent):
                 raise ArtifactError(
                     f"{directory}: {name} is {facts.get(name)!r}, the task needs {value!r}"
                 )
-        policy = _policy(
+        policy = untrained(
             task, build_config(CouncilConfig, facts.get("config"), owner=str(directory))
         )
         try:
@@ -92,7 +92,7 @@ def unreadable(task: Task) -> str | None:
     return None
 
 
-def _policy(task: Task, config: CouncilConfig) -> CouncilPolicy:
+def untrained(task: Task, config: CouncilConfig) -> CouncilPolicy:
     """An untrained policy."""
     observation, action = task.spaces()
     assert isinstance(observation, Dict)

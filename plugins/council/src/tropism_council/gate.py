@@ -2,8 +2,9 @@
 
 The features are what is known before it is decided: how unsure System 1 is, how surprised it was by the last two answers, how
 far its belief has moved from what is usual, and how far System 2 differed when it was last asked.  The gate learns, from questions that were put
-to both systems at random, by how many nats System 2's answer was better; the threshold is the quantile of its estimates on
-held-out episodes that spends the budget.
+to both systems at random, by how much likelier System 2 found the right answer.  In nats the gains at a switch, which neither
+system can foresee, would drown all others.  The threshold is the quantile of its estimates on held-out episodes that spends the
+budget.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ FEATURES = SIGNALS["all"]
 MOST_SURPRISE = 10.0
 """Surprises are cut at this many nats, and divided by it."""
 LEAST_SPREAD = 1e-3
-"""Nats."""
 FORGET = 0.9
 """How much of a remembered disagreement a step leaves."""
 USUAL = 0.5
@@ -130,7 +130,9 @@ def _remembered(asked: tuple[Tensor, Tensor], like: Tensor, typical: Tensor) -> 
 
 
 class Gate(nn.Module):
-    """Estimates the gain of thinking, in nats, and how far it may be off, from :func:`features`.
+    """Estimates the gain of thinking, in probability of the right answer, and how far it may be off, from :func:`features`.
+
+    From rewards it learns a gain of its own kind (:mod:`tropism_council.reinforcement`).
 
     Its score is an optimist's estimate, the gain and several spreads: where the systems may differ by much, it is worth asking
     even if neither is better on average.  It thinks where the score exceeds ``threshold``.

@@ -19,6 +19,8 @@ from tropism_council.losses import Facts, Losses, check, returns
 from tropism_council.network import Network, Read, State
 from tropism_council.telemetry import LEAST_NORM, LEAST_SCALE, encode
 
+GATE_RATE = 5e-3
+"""Learning rate of the gate."""
 REHEARSE_EVERY = 2
 """Updates between two in which the editor learns."""
 
@@ -50,20 +52,23 @@ class Learner:
         apart = ("gate.", "editor.")
         self._others = [p for n, p in network.named_parameters() if not n.startswith(apart)]
         self.teacher = copy.deepcopy(network).requires_grad_(False)
+        rest = [p for n, p in network.named_parameters() if not n.startswith("gate.")]
         self.optimizer = torch.optim.AdamW(
-            network.parameters(), config.learning_rate, weight_decay=0.01
+            [{"params": rest}, {"params": list(network.gate.parameters()), "lr": GATE_RATE}],
+            config.learning_rate,
+            weight_decay=0.01,
         )
         self._updates, self.norm = updates, 0.0
         self.schedule = self._schedule(0)
 
     def _schedule(self, done: int) -> torch.optim.lr_scheduler.LambdaLR:
-        """Of the learning rate, after so many updates: a warm-up, then a line."""
+        """Of the learning rate, after so many updates: a warm-up, then a line; the gate's stays, as what it foresees goes on changing."""
         updates, warm = self._updates, max(1, min(100, self._updates // 10))
 
         def rate(update: int) -> float:
             return min(1.0, (update + 1) / warm, max(1 / 30, 2 * (1 - update / updates)))
 
-        return torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate, done - 1)
+        return torch.optim.lr_scheduler.LambdaLR(self.optimizer, [rate, lambda _: 1.0], done - 1)
 
     def tensors(self) -> dict[str, Tensor]:
         """Teacher and optimiser."""
@@ -171,7 +176,7 @@ class Learner:
         wanted = _rows(answers, chosen)[None, ..., None].expand(len(thought.halt), -1, -1, 1)
         said = -thought.log_probs.gather(-1, wanted)[..., 0]
         last = thought.steps() - 1
-        gain = (_rows(nll, chosen) - _at(said, last)).detach()
+        gain = ((-_at(said, last)).exp() - (-_rows(nll, chosen)).exp()).detach()
         apart = disagreement(_rows(reflex, chosen), _at(thought.log_probs, last)).detach()
         facts, gate = (reflex.detach(), itself.detach(), nll.detach()), self.network.gate
         foresight = gate.loss(_rows(known(*facts, (chosen, apart), gate.typical), chosen), gain)
@@ -197,14 +202,20 @@ class Learner:
     def _teach(
         self, stretch: Stretch, chosen: Tensor, state: State
     ) -> tuple[Tensor, Tensor, State]:
-        """The teacher's System 2 at the questions, the telemetry of all steps (``float[B, T, 4]``), and what it carries on."""
+        """The teacher's System 2 (System 1, if nothing is distilled) at the questions, the telemetry of all steps (``float[B, T, 4]``), and what it carries on."""
         seen, state = self.teacher.read(stretch.tokens, stretch.asked, state)
-        thought = self.teacher.think(seen, chosen)
         reflex = self.teacher.reflex(seen.latents)
         answers = stretch.answers.clamp(min=0)
         surprise = -reflex.gather(-1, answers[..., None])[..., 0]
         entropy = -(reflex.exp() * reflex).sum(-1) / math.log(reflex.shape[-1])
         values = torch.cat([torch.stack([surprise, entropy], -1), self._edit(entropy)], -1)
+        if not self.config.distil_weight:
+            return (
+                _rows(reflex, chosen),
+                values,
+                state,
+            )  # nobody asks what it would say on second thoughts
+        thought = self.teacher.think(seen, chosen)
         return _at(thought.log_probs, thought.steps() - 1), values, state
 
     def _edit(self, like: Tensor) -> Tensor:

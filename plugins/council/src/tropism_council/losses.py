@@ -45,7 +45,7 @@ class Facts(NamedTuple):
 
     Attributes:
         steps: that the council took.
-        gain: of System 2 over System 1, nats.
+        gain: of System 2 over System 1, in probability of the right answer.
         apart: how far they differed, total variation.
         right: share of System 1's answers that were right.
     """

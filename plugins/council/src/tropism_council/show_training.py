@@ -21,7 +21,7 @@ TRAINING = {
     "distil": "distillation, nats",
     "gate": "loss of the gate",
     "steps": "ponder steps",
-    "gain": "gain of thought, nats",
+    "gain": "gain of thought, probability",
     "value": "squared error of the value",
     "introspection": "introspection, nats",
     "right": "accuracy of System 1",
