@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from claims_bridge import BRIDGE
+from claims_council import COUNCIL
 from claims_ladder import LADDER
 
 RESULTS = Path(__file__).parent / "results"
@@ -175,7 +176,7 @@ CLAIMS: dict[str, Callable[[], Finding]] = {
     "ledger speed published": ledger_speed,
     **{
         promise: partial(check, lambda name: read(name))
-        for promise, check in (LADDER | BRIDGE).items()
+        for promise, check in (LADDER | BRIDGE | COUNCIL).items()
     },
 }
 """What is promised and shown by records; parity, checkers, attacks and the plugin are shown by tests."""

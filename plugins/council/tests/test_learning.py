@@ -310,7 +310,7 @@ def test_the_learning_rate_warms_up_stands_and_falls(learner, stretches):
     one = learner(updates=40)
     carried, rates = begin(one), []
     for stretch in stretches("Switch", LANES, [2] * 40):
-        rates.append(one.schedule.get_last_lr()[0] / one.config.learning_rate)
+        rates.append(one.descent.rate / one.config.learning_rate)
         *_, carried = one.update(stretch, carried)
     assert rates[0] < 0.5
     assert rates[5:20] == [1.0] * 15

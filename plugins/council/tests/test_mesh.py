@@ -161,7 +161,7 @@ def check_updates(mesh, count):
         learner, carried = Learner(network, CONFIG, 10), Carried.begin(network, LANES)
         for _ in range(2):
             found, _, carried = learner.update(given, carried)
-            told.append(torch.stack([*found, torch.tensor(learner.norm)]).detach())
+            told.append(torch.stack([*found, torch.tensor(learner.descent.norm)]).detach())
     for one, mine in zip(told[:2], told[2:], strict=True):
         torch.testing.assert_close(mine, one, rtol=1e-4, atol=1e-4)
     assert (told[0] - told[1]).abs().max() > 1e-3  # something was learned

@@ -26,7 +26,7 @@ FORGET = 0.9
 """How much of a remembered disagreement a step leaves."""
 USUAL = 0.5
 """How much of what is usual a step leaves."""
-OPTIMISM = 4.0
+OPTIMISM = 8.0
 """How many spreads are added to a gain."""
 FINELY = 30.0
 """How much finer small features are told apart than great ones: it reads ``log(1 + 30 x)``."""

@@ -12,15 +12,13 @@ from torch import Tensor
 from tropism_council.adapting import rehearsed
 from tropism_council.config import CouncilConfig
 from tropism_council.council import Thought, ponder_cost
+from tropism_council.descent import Descent
 from tropism_council.episodes import Stretch
-from tropism_council.errors import DivergedError
 from tropism_council.gate import disagreement, known
 from tropism_council.losses import Facts, Losses, check, returns
 from tropism_council.network import Network, Read, State
 from tropism_council.telemetry import LEAST_NORM, LEAST_SCALE, encode
 
-GATE_RATE = 5e-3
-"""Learning rate of the gate."""
 REHEARSE_EVERY = 2
 """Updates between two in which the editor learns."""
 
@@ -49,49 +47,20 @@ class Learner:
 
     def __init__(self, network: Network, config: CouncilConfig, updates: int) -> None:
         self.network, self.config = network, config
-        apart = ("gate.", "editor.")
-        self._others = [p for n, p in network.named_parameters() if not n.startswith(apart)]
         self.teacher = copy.deepcopy(network).requires_grad_(False)
-        rest = [p for n, p in network.named_parameters() if not n.startswith("gate.")]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": rest}, {"params": list(network.gate.parameters()), "lr": GATE_RATE}],
-            config.learning_rate,
-            weight_decay=0.01,
-        )
-        self._updates, self.norm = updates, 0.0
-        self.schedule = self._schedule(0)
-
-    def _schedule(self, done: int) -> torch.optim.lr_scheduler.LambdaLR:
-        """Of the learning rate, after so many updates: a warm-up, then a line; the gate's stays, as what it foresees goes on changing."""
-        updates, warm = self._updates, max(1, min(100, self._updates // 10))
-
-        def rate(update: int) -> float:
-            return min(1.0, (update + 1) / warm, max(1 / 30, 2 * (1 - update / updates)))
-
-        return torch.optim.lr_scheduler.LambdaLR(self.optimizer, [rate, lambda _: 1.0], done - 1)
+        self.descent = Descent(network, config.learning_rate, updates)
 
     def tensors(self) -> dict[str, Tensor]:
         """Teacher and optimiser."""
-        state = self.optimizer.state_dict()["state"]
-        adam = {f"adam.{n}.{k}": v for n, part in state.items() for k, v in part.items()}
         teacher = {f"teacher.{name}": v for name, v in self.teacher.state_dict().items()}
-        return {**adam, **teacher, "norm": torch.tensor(self.norm, dtype=torch.float64)}
+        return {**self.descent.tensors(), **teacher}
 
     def restore(self, tensors: dict[str, Tensor], updates: int) -> None:
         """Take back what :meth:`tensors` gave, after so many updates."""
-        state: dict[int, dict[str, Tensor]] = {}
-        teacher: dict[str, Tensor] = {}
-        for key, value in tensors.items():
-            kind, _, name = key.partition(".")
-            if kind == "teacher":
-                teacher[name] = value
-            elif kind == "adam":
-                number, _, name = name.partition(".")
-                state.setdefault(int(number), {})[name] = value
-        self.teacher.load_state_dict(teacher)
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
-        self.norm = tensors["norm"].item()
-        self.schedule = self._schedule(updates)
+        start = "teacher."
+        theirs = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+        self.teacher.load_state_dict(theirs)
+        self.descent.restore(tensors, updates)
 
     def update(self, stretch: Stretch, carried: Carried) -> tuple[Losses, Facts, Carried]:
         """One step down the gradient; what the lanes carry on.
@@ -101,28 +70,10 @@ class Learner:
         """
         losses, facts, carried = self.losses(stretch, carried)
         check(losses)
-        self.optimizer.zero_grad()
-        self.total(losses).backward()
-        self.norm = self._clip()
-        self.optimizer.step()
-        self.schedule.step()
+        self.descent.step(self.total(losses), lambda: self.network.gate.loss(*self._lesson))
         self._follow()
         self.network.gate.heed(facts.apart)
         return losses, facts, carried
-
-    def _clip(self) -> float:
-        """Cut the gradients to length 1, the gate's and the editor's apart, not to shrink the others; how long those were."""
-        editor = self.network.editor.parameters() if self.network.editor else ()
-        parts = {
-            "gate": self.network.gate.parameters(),
-            "editor": editor,
-            "network": self._others,
-        }
-        norms = {n: torch.nn.utils.clip_grad_norm_(p, 1.0).item() for n, p in parts.items()}
-        for name, norm in norms.items():
-            if not math.isfinite(norm):
-                raise DivergedError(name, norm, "gradient")
-        return norms["network"]
 
     def total(self, losses: Losses) -> Tensor:
         """The weighted sum of the losses."""
@@ -179,8 +130,8 @@ class Learner:
         gain = ((-_at(said, last)).exp() - (-_rows(nll, chosen)).exp()).detach()
         apart = disagreement(_rows(reflex, chosen), _at(thought.log_probs, last)).detach()
         facts, gate = (reflex.detach(), itself.detach(), nll.detach()), self.network.gate
-        foresight = gate.loss(_rows(known(*facts, (chosen, apart), gate.typical), chosen), gain)
-        return (thought.halting() * said).sum(0).mean(), foresight, gain, apart
+        self._lesson = _rows(known(*facts, (chosen, apart), gate.typical), chosen), gain
+        return (thought.halting() * said).sum(0).mean(), gate.loss(*self._lesson), gain, apart
 
     def _rehearse(
         self,
@@ -192,7 +143,7 @@ class Learner:
         thought: Thought,
     ) -> Tensor:
         """What the editor lowers, in some updates; the loss of a network that has diverged is left to name its head."""
-        due = self.schedule.last_epoch % REHEARSE_EVERY == 0 and bool(nll.isfinite().all())
+        due = self.descent.done % REHEARSE_EVERY == 0 and bool(nll.isfinite().all())
         if self.network.editor is None or not due:
             return torch.zeros(())
         asked = chosen, _at(thought.log_probs, thought.steps() - 1)
@@ -220,15 +171,15 @@ class Learner:
 
     def _edit(self, like: Tensor) -> Tensor:
         """The last update as telemetry, ``float[B, T, 2]``; every other lane is told of none, as at play without an editor."""
-        rate = max(self.schedule.get_last_lr()[0] / self.config.learning_rate, LEAST_SCALE)
+        rate = max(self.descent.rate / self.config.learning_rate, LEAST_SCALE)
         edit = torch.tensor([LEAST_NORM, math.log10(LEAST_SCALE)]).repeat(*like.shape, 1)
-        edit[::2] = torch.tensor([max(self.norm, LEAST_NORM), math.log10(rate)])
+        edit[::2] = torch.tensor([max(self.descent.norm, LEAST_NORM), math.log10(rate)])
         return edit
 
     @torch.no_grad()
     def _follow(self) -> None:
         """The teacher takes a step towards the network; a longer one at first, when there is little to average."""
-        done = self.schedule.last_epoch
+        done = self.descent.done
         rate = 1 - min(self.config.teacher_decay, done / (10 + done))
         for theirs, ours in zip(self.teacher.parameters(), self.network.parameters(), strict=True):
             theirs.lerp_(ours, rate)
