@@ -43,6 +43,7 @@ from tropism_council.show_figures import (
 from tropism_council.show_page import page
 from tropism_council.show_play import Life, play, with_gains
 from tropism_council.show_run import read_run
+from tropism_council.show_strip import strip
 from tropism_council.show_training import training
 from tropism_council.show_words import verdict
 
@@ -352,17 +353,51 @@ def test_an_interval_of_figures_is_one_over_episodes():
 
 def test_gains_are_those_of_both_systems_at_the_same_step(shown):
     for one, first, second in zip(shown.asked, shown.alone, shown.always, strict=True):
-        np.testing.assert_array_equal(one.told["gain"], first.loss - second.loss)
+        gain = np.exp(-second.loss) - np.exp(-first.loss)
+        np.testing.assert_array_equal(one.told["gain"], gain)
         np.testing.assert_array_equal(one.thinks, one.told["mode"] > 0)
     found = reliability(shown.asked)
     assert found is not None
     assert found.paired
+    assert found.name == "expected_gain"
+
+
+def section_of_the_gate(text):
+    return text.split("<h2>Reliability of the gate</h2>")[1].split("</section>")[0]
+
+
+def test_gains_are_told_in_probability(shown, text):
+    said = section_of_the_gate(text)
+    assert "realised gain, probability of the right answer<" in said
+    assert "expected gain, probability of the right answer<" in said
+    assert "How much likelier System 2 found the right answer" in said
+    assert "nats" not in said
+
+
+@pytest.mark.parametrize(
+    ("threshold", "told"), [(0.1, "threshold broken"), (np.inf, "no threshold")]
+)
+def test_the_score_of_a_step_is_told_in_probability(shown, threshold, told):
+    said = strip(shown.own[0], threshold)
+    assert re.search(f"gate&#x27;s score</b><span>[^<]+ to [^<]+ probability, {told}</span>", said)
+    assert re.search(r"<b>loss</b><span>0 to [\d.]+ nats</span>", said)
+
+
+def test_the_score_is_compared_only_where_no_gain_is_expected(shown):
+    def without(one):
+        told = {name: value for name, value in one.told.items() if name != "expected_gain"}
+        return replace(one, told=told)
+
+    said = section_of_the_gate(page(replace(shown, asked=[*map(without, shown.asked)])))
+    assert "score, probability of the right answer" in said
+    assert "The score adds to the expected gain" in said
+    assert "nats" not in said
 
 
 def test_gains_are_not_told_where_different_things_were_shown():
     own, other = life(9, loss=np.ones(9)), life(9, loss=np.ones(9) + 0.1)
     (found,) = with_gains([own], [own], [other]) or [own]
-    assert found.told["gain"] == pytest.approx(-0.1)
+    assert found.told["gain"] == pytest.approx(np.exp(-1.1) - np.exp(-1))
     assert with_gains([own], [other], [own]) is None
     assert with_gains([own], [own], [life(8, loss=np.ones(8))]) is None
     assert with_gains([own], [own], [life(9)]) is None
@@ -373,26 +408,31 @@ def test_chance_decides_who_answers_where_gains_are_not_known(run, monkeypatch):
     trained = read_run(run)
     found = played(trained, held_out(trained.task, 3, None))
     assert 0.35 < np.concatenate([one.thinks for one in found.asked]).mean() < 0.65
-    assert "Chance decided who answered" in page(found)
+    said = section_of_the_gate(page(found))
+    assert "Chance decided who answered" in said
+    assert "System 2's mean less System 1's" in said
+    assert "expected gain, probability of the right answer<" in said
 
 
+@pytest.mark.parametrize("name", ["expected_gain", "score"])
 @pytest.mark.parametrize("paired", [True, False])
-def test_reliability_finds_the_gain_that_is_there(paired):
+def test_reliability_finds_the_gain_that_is_there(paired, name):
     rng = np.random.default_rng(3)
-    score = rng.uniform(0, 1, 20_000)
+    expected = rng.uniform(0, 1, 20_000)
     thinks = rng.random(20_000) < 0.5
-    gain = 2 * score - 0.5 + rng.normal(0, 0.3, 20_000)
-    base = rng.exponential(1.0, 20_000)
-    told = {"score": score} | ({"gain": gain} if paired else {})
-    found = reliability([life(20_000, thinks=thinks, loss=base - gain * thinks + 3, told=told)])
+    gain = 0.6 * expected - 0.2 + rng.uniform(-0.05, 0.05, 20_000)
+    chance = rng.uniform(0.26, 0.46, 20_000) + gain * thinks
+    told = {"score": rng.random(20_000), name: expected} | ({"gain": gain} if paired else {})
+    found = reliability([life(20_000, thinks=thinks, loss=-np.log(chance), told=told)])
     assert found is not None
     assert found.paired is paired
+    assert found.name == name
     assert found.counts.sum() == 20_000
     assert len(found.counts) == 8
-    truth = 2 * found.gain.x - 0.5
+    truth = 0.6 * found.gain.x - 0.2
     assert ((found.gain.low <= truth) & (truth <= found.gain.high)).sum() >= 6
-    assert abs(found.gain.mean - truth).max() < 0.12
-    assert (found.gain.high - found.gain.low).max() < (0.05 if paired else 0.2)
+    assert abs(found.gain.mean - truth).max() < (0.003 if paired else 0.01)
+    assert (found.gain.high - found.gain.low).max() < (0.004 if paired else 0.02)
 
 
 def test_without_a_score_nothing_is_said_of_it():

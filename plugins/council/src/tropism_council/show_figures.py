@@ -164,7 +164,7 @@ SHARES = ("accuracy", "System 2")
 
 
 class Reliability(NamedTuple):
-    """What the gate expects against what came.
+    """What the gate expects against what came, in probability of the right answer.
 
     Attributes:
         gain: realised gain by what was expected; ``x`` is the mean of each bin.
@@ -183,21 +183,21 @@ def reliability(lives: Sequence[Life]) -> Reliability | None:
     """Realised gain of System 2 over System 1 by what the gate expects.
 
     Where the gain of each step is known (``gain``), that is averaged.  Else chance must have decided who answers, and it is
-    System 1's mean loss less System 2's in the same bin, which is the same on average.
+    System 2's mean probability of the right answer less System 1's in the same bin, which is the same on average.
     """
     name = next((n for n in ("expected_gain", "score") if all(n in x.told for x in lives)), None)
     if name is None or any(life.loss is None for life in lives):
         return None
     expected = np.concatenate([life.told[name] for life in lives]).astype(np.float64)
-    losses = np.concatenate([life.loss for life in lives if life.loss is not None])
+    chances = np.exp(-np.concatenate([life.loss for life in lives if life.loss is not None]))
     thinks = np.concatenate([life.thinks for life in lives])
     paired = all("gain" in life.told for life in lives)
-    gains = np.concatenate([life.told["gain"] for life in lives]) if paired else losses
+    gains = np.concatenate([life.told["gain"] for life in lives]) if paired else chances
     which = _bins(expected)
     rows = []
     for b in np.unique(which):
         here = which == b
-        measured = _paired(gains[here]) if paired else _apart(losses[here], thinks[here])
+        measured = _paired(gains[here]) if paired else _apart(chances[here], thinks[here])
         rows.append((expected[here].mean(), *measured, here.sum()))
     x, mean, error, counts = (np.array(part) for part in zip(*rows, strict=True))
     found = Band(x, mean, mean - 1.96 * error, mean + 1.96 * error)
@@ -218,11 +218,11 @@ def _paired(gains: Floats) -> tuple[float, float]:
     return float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
 
 
-def _apart(losses: Floats, thinks: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """The same of the difference between two groups (Welch 1947)."""
-    first, errors = _paired(losses[~thinks])
-    second, others = _paired(losses[thinks])
-    return first - second, float(np.hypot(errors, others))
+def _apart(chances: Floats, thinks: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """The same of those who think less those who do not (Welch 1947)."""
+    first, errors = _paired(chances[~thinks])
+    second, others = _paired(chances[thinks])
+    return second - first, float(np.hypot(errors, others))
 
 
 def by_depth(lives: Sequence[Life], column: Column) -> Band | None:

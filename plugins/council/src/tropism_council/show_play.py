@@ -20,6 +20,8 @@ STABLE = 10
 """Steps after a switch that count as adaptation; later ones are stable.  As the leaderboard has it."""
 SAME = 1e-3
 """Nats by which losses of the same answer may differ, as batches are rounded differently."""
+DECIMALS = 5
+"""Of what policies say of themselves; further ones are not the same when they play again."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,9 @@ class Life:
     def disagreement(self) -> Floats | None:
         """How far the voices were apart where they were asked, not a number elsewhere."""
         coherence = self.column("coherence")
-        return None if coherence is None else np.where(self.thinks, 1 - coherence, np.nan)
+        if coherence is None:
+            return None
+        return np.where(self.thinks, np.round(1 - coherence, DECIMALS), np.nan)
 
     @cached_property
     def memory(self) -> Floats | None:
@@ -175,7 +179,7 @@ def play(
 def with_gains(
     own: Sequence[Life], alone: Sequence[Life], always: Sequence[Life]
 ) -> list[Life] | None:
-    """``own`` with the diagnostic ``gain``: by how many nats System 2 was better than System 1, at every step.
+    """``own`` with the diagnostic ``gain``: what System 2 added at every step to the probability of the right answer.
 
     Args:
         own: episodes as the gate decided.
@@ -194,5 +198,6 @@ def with_gains(
         expected = np.where(life.thinks, second.loss, first.loss)
         if not np.allclose(life.loss, expected, atol=SAME):
             return None
-        found.append(replace(life, told=life.told | {"gain": first.loss - second.loss}))
+        gain = np.exp(-second.loss) - np.exp(-first.loss)
+        found.append(replace(life, told=life.told | {"gain": gain}))
     return found

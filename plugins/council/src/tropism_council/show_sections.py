@@ -21,11 +21,14 @@ from tropism_council.show_figures import (
     reliability,
     thinking,
 )
-from tropism_council.show_play import Life
+from tropism_council.show_play import DECIMALS, Life
 from tropism_council.show_strip import strip
 
 if TYPE_CHECKING:
     from tropism_council.show import Shown
+
+GAINED = "probability of the right answer"
+"""What gains of thought are measured in."""
 
 
 def section(title: str, note: str, body: str) -> str:
@@ -131,11 +134,11 @@ def gate(shown: Shown, threshold: float | None) -> str:
     how = (
         "Both systems answered every one of these steps, which came as they come when the gate decides."
         if found.paired
-        else "Chance decided who answered, so each dot is System 1's mean loss less System 2's on the steps of that bin."
+        else "Chance decided who answered, so each dot is System 2's mean less System 1's on the steps of that bin."
     )
     note = (
-        f"Realised gain of System 2 over System 1 by {expected}, in bins of equally many of {found.counts.sum():,} steps, with "
-        f"95 % intervals. {how} On the broken diagonal the gate is right."
+        f"How much likelier System 2 found the right answer than System 1, by {expected}, in bins of equally many of "
+        f"{found.counts.sum():,} steps, with 95 % intervals. {how} On the broken diagonal the gate is right."
     )
     if found.name == "score":
         note += (
@@ -149,11 +152,10 @@ def gate(shown: Shown, threshold: float | None) -> str:
 
 
 def _reliable(found: Reliability, threshold: float | None) -> str:
-    line = Line("", "var(--c0)", found.gain, dots=True)
-    x = found.gain.x
+    x = np.round(found.gain.x, DECIMALS)
     diagonal = Line("", "var(--ref)", plain(x, x), dashed=True)
     at = threshold if found.name == "score" else None
-    bars = found.gain
+    bars = found.gain._replace(x=x)
 
     def whiskers(across: Scale, up: Scale) -> str:
         return "".join(
@@ -164,8 +166,9 @@ def _reliable(found: Reliability, threshold: float | None) -> str:
         )
 
     mark = "; dotted: threshold" if at is not None and x.min() <= at <= x.max() else ""
-    frame = Frame("realised gain, nats", f"{found.name.replace('_', ' ')}, nats{mark}", at)
-    bare = Line("", line.color, plain(x, bars.mean), dots=True)
+    x_title = f"{found.name.replace('_', ' ')}, {GAINED}{mark}"
+    frame = Frame(f"realised gain, {GAINED}", x_title, at)
+    bare = Line("", "var(--c0)", plain(x, bars.mean), dots=True)
     return plot([diagonal, bare, _spanned(bars)], frame, whiskers)
 
 

@@ -109,7 +109,8 @@ def _tracks(life: Life, threshold: float | None, step: float) -> list[Track | No
     ]
     known = threshold if threshold is not None and np.isfinite(threshold) else None
     if score is not None:
-        unit = "nats, threshold broken" if known is not None else "nats, no threshold"
+        unit = "nats" if loss is None else "probability"
+        unit += ", threshold broken" if known is not None else ", no threshold"
         found.append(Value("gate's score", unit, score, "var(--c0)", TALL, True, known))
     later: list[Value | None] = [
         _value("disagreement", "of voices", life.disagreement, "var(--c3)"),

@@ -62,5 +62,5 @@ dt { color: var(--soft); }
 dd { margin: 0; min-width: 0; overflow-wrap: anywhere; }
 @media (max-width: 640px) { dl { grid-template-columns: 1fr; gap: 0 0; } dd { margin-bottom: 8px; }
   section { padding: 12px; } body { font-size: 14px; } th, td { padding-right: 8px; }
-  .names { max-width: 92px; } td .interval { display: block; font-size: .74rem; } }
+  .names { max-width: 112px; } td .interval { display: block; font-size: .74rem; } }
 """
