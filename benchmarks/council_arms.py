@@ -33,7 +33,7 @@ _HOP = {
     "voices": 1,  # so that what pondering gains is not what voting does
     "ponder_steps": 10,
     "ponder_prior": 0.1,
-    "ponder_weight": 0.1,
+    "ponder_weight": 0.02,
     "lanes": 32,
     "stretch": 32,
     "questions": 32,
@@ -55,16 +55,16 @@ _RECUR = {
     "share": 0.5,
 }
 _RECUR_TASK = {"train": {**UNSEEN, "split": "train"}, "test": {**UNSEEN, "split": "test"}}
-_FULL = 2_000_000
+_FULL = 1_200_000
 _QUARTER = _FULL // 4
 
 ARMS: dict[str, Arm] = {
     "switch": Arm("Switch", _FULL),
     "affine": Arm("Affine", _FULL),
-    "hop": Arm("Hop", 2_500_000, _HOP),
-    "hop, one pass": Arm("Hop", 2_500_000, {**_HOP, "ponder_steps": 1}),
-    "recur": Arm("Recur", _FULL // 2, _RECUR, **_RECUR_TASK),
-    "recur, no memory": Arm("Recur", _FULL // 2, {**_RECUR, "slots": 0}, **_RECUR_TASK),
+    "hop": Arm("Hop", 2_000_000, _HOP),
+    "hop, one pass": Arm("Hop", 2_000_000, {**_HOP, "ponder_steps": 1}),
+    "recur": Arm("Recur", 1_000_000, _RECUR, **_RECUR_TASK),
+    "recur, no memory": Arm("Recur", 1_000_000, {**_RECUR, "slots": 0}, **_RECUR_TASK),
 }
 """Arms of five seeds."""
 

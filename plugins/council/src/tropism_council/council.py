@@ -48,9 +48,9 @@ class Thought(NamedTuple):
         going = torch.cumprod(1 - self.halt, 0)
         return self.halt * torch.cat([torch.ones_like(going[:1]), going[:-1]])
 
-    def steps(self) -> Tensor:
-        """The step at which it is more likely than not to have halted, ``int64[B, Q]``, from 1 on."""
-        return (self.halting().cumsum(0) < 0.5 - 1e-6).sum(0) + 1
+    def steps(self, patience: Tensor | float = 0.5) -> Tensor:
+        """The first step by which it has halted with this chance (``float[B, Q]`` or one for all), ``int64[B, Q]``, from 1 on."""
+        return (self.halting().cumsum(0) < patience - 1e-6).sum(0) + 1
 
 
 class Asked(NamedTuple):

@@ -30,6 +30,10 @@ OPTIMISM = 8.0
 """How many spreads are added to a gain."""
 FINELY = 30.0
 """How much finer small features are told apart than great ones: it reads ``log(1 + 30 x)``."""
+LEVELS, PATIENCE = 8, (0.2, 0.9)
+"""Levels of scores above the threshold, and the chance of having halted at which the council stops: at the threshold, at the top."""
+IMPOSED = 0.65
+"""The same where it is asked whatever is at stake: so that it costs as much as where the gate asks."""
 SLOWLY = 0.99
 """How much of the typical disagreement an update leaves."""
 
@@ -142,6 +146,7 @@ class Gate(nn.Module):
     """
 
     threshold: Tensor
+    levels: Tensor
     typical: Tensor
     used: Tensor
 
@@ -151,6 +156,7 @@ class Gate(nn.Module):
         self.register_buffer("used", torch.tensor(used), persistent=False)
         self.net = nn.Sequential(nn.Linear(len(FEATURES), 32), nn.GELU(), nn.Linear(32, 2))
         self.register_buffer("threshold", torch.tensor(torch.inf))  # never, until it is calibrated
+        self.register_buffer("levels", torch.full((LEVELS,), torch.inf))
         self.register_buffer("typical", torch.tensor(0.0))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -175,6 +181,14 @@ class Gate(nn.Module):
         """Follow the mean disagreement of an update, a scalar: it is what is remembered where nothing is known."""
         self.typical.lerp_(apart, 1 - SLOWLY)
 
+    def patience(self, score: Tensor) -> Tensor:
+        """How sure the council must be that it has thought enough, ``float[...]``: the surer, the more is at stake."""
+        above = (score[..., None] > self.levels).double().mean(-1)
+        least, most = PATIENCE
+        return (least + (most - least) * above).to(score.dtype)
+
     def calibrate(self, scores: Tensor, share: float) -> None:
-        """Set the threshold that thinks in ``share`` of these estimates, ``float[N]``."""
-        self.threshold.fill_(torch.quantile(scores.double(), 1 - share).item())
+        """Set the threshold that thinks in ``share`` of these estimates, ``float[N]``, and the levels of patience above it."""
+        parts = 1 - share * torch.arange(LEVELS, 0, -1, dtype=torch.float64) / LEVELS
+        self.levels.copy_(torch.quantile(scores.double(), parts))
+        self.threshold.copy_(self.levels[0])

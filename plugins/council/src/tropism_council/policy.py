@@ -18,7 +18,15 @@ from tropism.envs.patternworld.observation import Seen, read
 from tropism_council.adapting import Adapting
 from tropism_council.config import CouncilConfig
 from tropism_council.council import coherence
-from tropism_council.gate import MOST_SURPRISE, Signals, disagreement, fade, features, follow
+from tropism_council.gate import (
+    IMPOSED,
+    MOST_SURPRISE,
+    Signals,
+    disagreement,
+    fade,
+    features,
+    follow,
+)
 from tropism_council.network import Network, Read, Sizes, State
 from tropism_council.store import save_policy
 from tropism_council.telemetry import LEAST_NORM, LEAST_SCALE, encode
@@ -113,7 +121,10 @@ class CouncilPolicy(Policy):
         score = self.network.gate.score(known)
         thinks = score > self.network.gate.threshold if gate is None else torch.from_numpy(gate)
         lanes.said = lanes.adapting.say(seen, reflex) if lanes.adapting else reflex
-        answer, facts = self._answer(seen, lanes.said, thinks)
+        patience = self.network.gate.patience(score)
+        if gate is not None:
+            patience = torch.full_like(score, IMPOSED)
+        answer, facts = self._answer(seen, lanes.said, thinks, patience)
         self._remember(reflex, answer, thinks)
         if lanes.adapting:
             lanes.adapting.remember(seen, answer, thinks)
@@ -152,7 +163,7 @@ class CouncilPolicy(Policy):
     # -- details --------------------------------------------------------------------------------------------
 
     def _answer(
-        self, seen: Read, reflex: Tensor, thinks: Tensor
+        self, seen: Read, reflex: Tensor, thinks: Tensor, patience: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The answers of all lanes, and by lane how many steps the council took and how far its voices agreed."""
         steps = torch.zeros(len(reflex), dtype=torch.int64)
@@ -162,7 +173,7 @@ class CouncilPolicy(Policy):
             thought = self.network.think(
                 seen.rows(rows), torch.zeros(len(rows), 1, dtype=torch.int64)
             )
-            taken = thought.steps()[:, 0]
+            taken = thought.steps(patience[rows, None])[:, 0]
             here = torch.arange(len(rows))
             reflex = reflex.index_copy(0, rows, thought.log_probs[taken - 1, here, 0])
             steps[rows] = taken
