@@ -150,6 +150,16 @@ def test_it_takes_the_steps_at_which_it_is_more_likely_than_not_to_have_halted(h
 
 
 @FEW
+@given(CHANCES, st.floats(0.05, 0.95), st.floats(0.05, 0.95))
+def test_the_surer_it_must_be_the_longer_it_thinks(chances, one, other):
+    thought = thought_with([*chances, 1.0])
+    less, more = (thought.steps(patience).item() for patience in sorted((one, other)))
+    assert 1 <= less <= more <= len(chances) + 1
+    halted = thought.halting()[: int(more), 0, 0].sum().item()
+    assert halted > max(one, other) - 1e-4
+
+
+@FEW
 @given(CHANCES, st.floats(0.02, 0.98))
 def test_the_cost_of_pondering_is_a_divergence_from_a_truncated_geometric_distribution(
     chances, prior

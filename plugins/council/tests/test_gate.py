@@ -12,8 +12,10 @@ from tropism_council.gate import (
     FEATURES,
     FORGET,
     LEAST_SPREAD,
+    LEVELS,
     MOST_SURPRISE,
     OPTIMISM,
+    PATIENCE,
     USUAL,
     Gate,
     Signals,
@@ -160,6 +162,18 @@ def test_the_threshold_spends_the_share_that_was_given(share):
     assert (scores > gate.threshold).double().mean().item() == pytest.approx(share, abs=1e-3)
     fresh = torch.from_numpy(np.random.default_rng(2).normal(0, 1, 20_000)).float()
     assert (fresh > gate.threshold).double().mean().item() == pytest.approx(share, abs=0.02)
+
+
+def test_patience_rises_with_the_score_in_equal_parts_of_those_who_are_asked():
+    gate, scores = Gate(), torch.from_numpy(np.random.default_rng(1).normal(0, 1, 20_000)).float()
+    gate.calibrate(scores, 0.4)
+    asked = scores[scores > gate.threshold]
+    found, counts = gate.patience(asked).unique(return_counts=True)
+    least, most = PATIENCE
+    wanted = least + (most - least) * torch.arange(1, LEVELS + 1) / LEVELS
+    torch.testing.assert_close(found, wanted)
+    np.testing.assert_allclose(counts / len(asked), 1 / LEVELS, atol=1e-2)
+    assert (gate.patience(asked.sort().values).diff() >= 0).all()
 
 
 def test_the_threshold_is_kept_with_the_weights():
