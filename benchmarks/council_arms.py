@@ -42,6 +42,7 @@ _HOP = {
     "learning_rate": 3e-3,
     "distil_weight": 0.0,
     "share": 0.5,
+    "optimism": 0.0,  # gains are great, and doubtful ones no better
 }
 _RECUR = {
     "voices": 1,
@@ -53,6 +54,7 @@ _RECUR = {
     "window": 16,  # too short for a regime, so that only the memory reaches the one before
     "slots": 512,
     "share": 0.5,
+    "optimism": 0.0,  # gains are great, and doubtful ones no better
 }
 _RECUR_TASK = {"train": {**UNSEEN, "split": "train"}, "test": {**UNSEEN, "split": "test"}}
 _FULL = 1_200_000

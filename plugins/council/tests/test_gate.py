@@ -14,8 +14,8 @@ from tropism_council.gate import (
     LEAST_SPREAD,
     LEVELS,
     MOST_SURPRISE,
-    OPTIMISM,
     PATIENCE,
+    SQUARES,
     USUAL,
     Gate,
     Signals,
@@ -94,15 +94,29 @@ def test_what_is_known_in_a_stretch_is_what_accumulates_step_by_step(chosen, see
 # -- estimates --------------------------------------------------------------------------------------------------
 
 
-def test_the_loss_is_that_of_laplace():
+def test_the_loss_is_of_squares_and_of_laplace():
     gate, x, gain = Gate(), torch.rand(7, 5), torch.randn(7)
     gain[0] = 50.0  # cut at MOST_SURPRISE
     expected, spread = (y.detach().numpy() for y in gate(x))
     off = np.abs(gain.numpy().clip(-MOST_SURPRISE, MOST_SURPRISE) - expected)
-    assert gate.loss(x, gain).item() == pytest.approx(
-        (off / spread + np.log(spread)).mean(), rel=1e-5
-    )
+    wanted = (SQUARES * off**2 + off / spread + np.log(spread)).mean()
+    assert gate.loss(x, gain).item() == pytest.approx(wanted, rel=1e-5)
     assert (spread > LEAST_SPREAD).all()
+
+
+def test_what_is_expected_of_skewed_gains_is_their_mean():
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.random((4096, 5)).astype(np.float32))
+    gain = torch.from_numpy((rng.random(4096) < 0.3).astype(np.float32))  # whose median is 0
+    gate = Gate()
+    optimizer = torch.optim.Adam(gate.parameters(), 1e-2)
+    for _ in range(200):
+        optimizer.zero_grad()
+        gate.loss(x, gain).backward()
+        optimizer.step()
+    expected, spread = (y.detach() for y in gate(x))
+    assert expected.mean() == pytest.approx(0.3, abs=0.03)
+    assert spread.mean() == pytest.approx(2 * 0.3 * 0.7, abs=0.05)
 
 
 def test_it_learns_a_gain_that_is_known_and_how_far_it_may_be_off():
@@ -128,9 +142,9 @@ def test_it_learns_a_gain_that_is_known_and_how_far_it_may_be_off():
 
 
 def test_the_score_is_an_optimists():
-    gate, x = Gate(), torch.rand(9, 5)
+    gate, x = Gate(optimism=3.0), torch.rand(9, 5)
     expected, spread = gate(x)
-    torch.testing.assert_close(gate.score(x), expected + OPTIMISM * spread)
+    torch.testing.assert_close(gate.score(x), expected + 3 * spread)
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ class Actor(nn.Module):
             width, heads, window, config.voices, config.ponder_steps, config.slots
         )
         self.head, self.value = Head(width, choices.legal), nn.Linear(width, 1)
-        self.gate = Gate()
+        self.gate = Gate(config.signals, config.optimism)
 
     def begin(self, lanes: int) -> Held:
         """Nothing seen yet."""

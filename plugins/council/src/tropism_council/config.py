@@ -29,6 +29,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "distil_weight": (0.0, 10.0),
     "value_weight": (0.0, 10.0),
     "teacher_decay": (0.0, 0.9999),
+    "optimism": (0.0, 100.0),
     "share": (0.0, 1.0),
     "edit_rate": (1e-6, 1.0),
     "checkpoint_every": (1, 2**40),
@@ -58,6 +59,7 @@ class CouncilConfig:
         value_weight: of the value head's error.
         teacher_decay: how much of the teacher, a moving average of the weights, an update leaves.
         signals: that the gate looks at: ``all``, ``entropy`` alone or the last two surprises (``surprise``).
+        optimism: how many spreads of a gain the gate adds to what it expects.
         share: of the decisions that System 2 may take; the gate's threshold is set by it.
         online: whether System 1's last weights adapt within an episode; without, there is no editor.
         edit_rate: learning rate of an edit of scale 1.
@@ -82,6 +84,7 @@ class CouncilConfig:
     value_weight: float = 0.1
     teacher_decay: float = 0.99
     signals: str = "all"
+    optimism: float = 8.0
     share: float = 0.2
     online: bool = False
     edit_rate: float = 3e-4

@@ -22,12 +22,12 @@ FEATURES = SIGNALS["all"]
 MOST_SURPRISE = 10.0
 """Surprises are cut at this many nats, and divided by it."""
 LEAST_SPREAD = 1e-3
+SQUARES = 10.0
+"""Weight of a squared error beside a log-likelihood."""
 FORGET = 0.9
 """How much of a remembered disagreement a step leaves."""
 USUAL = 0.5
 """How much of what is usual a step leaves."""
-OPTIMISM = 8.0
-"""How many spreads are added to a gain."""
 FINELY = 30.0
 """How much finer small features are told apart than great ones: it reads ``log(1 + 30 x)``."""
 LEVELS, PATIENCE = 8, (0.2, 0.9)
@@ -143,6 +143,7 @@ class Gate(nn.Module):
 
     Args:
         signals: which features it looks at, a key of :data:`SIGNALS`.
+        optimism: how many spreads are added to a gain.
     """
 
     threshold: Tensor
@@ -150,8 +151,9 @@ class Gate(nn.Module):
     typical: Tensor
     used: Tensor
 
-    def __init__(self, signals: str = "all") -> None:
+    def __init__(self, signals: str = "all", optimism: float = 0.0) -> None:
         super().__init__()
+        self.optimism = optimism
         used = [float(name in SIGNALS[signals]) for name in FEATURES]
         self.register_buffer("used", torch.tensor(used), persistent=False)
         self.net = nn.Sequential(nn.Linear(len(FEATURES), 32), nn.GELU(), nn.Linear(32, 2))
@@ -168,13 +170,20 @@ class Gate(nn.Module):
     def score(self, x: Tensor) -> Tensor:
         """The optimist's estimate, ``float[...]`` of ``float[..., 5]``."""
         gain, spread = self(x)
-        return gain + OPTIMISM * spread
+        return gain + self.optimism * spread
 
     def loss(self, x: Tensor, gain: Tensor) -> Tensor:
-        """Negative log-likelihood of gains that were measured (``float[...]``), as Laplace has it."""
+        """Squared error of the gain that was expected, and negative log-likelihood of its size by a Laplace distribution.
+
+        The first alone moves the estimate of the gain, which is thus a mean; of skewed gains the second would make a median.
+
+        Args:
+            x: features, ``float[..., 5]``.
+            gain: as it was measured, ``float[...]``.
+        """
         expected, spread = self(x)
-        off = (gain.clamp(-MOST_SURPRISE, MOST_SURPRISE) - expected).abs()
-        return (off / spread + spread.log()).mean()
+        off = gain.clamp(-MOST_SURPRISE, MOST_SURPRISE) - expected
+        return (SQUARES * off.square() + off.detach().abs() / spread + spread.log()).mean()
 
     @torch.no_grad()
     def heed(self, apart: Tensor) -> None:

@@ -105,7 +105,7 @@ class Network(nn.Module):
         )
         self.head = nn.Linear(width, sizes.answers)
         self.value = nn.Linear(width, 1)
-        self.gate = Gate(config.signals)
+        self.gate = Gate(config.signals, config.optimism)
         self.telemetry = Telemetry(width)
         self.editor = Editor(width) if config.online else None
 
