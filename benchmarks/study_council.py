@@ -77,7 +77,7 @@ def measure(policy: Any, arm: Arm) -> dict[str, Any]:
     rate = float(np.mean(np.concatenate([e.gated for e in own if e.gated is not None])))
     control = evaluate(policy, task, seeds, gate=RandomGate(rate), belief=True)
     flat, deep = (evaluate(policy, task, seeds, gate=RandomGate(p), belief=True) for p in (0, 1))
-    return {
+    found = {
         **scores(own, references),
         **when(own),
         "S1": accuracy(flat),
@@ -90,6 +90,8 @@ def measure(policy: Any, arm: Arm) -> dict[str, Any]:
         "reliability": reliability(heard.expected(own), _gains(deep, flat)),
         "hops": hops(deep, flat) if arm.tier == "Hop" else None,
     }
+    unknown = [key for key, x in found.items() if isinstance(x, float) and not np.isfinite(x)]
+    return found | dict.fromkeys(unknown)
 
 
 def scores(own: Sequence[Episode], references: Mapping[str, Sequence[Episode]]) -> dict[str, float]:
@@ -161,12 +163,10 @@ def run(name: str, arm: Arm, seed: int, steps: int) -> dict[str, Any]:
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Means over seeds with 95 % intervals; the gain over the matched random gate by seeds and episodes."""
-    names = [k for k, v in rows[0].items() if isinstance(v, float)]
+    names = [k for k in rows[0] if any(isinstance(row[k], float) for row in rows)]
     found = {}
     for name in names:
-        values = [row[name] for row in rows if np.isfinite(row[name])]
-        if not values:
-            continue
+        values = [row[name] for row in rows if row[name] is not None]
         i = interval(values, mean) if len(values) > 1 else None
         found[name] = {"mean": float(np.mean(values)), "low": i and i.low, "high": i and i.high}
     return {**found, "matched": pool([row["matched"] for row in rows]), "seeds": len(rows)}

@@ -19,6 +19,8 @@ from tropism_council.losses import Facts, Losses, check, returns
 from tropism_council.network import Network, Read, State
 from tropism_council.telemetry import LEAST_NORM, LEAST_SCALE, encode
 
+EXPLORED = 0.1
+"""Part of System 2's loss that every step of thought has in equal shares, however unlikely the council is to go so far."""
 REHEARSE_EVERY = 2
 """Updates between two in which the editor learns."""
 
@@ -131,7 +133,7 @@ class Learner:
         apart = disagreement(_rows(reflex, chosen), _at(thought.log_probs, last)).detach()
         facts, gate = (reflex.detach(), itself.detach(), nll.detach()), self.network.gate
         self._lesson = _rows(known(*facts, (chosen, apart), gate.typical), chosen), gain
-        return (thought.halting() * said).sum(0).mean(), gate.loss(*self._lesson), gain, apart
+        return (_weights(thought) * said).sum(0).mean(), gate.loss(*self._lesson), gain, apart
 
     def _rehearse(
         self,
@@ -183,6 +185,12 @@ class Learner:
         rate = 1 - min(self.config.teacher_decay, done / (10 + done))
         for theirs, ours in zip(self.teacher.parameters(), self.network.parameters(), strict=True):
             theirs.lerp_(ours, rate)
+
+
+def _weights(thought: Thought) -> Tensor:
+    """Of the steps of thought in System 2's loss, ``float[N, B, Q]``: without a share for all, none that is never reached would learn."""
+    halting = thought.halting()
+    return (1 - EXPLORED) * halting + EXPLORED / len(halting)
 
 
 def _chosen(told: Tensor, count: int) -> Tensor:
