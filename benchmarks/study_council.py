@@ -198,7 +198,9 @@ def record(findings: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     old = read_json(RESULT) if RESULT.exists() else {"arms": {}, "runs": {}}
     arms = {**old["arms"], **{name: summary(rows) for name, rows in findings.items()}}
     runs = {**old["runs"], **{name: list(rows) for name, rows in findings.items()}}
-    command = "python benchmarks/study_council.py switch affine hop recur ablations"
+    command = "python benchmarks/study_council.py " + " ".join(
+        f"'{name}'" for name in [*ARMS, "ablations"]
+    )
     result = {"command": command, "manifest": manifest(), "arms": arms, "runs": runs}
     write_atomic(RESULT, json.dumps(result, indent=1) + "\n")
 

@@ -1,0 +1,147 @@
+"""Write the results in the README of ``plugins/council`` from the records; ``--check`` writes nothing, and fails if they differ.
+
+::
+
+    .venv/bin/python benchmarks/council_table.py
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from council_arms import ABLATIONS, ARMS
+from tropism.agents.artifacts import write_atomic
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "plugins/council/README.md"
+RESULTS = ROOT / "benchmarks/results"
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+COLUMNS = {
+    "accuracy": "accuracy",
+    "S1": "System 1",
+    "S2": "System 2",
+    "normalised": "normalised",
+    "excess_lag": "excess lag",
+    "asked_stable": "asked, stable",
+    "asked_near": "asked, 1–3",
+    "auroc": "AUROC",
+}
+"""Of the tables of arms: names on record, and of columns."""
+
+
+def read(name: str) -> dict[str, Any]:
+    """A record, or nothing."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_bytes()) if path.exists() else {}
+
+
+def figure(found: Mapping[str, Any] | None, digits: int = 3) -> str:
+    """A mean with its interval."""
+    if not found:
+        return "–"
+    mean, low, high = (found[key] for key in ("mean", "low", "high"))
+    told = f"{mean:.{digits}f}"
+    return told if low is None else f"{told} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def rows(head: Sequence[str], body: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table."""
+    for row in (head, ["---"] * len(head), *body):
+        yield "| " + " | ".join(row) + " |"
+
+
+def arms(names: Mapping[str, str], found: Mapping[str, Any]) -> Iterator[str]:
+    """A table of arms, by the names that are told for those on record."""
+    body = []
+    for name, told in names.items():
+        if (arm := found.get(name)) is None:
+            continue
+        m = arm["matched"]
+        gain = f"{m['gain']:.1f} [{m['low']:.1f}, {m['high']:.1f}]"
+        columns = [figure(arm.get(key)) for key in COLUMNS]
+        body.append([told, *columns, gain, f"{m['compute']:.2f}, {m['control_compute']:.2f}"])
+    yield from rows(["arm", *COLUMNS.values(), "gain over chance", "compute"], body)
+
+
+def hops(runs: Mapping[str, Any]) -> Iterator[str]:
+    """Hop, by how many hops are asked for."""
+    body = []
+    for told, name, key, digits in (
+        ("System 2", "hop", "accuracy", 3),
+        ("System 2 of one pass", "hop, one pass", "accuracy", 3),
+        ("System 1", "hop", "reflex", 3),
+        ("compute of System 2", "hop", "compute", 1),
+    ):
+        if name in runs:
+            columns = zip(*(run["hops"][key] for run in runs[name]), strict=True)
+            body.append([told, *(f"{fmean(column):.{digits}f}" for column in columns)])
+    yield from rows(["hops", *map(str, range(1, 9))], body)
+
+
+def memory(found: Mapping[str, Any]) -> Iterator[str]:
+    """Recur: lag on the first visit to a rule over that on later ones."""
+    body = []
+    for name in ("recur", "recur, no memory"):
+        if arm := found.get(name):
+            keys = ("ideal_savings", "savings", "S2_savings")
+            body.append([name, *(figure(arm.get(key), 2) for key in keys)])
+    yield from rows(["arm", "a learner that solves for rules", "gated", "System 2 alone"], body)
+
+
+def speed(found: Mapping[str, Any]) -> Iterator[str]:
+    """Training and one decision."""
+    training = found["training"]
+    yield (
+        f"Training, on one core and in the origin's own experiment: {training['samples_per_s']:,} steps a second, "
+        f"{training['times_the_origin']:,} times the origin's. One decision of the small model at batch 1, in microseconds:"
+    )
+    yield ""
+    asked = {"System 1 alone": "System 1 alone, us", "System 2 asked": "System 2 asked, us"}
+    parts = ["read", "reflex", "think", "all else", "total"]
+    body = [[told, *(f"{found[n].get(p, 0):.0f}" for p in parts)] for told, n in asked.items()]
+    yield from rows(["", *parts], body)
+
+
+def results() -> str:
+    """All of them."""
+    record, quick = read("council"), read("council_speed")
+    found, runs = record.get("arms", {}), record.get("runs", {})
+    lines = list(arms({name: name for name in ARMS}, found))
+    for title, wanted, table in (
+        ("Hop, by how many hops are asked for:", "hop", lambda: hops(runs)),
+        ("Recur of rules that were not met in training, savings:", "recur", lambda: memory(found)),
+    ):
+        if wanted in found:
+            lines += ["", title, "", *table()]
+    ablated = {f"ablation: {name}": name for name in ABLATIONS}
+    if set(ablated) & set(found):
+        lines += ["", "Affine, a quarter of the steps, three seeds:", "", *arms(ablated, found)]
+    if quick:
+        lines += ["", *speed(quick["results"])]
+    missing = [name for name in (*ARMS, *ablated) if name not in found]
+    if missing:
+        lines += ["", f"Not run to their end yet: {', '.join(missing)}."]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Write or check."""
+    text = README.read_text()
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    new = f"{before}{BEGIN}\n\n{results()}\n\n{END}{after}"
+    if "--check" not in sys.argv[1:]:
+        write_atomic(README, new)
+    elif new != text:
+        sys.exit(
+            f"{README.relative_to(ROOT)} is not what the records say: run benchmarks/council_table.py"
+        )
+
+
+if __name__ == "__main__":
+    main()
