@@ -6,7 +6,7 @@ Writes ``benchmarks/results/council_speed.json``::
 
 Training has the sizes of the origin's experiment (four layers of 64, two voices, three steps, eight slots, 64 tokens) and its
 world, the Seed tier.  The origin learns from one step of one episode at a time and was measured at .9 of them a second, compile
-included.  A decision is one of the small model at batch 1, on one core.  Figures are medians of the rounds.
+included.  A decision is one of the small model at batch 1, on one core.  Figures are medians, of rounds or of decisions.
 """
 
 from __future__ import annotations

@@ -80,4 +80,4 @@ ABLATIONS: dict[str, Arm] = {
     "gate: entropy alone": Arm("Switch", _QUARTER, {"signals": "entropy"}),
     "gate: surprises alone": Arm("Switch", _QUARTER, {"signals": "surprise"}),
 }
-"""Arms of three seeds and a quarter of the budget."""
+"""Arms of three seeds and half of the steps."""

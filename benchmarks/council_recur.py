@@ -62,7 +62,7 @@ class Mind:
         return self.rule is not None and self.rule(self.seen[-2]) == self.seen[-1]
 
     def _recall(self) -> Rule | None:
-        """The rule met last among those that explain the last transition."""
+        """The rule solved last among those that explain the last transition."""
         before, now = self.seen[-2:]
         found = [rule for rule in self.known if rule(before) == now]
         return found[-1] if found and self.remembers else None

@@ -4,7 +4,7 @@
 
     .venv/bin/python benchmarks/study_council.py                  # lists the arms
     .venv/bin/python benchmarks/study_council.py switch affine    # runs these, records benchmarks/results/council.json
-    .venv/bin/python benchmarks/study_council.py ablations        # three seeds, a quarter of the budget
+    .venv/bin/python benchmarks/study_council.py ablations        # three seeds, half of the steps
 
 Every run has a directory under ``runs/council/``: a study that was killed resumes there, and arms that are finished are read
 from their files; runs take one core each.  ``--seeds`` and ``--steps`` make smaller trials, which are printed and not recorded.
@@ -52,7 +52,7 @@ HOPS = range(1, 9)
 
 
 def train(arm: Arm, seed: int, home: Path, steps: int) -> tuple[Any, float]:
-    """The policy of a run, from its latest checkpoint on, and the seconds that its training has taken."""
+    """The policy of a run, from its latest checkpoint on, and the seconds since it was started, or resumed."""
     from tropism_council.agent import CouncilAgent
     from tropism_council.config import CouncilConfig
 

@@ -2,7 +2,8 @@
 
 Each voice starts from the latent of the present, moved by a persona of its own, and runs the same block again and again: it
 reads the stream and the memory with whatever it has in mind, and thinks.  How long is learned (PonderNet, Banino et al. 2021,
-arXiv:2107.05407): after every step the council halts with some probability, and the loss is that of the halting distribution.
+arXiv:2107.05407): after every step the council halts with some probability, and the loss is that of the halting distribution;
+where answers are revealed, with a share for every step (:mod:`tropism_council.learning`).
 
 Shapes: ``Q`` questions a lane, ``C`` positions of context, ``K`` voices, ``N`` steps, ``V`` answers.
 """

@@ -31,7 +31,7 @@ USUAL = 0.5
 FINELY = 30.0
 """How much finer small features are told apart than great ones: it reads ``log(1 + 30 x)``."""
 LEVELS, PATIENCE = 8, (0.2, 0.9)
-"""Levels of scores above the threshold, and the chance of having halted at which the council stops: at the threshold, at the top."""
+"""Levels of scores above the threshold, and the chance of having halted at which the council stops: below them all, above them all."""
 IMPOSED = 0.65
 """The same where it is asked whatever is at stake: so that it costs as much as where the gate asks."""
 SLOWLY = 0.99
@@ -138,7 +138,7 @@ class Gate(nn.Module):
 
     From rewards it learns a gain of its own kind (:mod:`tropism_council.reinforcement`).
 
-    Its score is an optimist's estimate, the gain and several spreads: where the systems may differ by much, it is worth asking
+    Its score is an optimist's estimate, the gain and ``optimism`` spreads: where the systems may differ by much, it is worth asking
     even if neither is better on average.  It thinks where the score exceeds ``threshold``.
 
     Args:

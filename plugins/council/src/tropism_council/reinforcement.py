@@ -57,7 +57,7 @@ class Losses(NamedTuple):
         entropy: of the system that acted, nats, with the sign turned.
         ponder: divergence of the halting from its prior, nats.
         distil: of System 1 from System 2, nats.
-        gate: negative log-likelihood of gains.
+        gate: squared error of the gains that were expected, and negative log-likelihood of how far they were off.
     """
 
     policy: Tensor
