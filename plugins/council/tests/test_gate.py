@@ -190,8 +190,11 @@ def test_patience_rises_with_the_score_in_equal_parts_of_those_who_are_asked():
     assert (gate.patience(asked.sort().values).diff() >= 0).all()
 
 
-def test_the_threshold_is_kept_with_the_weights():
+def test_what_was_calibrated_is_kept_with_the_weights():
     gate, other = Gate(), Gate()
     gate.calibrate(torch.arange(10.0), 0.3)
+    gate.heed(torch.tensor(0.5))
     other.load_state_dict(gate.state_dict())
     assert other.threshold == gate.threshold
+    assert torch.equal(other.levels, gate.levels)
+    assert other.typical == gate.typical > 0

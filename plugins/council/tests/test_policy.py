@@ -241,6 +241,22 @@ def test_left_alone_it_thinks_where_the_score_exceeds_the_threshold(policy, tier
     assert mixed.any()  # it is decided by lane, not by batch
 
 
+@torch.no_grad()
+def test_left_alone_it_thinks_the_longer_the_higher_its_score(policy, tier, monkeypatch):
+    one = policy()
+    gate, always = one.network.gate, np.ones((LANES, STEPS), np.bool_)
+    before, _ = play(one, tier("Switch"), always)
+    gate.calibrate(torch.from_numpy(over_time(before, "score")).flatten(), 1)
+    thoughts = heard(monkeypatch, one.network, "think")
+    decisions, _ = play(one, tier("Switch"))
+    patience = gate.patience(torch.from_numpy(over_time(decisions, "score")).T)
+    thinks = torch.from_numpy(over_time(decisions, "mode").T).bool()
+    assert len(patience[thinks].unique()) > 2
+    wanted = torch.cat([thought.halting().cumsum(0)[:, :, 0] for _, thought in thoughts], 1)
+    steps = (wanted < patience[thinks] - 1e-6).sum(0) + 1
+    assert over_time(decisions, "steps").T[thinks.numpy()].tolist() == steps.tolist()
+
+
 @pytest.mark.parametrize("voices", [1, 3])
 def test_compute_counts_one_pass_and_one_for_each_step_of_each_voice(policy, tier, voices):
     one, gates = policy(voices=voices), random_gates(0.5)
