@@ -1,8 +1,9 @@
-"""The parts of the council's study that are not a run: a learner that solves for rules, and the reliability of a gate."""
+"""The parts of the council's study that are not a run: a learner that solves for rules, reliability, table and promises."""
 
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -64,3 +65,80 @@ def test_reliability_compares_means_of_steps_that_were_expected_to_gain_alike():
     np.testing.assert_allclose(found["expected"], np.linspace(0.05, 0.95, gate.BINS), atol=0.01)
     np.testing.assert_allclose(found["found"], 0.5 * np.array(found["expected"]), atol=0.02)
     assert found["error"] == pytest.approx(0.25, abs=0.01)
+
+
+# -- the table and the promises -----------------------------------------------------------------------------------
+
+
+def told(mean):
+    return {"mean": mean, "low": mean - 0.1, "high": mean + 0.1}
+
+
+def arm(low=1.0, **means):
+    matched = {
+        "gain": low + 1,
+        "low": low,
+        "high": low + 2,
+        "compute": 2.5,
+        "control_compute": 2.25,
+    }
+    return {"matched": matched, "seeds": 5, **{name: told(mean) for name, mean in means.items()}}
+
+
+def test_the_table_tells_what_is_on_record_and_what_is_missing(monkeypatch, tmp_path):
+    table = script("council_table")
+    monkeypatch.setattr(table, "RESULTS", tmp_path)
+    recur = {"recur": arm(savings=1.5, ideal_savings=1.75)}
+    (tmp_path / "council.json").write_text(json.dumps({"arms": recur, "runs": {}}))
+    found = table.results()
+    assert "| recur | – | – | – | – | – | – | – | – | 2.0 [1.0, 3.0] | 2.50, 2.25 |" in found
+    assert "| recur | 1.75 [1.65, 1.85] | 1.50 [1.40, 1.60] | – |" in found
+    assert (
+        "Not run to their end yet: switch, affine, hop, hop, one pass, recur, no memory," in found
+    )
+
+
+def test_a_mean_of_one_run_has_no_interval():
+    table = script("council_table")
+    assert table.figure({"mean": 0.5, "low": None, "high": None}) == "0.500"
+    assert table.figure(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "seconds", "kept"), [(0.96, 500, True), (0.94, 500, False), (0.96, 700, False)]
+)
+def test_a_negative_mark_is_one_not_to_exceed(accuracy, seconds, kept):
+    claims = script("claims_council")
+    arms = {"switch": arm(accuracy=accuracy, seconds=seconds)}
+    marks = {"accuracy": 0.95, "seconds": -600}
+    assert claims.least("switch", marks, lambda _: {"arms": arms})[0] is kept
+
+
+@pytest.mark.parametrize(
+    ("own", "without", "kept"),
+    [(1.4, 1.0, True), (1.3, 1.0, False), (1.4, 1.2, False), (1.4, 0.8, False)],
+)
+def test_memory_must_save_half_of_what_could_be_saved_and_lack_of_it_nothing(own, without, kept):
+    claims = script("claims_council")
+    arms = {
+        "recur": arm(savings=own, ideal_savings=1.75),
+        "recur, no memory": arm(savings=without),
+    }
+    assert claims.memory(lambda _: {"arms": arms})[0] is kept
+
+
+@pytest.mark.parametrize("low", [-1.0, 0.0, 0.5])
+def test_a_gain_counts_where_its_whole_interval_is_above_nothing(low):
+    claims = script("claims_council")
+    arms = {name: arm(low=-1.0) for name in ("switch", "affine", "recur")} | {"hop": arm(low=low)}
+    assert claims.gain(lambda _: {"arms": arms})[0] is (low > 0)
+
+
+@pytest.mark.parametrize(("one_pass", "kept"), [(0.7, True), (0.85, False)])
+def test_pondering_must_gain_wherever_three_hops_or_more_are_asked_for(one_pass, kept):
+    claims = script("claims_council")
+    runs = {
+        "hop": [{"hops": {"accuracy": [1.0] * 8}}] * 3,
+        "hop, one pass": [{"hops": {"accuracy": [1.0, 1.0, *[0.5] * 5, one_pass]}}] * 3,
+    }
+    assert claims.pondering(lambda _: {"runs": runs})[0] is kept
