@@ -75,7 +75,8 @@ def gain(read: Read) -> Finding:
     """The gate beats chance at equal compute on some tier."""
     found = {name: arm(name, read)["matched"] for name in ("switch", "affine", "hop", "recur")}
     told = [f"{n} {m['gain']:.1f} [{m['low']:.1f}, {m['high']:.1f}]" for n, m in found.items()]
-    return any(m["low"] > 0 for m in found.values()), ", ".join(told) + " points of 1,000"
+    fair = [m for m in found.values() if m["control_compute"] >= 0.99 * m["compute"]]
+    return any(m["low"] > 0 for m in fair), ", ".join(told) + " points of 1,000"
 
 
 def memory(read: Read) -> Finding:

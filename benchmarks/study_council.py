@@ -51,17 +51,18 @@ STABLE = 10
 HOPS = range(1, 9)
 
 
-def train(arm: Arm, seed: int, home: Path, steps: int) -> tuple[Any, float]:
-    """The policy of a run, from its latest checkpoint on, and the seconds since it was started, or resumed."""
+def train(arm: Arm, seed: int, home: Path, steps: int) -> tuple[Any, float | None]:
+    """The policy of a run, from its latest checkpoint on, and the seconds it took; None if it was resumed."""
     from tropism_council.agent import CouncilAgent
     from tropism_council.config import CouncilConfig
 
     task = Task(f"tropism/PatternWorld-{arm.tier}-v0", kwargs=dict(arm.train))
     agent = CouncilAgent(CouncilConfig(**arm.config, threads=1), seed)
     facts = {"agent": "council", "arm": str(arm), "seed": seed, "steps": steps}
-    started = time.perf_counter()
-    with Run(home, facts, resume=home.exists()) as run:
-        return agent.train(task, Budget(env_steps=steps), run), time.perf_counter() - started
+    started, resumed = time.perf_counter(), home.exists()
+    with Run(home, facts, resume=resumed) as run:
+        policy = agent.train(task, Budget(env_steps=steps), run)
+    return policy, None if resumed else time.perf_counter() - started
 
 
 def measure(policy: Any, arm: Arm) -> dict[str, Any]:
@@ -153,10 +154,17 @@ def run(name: str, arm: Arm, seed: int, steps: int) -> dict[str, Any]:
     """The findings of a run; from its file if it is finished."""
     home = HOME / f"{name}-{seed}-{steps}".replace(" ", "_").replace(",", "")
     done = home / "findings.json"
-    if done.exists():
-        return read_json(done)
+    if done.exists() and (old := read_json(done))["settings"] == str(arm):
+        return old
     policy, seconds = train(arm, seed, home / "run", steps)
-    found = {"arm": name, "seed": seed, "steps": steps, "seconds": seconds, **measure(policy, arm)}
+    found = {
+        "arm": name,
+        "settings": str(arm),
+        "seed": seed,
+        "steps": steps,
+        "seconds": seconds,
+        **measure(policy, arm),
+    }
     write_atomic(done, json.dumps(found, indent=1))
     return found
 

@@ -237,7 +237,7 @@ def test_a_gain_is_by_how_much_likelier_the_council_found_the_right_answer(
     torch.testing.assert_close(gain, council.exp() - reflex[lanes, chosen, wanted].exp())
 
 
-def test_every_step_of_thought_has_a_share_in_the_loss_and_the_others_go_by_the_halting(
+def test_the_last_step_of_thought_has_a_share_in_the_loss_and_the_rest_goes_by_the_halting(
     learner, stretches, monkeypatch
 ):
     one = learner()
@@ -249,7 +249,7 @@ def test_every_step_of_thought_has_a_share_in_the_loss_and_the_others_go_by_the_
     (((_, chosen), thought),) = thoughts
     wanted = stretch.answers[torch.arange(LANES)[:, None], chosen]
     said = -thought.log_probs.gather(-1, wanted.expand(3, -1, -1)[..., None]).mean((1, 2, 3))
-    torch.testing.assert_close(found, (1 - EXPLORED) * said[0] + EXPLORED * said.mean())
+    torch.testing.assert_close(found, (1 - EXPLORED) * said[0] + EXPLORED * said[-1])
 
 
 def test_what_is_typical_of_a_disagreement_follows_updates_and_no_look_at_the_losses(

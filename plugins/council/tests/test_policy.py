@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode
 from tropism.agents.records import spaces_record
 from tropism.envs.patternworld.observation import read
 from tropism_council.council import coherence
-from tropism_council.gate import IMPOSED, MOST_SURPRISE, disagreement, known
+from tropism_council.gate import MOST_SURPRISE, disagreement, known
 from tropism_council.online import OnlineLearner
 from tropism_council.policy import CouncilPolicy
 from tropism_council.telemetry import LEAST_NORM, LEAST_SCALE, encode
@@ -103,7 +103,7 @@ class Whole:
     def thought(self, lane, chosen):
         """System 2 about some steps of a lane: log-probabilities, steps, coherence."""
         thought = self.network.think(self.read.rows(torch.tensor([lane])), chosen)
-        steps, here = thought.steps(IMPOSED)[0], torch.arange(chosen.shape[1])
+        steps, here = thought.steps()[0], torch.arange(chosen.shape[1])
         said = thought.log_probs[steps - 1, 0, here]
         return said, steps, coherence(thought.voices[steps - 1, 0, here])
 

@@ -25,6 +25,10 @@ PATIENCE = -2.0
 """Log-odds of halting before any training: every step must be tried, or the first takes all."""
 
 
+ENOUGH = 0.65
+"""Chance of having halted at which it stops where nothing says how much is at stake; about the mean of where the gate does."""
+
+
 class Thought(NamedTuple):
     """What the council has thought, step by step.
 
@@ -49,7 +53,7 @@ class Thought(NamedTuple):
         going = torch.cumprod(1 - self.halt, 0)
         return self.halt * torch.cat([torch.ones_like(going[:1]), going[:-1]])
 
-    def steps(self, patience: Tensor | float = 0.5) -> Tensor:
+    def steps(self, patience: Tensor | float = ENOUGH) -> Tensor:
         """The first step by which it has halted with this chance (``float[B, Q]`` or one for all), ``int64[B, Q]``, from 1 on."""
         return (self.halting().cumsum(0) < patience - 1e-6).sum(0) + 1
 

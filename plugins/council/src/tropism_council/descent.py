@@ -64,7 +64,7 @@ class Descent:
         self.adam.step()
         for _ in range(GATE_STEPS - 1):
             self._back(lesson())  # the optimiser leaves alone what has no gradient
-            torch.nn.utils.clip_grad_norm_(self.gate, 1.0)
+            _finite("gate", torch.nn.utils.clip_grad_norm_(self.gate, 1.0).item())
             self.adam.step()
         self._schedule.step()
 
@@ -103,6 +103,10 @@ class Descent:
         parts = {"gate": self.gate, "editor": self.editor, "network": self.others}
         norms = {n: torch.nn.utils.clip_grad_norm_(p, 1.0).item() for n, p in parts.items()}
         for name, norm in norms.items():
-            if not math.isfinite(norm):
-                raise DivergedError(name, norm, "gradient")
+            _finite(name, norm)
         return norms["network"]
+
+
+def _finite(name: str, norm: float) -> None:
+    if not math.isfinite(norm):
+        raise DivergedError(name, norm, "gradient")

@@ -32,8 +32,6 @@ FINELY = 30.0
 """How much finer small features are told apart than great ones: it reads ``log(1 + 30 x)``."""
 LEVELS, PATIENCE = 8, (0.2, 0.9)
 """Levels of scores above the threshold, and the chance of having halted at which the council stops: below them all, above them all."""
-IMPOSED = 0.65
-"""The same where it is asked whatever is at stake: so that it costs as much as where the gate asks."""
 SLOWLY = 0.99
 """How much of the typical disagreement an update leaves."""
 
@@ -199,5 +197,9 @@ class Gate(nn.Module):
     def calibrate(self, scores: Tensor, share: float) -> None:
         """Set the threshold that thinks in ``share`` of these estimates, ``float[N]``, and the levels of patience above it."""
         parts = 1 - share * torch.arange(LEVELS, 0, -1, dtype=torch.float64) / LEVELS
-        self.levels.copy_(torch.quantile(scores.double(), parts))
+        self.ask_above(torch.quantile(scores.double(), parts))
+
+    def ask_above(self, levels: Tensor) -> None:
+        """Set the levels, ascending, ``float[8]``; the first is the threshold."""
+        self.levels.copy_(levels)
         self.threshold.copy_(self.levels[0])

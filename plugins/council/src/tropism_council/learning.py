@@ -20,7 +20,7 @@ from tropism_council.network import Network, Read, State
 from tropism_council.telemetry import LEAST_NORM, LEAST_SCALE, encode
 
 EXPLORED = 0.1
-"""Part of System 2's loss that every step of thought has in equal shares, however unlikely the council is to go so far."""
+"""Part of System 2's loss that the last step of thought has, however unlikely the council is to go so far."""
 REHEARSE_EVERY = 2
 """Updates between two in which the editor learns."""
 
@@ -188,9 +188,13 @@ class Learner:
 
 
 def _weights(thought: Thought) -> Tensor:
-    """Of the steps of thought in System 2's loss, ``float[N, B, Q]``: without a share for all, none that is never reached would learn."""
-    halting = thought.halting()
-    return (1 - EXPLORED) * halting + EXPLORED / len(halting)
+    """Of the steps of thought in System 2's loss, ``float[N, B, Q]``.
+
+    Questions that need long thought are answered badly at first, and the council halts early: were the last step, at which
+    all are answered if they can be, left without a share, it would never learn what it gives up.
+    """
+    weights = (1 - EXPLORED) * thought.halting()
+    return torch.cat([weights[:-1], weights[-1:] + EXPLORED])
 
 
 def _chosen(told: Tensor, count: int) -> Tensor:

@@ -17,9 +17,8 @@ from tropism.agents.contract import BoolArray, Decision, Policy
 from tropism.envs.patternworld.observation import Seen, read
 from tropism_council.adapting import Adapting
 from tropism_council.config import CouncilConfig
-from tropism_council.council import coherence
+from tropism_council.council import ENOUGH, coherence
 from tropism_council.gate import (
-    IMPOSED,
     MOST_SURPRISE,
     Signals,
     disagreement,
@@ -123,7 +122,7 @@ class CouncilPolicy(Policy):
         lanes.said = lanes.adapting.say(seen, reflex) if lanes.adapting else reflex
         patience = self.network.gate.patience(score)
         if gate is not None:
-            patience = torch.full_like(score, IMPOSED)
+            patience = torch.full_like(score, ENOUGH)
         answer, facts = self._answer(seen, lanes.said, thinks, patience)
         self._remember(reflex, answer, thinks)
         if lanes.adapting:

@@ -87,11 +87,11 @@ class ReinforcedTrainer(Schedule):
             actor.draws.fill_(draws)
             rng = np.random.default_rng([self.seed, plan.calibration, draws])
             found = held_out(self.policy, self.task, plan.calibration // 2, config.share, rng)
-            plays.append((actor.gate.threshold.item(), found))
+            plays.append((actor.gate.levels.clone(), found))
         (_, greedy), (_, drawn) = plays
         draws = better(drawn, greedy)
         actor.draws.fill_(draws)
-        actor.gate.threshold.fill_(plays[draws][0])
+        actor.gate.ask_above(plays[draws][0])
         both = {"greedy_return": greedy, "drawn_return": drawn}
         return {name: float(found.mean()) for name, found in both.items() if len(found)}
 

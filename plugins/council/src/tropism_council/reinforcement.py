@@ -139,6 +139,8 @@ class Practitioner:
         for group in self.optimizer.param_groups:
             group["lr"] = self.practice.learning_rate * fade
         targets, rows, found = Targets.of(stretch), stretch.rows(), []
+        if stretch.thinks.any():
+            self.actor.gate.heed(stretch.known[..., -1][stretch.thinks].mean())
         for _ in range(self.practice.epochs):
             order = torch.randperm(len(rows.lane))
             for which in order.chunk(max(1, stretch.first.numel() // self.practice.batch)):
@@ -183,7 +185,6 @@ class Practitioner:
         if not thinks.any():
             return torch.zeros(())
         known, gains = rows.of(stretch.known)[thinks], rows.of(targets.gains)[thinks]
-        self.actor.gate.heed(known[..., -1].mean())
         return self.actor.gate.loss(known, gains)
 
     def _descend(self, losses: Losses, fade: float) -> None:

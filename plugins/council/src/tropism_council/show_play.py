@@ -195,8 +195,11 @@ def with_gains(
             return None
         if not len(life) == len(first) == len(second):
             return None
-        expected = np.where(life.thinks, second.loss, first.loss)
-        if not np.allclose(life.loss, expected, atol=SAME):
+        alike = (
+            life.loss[~life.thinks],
+            first.loss[~life.thinks],
+        )  # when asked it may think longer or shorter
+        if not np.allclose(*alike, atol=SAME):
             return None
         gain = np.exp(-second.loss) - np.exp(-first.loss)
         found.append(replace(life, told=life.told | {"gain": gain}))

@@ -95,8 +95,9 @@ def calibrate(policy: CouncilPolicy, task: Task, steps: int, share: float, seed:
             decision = policy.act(observation, info, calibration.asks(lanes))
             calibration.hear(decision.diagnostics["score"])
             observation, _, terminated, truncated, info = env.step(decision.action)
-            if (terminated | truncated).any():
-                break
+            if (terminated | truncated).any():  # of all, which are equally long
+                observation, info = env.reset(seed=seeds.tolist())
+                policy.reset(np.ones(lanes, np.bool_), seeds.astype(np.uint64))
     finally:
         env.close()
         policy.forget()
