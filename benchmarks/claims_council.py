@@ -5,7 +5,7 @@ Part of ``claims.py``, which prints it.  Each check is given ``read``, which ret
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from statistics import fmean
 from typing import Any
@@ -63,7 +63,7 @@ def pondering(read: Read) -> Finding:
     """What several steps of thought gain over one, where three or more are needed."""
     both = zip(by_hops("hop", read), by_hops("hop, one pass", read), strict=True)
     gains = [[x - y for x, y in zip(*pair, strict=True)][2:] for pair in both]
-    columns: list[Sequence[float]] = list(zip(*gains, strict=True))
+    columns = [list(column) for column in zip(*gains, strict=True)]
     lows = [interval(column, mean).low for column in columns]
     worst = min(fmean(column) for column in columns)
     return worst >= 0.2 and min(

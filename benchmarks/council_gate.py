@@ -62,5 +62,5 @@ def reliability(
     order = np.argsort(expected, axis=None, kind="stable")
     parts = np.array_split(order, BINS)
     means = [[float(x.ravel()[part].mean()) for part in parts] for x in (expected, found)]
-    error = float(np.abs(np.subtract(*means)).mean())
+    error = float(np.abs(np.array(means[0]) - np.array(means[1])).mean())
     return {"expected": means[0], "found": means[1], "error": error}

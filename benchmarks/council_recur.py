@@ -105,7 +105,7 @@ class Solver(Policy):
         """What follows the last token."""
         tokens = read(observation).history[:, -1].tolist()
         said = [mind.hear(token) for mind, token in zip(self._minds, tokens, strict=True)]
-        return Decision(action=np.array(said), compute=np.ones(len(said)))
+        return Decision(action=np.array(said), compute=np.ones(len(said), np.int64))
 
     def save(self, directory: Path) -> None:
         """Nothing is learned that a file could keep."""

@@ -47,7 +47,7 @@ class Descent:
     @property
     def rate(self) -> float:
         """Learning rate of the next update."""
-        return self._schedule.get_last_lr()[0]
+        return float(self._schedule.get_last_lr()[0])
 
     def step(self, loss: Tensor, lesson: Callable[[], Tensor]) -> None:
         """One update.
