@@ -64,8 +64,8 @@ _QUARTER = 600_000
 ARMS: dict[str, Arm] = {
     "switch": Arm("Switch", _FULL),
     "affine": Arm("Affine", _FULL),
-    "hop": Arm("Hop", 2_000_000, _HOP),
-    "hop, one pass": Arm("Hop", 2_000_000, {**_HOP, "ponder_steps": 1}),
+    "hop": Arm("Hop", 3_000_000, _HOP),
+    "hop, one pass": Arm("Hop", 3_000_000, {**_HOP, "ponder_steps": 1}),
     "recur": Arm("Recur", 1_000_000, _RECUR, **_RECUR_TASK),
     "recur, no memory": Arm("Recur", 1_000_000, {**_RECUR, "slots": 0}, **_RECUR_TASK),
 }

@@ -19,7 +19,7 @@ from tropism_council.losses import Facts, Losses, check, returns
 from tropism_council.network import Network, Read, State
 from tropism_council.telemetry import LEAST_NORM, LEAST_SCALE, encode
 
-EXPLORED = 0.1
+EXPLORED = 0.03
 """Part of System 2's loss that the last step of thought has, however unlikely the council is to go so far."""
 REHEARSE_EVERY = 2
 """Updates between two in which the editor learns."""
