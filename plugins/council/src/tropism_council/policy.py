@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tropism.agents.contract import BoolArray, Decision, Policy
-from tropism.envs.patternworld.observation import Seen, read
+from tropism.envs.patternworld.observation import read
 from tropism_council.adapting import Adapting
 from tropism_council.config import CouncilConfig
 from tropism_council.council import ENOUGH, coherence
@@ -112,7 +112,7 @@ class CouncilPolicy(Policy):
         lanes = self.lanes
         shown = read(observation)
         tokens = lanes.reader.read(shown)
-        self._be_surprised(tokens, shown)
+        self._be_surprised(tokens)
         plastic = self.network.telemetry.plasticity(lanes.itself)[:, None]
         seen, lanes.state = self.network.read(tokens, last_columns(tokens), lanes.state, plastic)
         reflex = self.network.reflex(seen.latents[:, 0])
@@ -187,16 +187,16 @@ class CouncilPolicy(Policy):
             return None
         return Adapting(network, network.editor, lanes, self.config.edit_rate)
 
-    def _be_surprised(self, tokens: Tokens, seen: Seen) -> None:
+    def _be_surprised(self, tokens: Tokens) -> None:
         """How surprising the answer to the last question was: to the network, for the gate, and to System 1 as it has adapted."""
         lanes = self.lanes
         if lanes.expected is None or lanes.said is None:
             return
         fresh = torch.from_numpy(lanes.fresh)
         came = torch.from_numpy(tokens.value[np.arange(len(fresh)), tokens.new.argmax(1)])
-        surprise = own = _surprise(lanes.expected, came, seen)
+        surprise = own = _surprise(lanes.expected, came)
         if lanes.said is not lanes.expected:
-            own = _surprise(lanes.said, came, seen)
+            own = _surprise(lanes.said, came)
         newest = _choose(fresh, torch.full_like(surprise, MOST_SURPRISE), surprise)
         before = _choose(fresh, newest, lanes.signals.surprise)
         lanes.signals = lanes.signals._replace(surprise=newest, surprise_before=before)
@@ -237,22 +237,10 @@ def last_columns(tokens: Tokens) -> Tensor:
     return torch.full((lanes, 1), width - 1)
 
 
-def _surprise(log_probs: Tensor, came: Tensor, seen: Seen) -> Tensor:
-    """Nats, ``float[B]``, by which what came was unlikely: the answer itself, or only whether the action was right.
-
-    Args:
-        log_probs: of the last answer, ``float[B, V]``.
-        came: the first new token, ``int64[B]``; the masked one where the answer is not told.
-        seen: what is shown.
-    """
-    p, rows = log_probs.exp(), torch.arange(len(came))
-    last = p.shape[1] - 1
-    hit = p[rows, torch.from_numpy(np.minimum(seen.prev_action, last))]
-    paid = torch.from_numpy(seen.prev_reward > 0)
-    likely = torch.where(
-        came <= last, p[rows, came.clamp(max=last)], torch.where(paid, hit, 1 - hit)
-    )
-    return -likely.clamp(min=1e-6).log().clamp(min=-MOST_SURPRISE)
+def _surprise(log_probs: Tensor, came: Tensor) -> Tensor:
+    """Nats, ``float[B]``, by which the answers that came (``int64[B]``) were unlikely, by log-probabilities ``float[B, V]``."""
+    known = came.clamp(max=log_probs.shape[1] - 1)  # a lane that begins may show the masked token
+    return (-log_probs.gather(1, known[:, None])[:, 0]).clamp(max=MOST_SURPRISE)
 
 
 def _choose(mask: Tensor, new: Tensor, old: Tensor) -> Tensor:
