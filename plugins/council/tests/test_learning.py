@@ -10,7 +10,7 @@ import torch
 from tropism_council.episodes import Episodes
 from tropism_council.errors import DivergedError
 from tropism_council.gate import SLOWLY
-from tropism_council.learning import EXPLORED, REHEARSE_EVERY, Carried, Learner
+from tropism_council.learning import REHEARSE_EVERY, Carried, Learner
 from tropism_council.losses import DISCOUNT, returns
 from tropism_council.network import Network
 
@@ -235,21 +235,6 @@ def test_a_gain_is_by_how_much_likelier_the_council_found_the_right_answer(
     wanted = stretch.answers[lanes, chosen]
     council = thought.log_probs[thought.steps() - 1, lanes, questions, wanted]
     torch.testing.assert_close(gain, council.exp() - reflex[lanes, chosen, wanted].exp())
-
-
-def test_the_last_step_of_thought_has_a_share_in_the_loss_and_the_rest_goes_by_the_halting(
-    learner, stretches, monkeypatch
-):
-    one = learner()
-    (stretch,) = stretches("Switch", LANES, [STEPS])
-    with torch.no_grad():
-        one.network.council.halt.bias.fill_(20.0)  # it never goes beyond the first step
-    thoughts = listen(monkeypatch, one.network, "think")
-    found = losses(one, stretch).council
-    (((_, chosen), thought),) = thoughts
-    wanted = stretch.answers[torch.arange(LANES)[:, None], chosen]
-    said = -thought.log_probs.gather(-1, wanted.expand(3, -1, -1)[..., None]).mean((1, 2, 3))
-    torch.testing.assert_close(found, (1 - EXPLORED) * said[0] + EXPLORED * said[-1])
 
 
 def test_what_is_typical_of_a_disagreement_follows_updates_and_no_look_at_the_losses(

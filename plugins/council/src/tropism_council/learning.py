@@ -19,8 +19,6 @@ from tropism_council.losses import Facts, Losses, check, returns
 from tropism_council.network import Network, Read, State
 from tropism_council.telemetry import LEAST_NORM, LEAST_SCALE, encode
 
-EXPLORED = 0.03
-"""Part of System 2's loss that the last step of thought has, however unlikely the council is to go so far."""
 REHEARSE_EVERY = 2
 """Updates between two in which the editor learns."""
 
@@ -133,7 +131,7 @@ class Learner:
         apart = disagreement(_rows(reflex, chosen), _at(thought.log_probs, last)).detach()
         facts, gate = (reflex.detach(), itself.detach(), nll.detach()), self.network.gate
         self._lesson = _rows(known(*facts, (chosen, apart), gate.typical), chosen), gain
-        return (_weights(thought) * said).sum(0).mean(), gate.loss(*self._lesson), gain, apart
+        return (thought.halting() * said).sum(0).mean(), gate.loss(*self._lesson), gain, apart
 
     def _rehearse(
         self,
@@ -185,16 +183,6 @@ class Learner:
         rate = 1 - min(self.config.teacher_decay, done / (10 + done))
         for theirs, ours in zip(self.teacher.parameters(), self.network.parameters(), strict=True):
             theirs.lerp_(ours, rate)
-
-
-def _weights(thought: Thought) -> Tensor:
-    """Of the steps of thought in System 2's loss, ``float[N, B, Q]``.
-
-    Questions that need long thought are answered badly at first, and the council halts early: were the last step, at which
-    all are answered if they can be, left without a share, it would never learn what it gives up.
-    """
-    weights = (1 - EXPLORED) * thought.halting()
-    return torch.cat([weights[:-1], weights[-1:] + EXPLORED])
 
 
 def _chosen(told: Tensor, count: int) -> Tensor:
