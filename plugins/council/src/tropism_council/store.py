@@ -10,8 +10,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load, save
 
-from tropism.agents.artifacts import read_json, write_atomic
-from tropism.errors import ArtifactError
+from tropism.agents.artifacts import read_checked, write_checked
 
 if TYPE_CHECKING:
     from tropism_council.policy import CouncilPolicy
@@ -32,9 +29,7 @@ Tensors = dict[str, torch.Tensor]
 def write_part(directory: Path, name: str, tensors: Tensors, facts: dict[str, Any]) -> None:
     """Write ``<name>.safetensors``, then ``<name>.json`` with ``facts`` and the checksum of the tensors."""
     data = save({key: value.detach().contiguous() for key, value in tensors.items()})
-    write_atomic(directory / f"{name}.safetensors", data)
-    header = {"format": FORMAT, **facts, "sha3_256": hashlib.sha3_256(data).hexdigest()}
-    write_atomic(directory / f"{name}.json", json.dumps(header, indent=1))
+    write_checked(directory, name, data, facts, FORMAT)
 
 
 def read_part(directory: Path, name: str) -> tuple[Tensors, dict[str, Any]]:
@@ -43,18 +38,7 @@ def read_part(directory: Path, name: str) -> tuple[Tensors, dict[str, Any]]:
     Raises:
         ArtifactError: a file is missing, damaged, or of another format.
     """
-    facts = read_json(directory / f"{name}.json")
-    if facts.get("format") != FORMAT:
-        raise ArtifactError(
-            f"{directory / name}.json has format {facts.get('format')!r}, this version reads {FORMAT}; "
-            "install the version of tropism-council that wrote it"
-        )
-    path = directory / f"{name}.safetensors"
-    if not path.exists():
-        raise ArtifactError(f"{path} is missing; the directory is incomplete, restore or remove it")
-    data = path.read_bytes()
-    if hashlib.sha3_256(data).hexdigest() != facts.get("sha3_256"):
-        raise ArtifactError(f"{path} is truncated or edited; restore it from a copy or remove it")
+    data, facts = read_checked(directory, name, FORMAT, "tropism-council")
     return load(data), facts
 
 

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -21,8 +20,7 @@ import numpy.typing as npt
 import torch
 from safetensors.numpy import load, save
 
-from tropism.agents.artifacts import read_json
-from tropism.agents.runs import write_atomic
+from tropism.agents.artifacts import read_checked, write_checked
 from tropism.errors import ArtifactError
 
 FORMAT = 1
@@ -34,9 +32,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 def write_part(directory: Path, name: str, arrays: Arrays, facts: dict[str, Any]) -> None:
     """Write ``<name>.safetensors``, then ``<name>.json`` with ``facts`` and the checksum of the arrays."""
     data = save({key: np.ascontiguousarray(value) for key, value in arrays.items()})
-    write_atomic(directory / f"{name}.safetensors", data)
-    header = {"format": FORMAT, **facts, "sha3_256": hashlib.sha3_256(data).hexdigest()}
-    write_atomic(directory / f"{name}.json", json.dumps(header, indent=1))
+    write_checked(directory, name, data, facts, FORMAT)
 
 
 def read_part(directory: Path, name: str) -> tuple[Arrays, dict[str, Any]]:
@@ -45,18 +41,7 @@ def read_part(directory: Path, name: str) -> tuple[Arrays, dict[str, Any]]:
     Raises:
         ArtifactError: if a file is missing, damaged, or of a newer format.
     """
-    facts = read_json(directory / f"{name}.json")
-    if facts.get("format") != FORMAT:
-        raise ArtifactError(
-            f"{directory / name}.json has format {facts.get('format')!r}, this version reads {FORMAT}; "
-            "install the version of tropism-ppo that wrote it"
-        )
-    path = directory / f"{name}.safetensors"
-    if not path.exists():
-        raise ArtifactError(f"{path} is missing; the directory is incomplete, restore or remove it")
-    data = path.read_bytes()
-    if hashlib.sha3_256(data).hexdigest() != facts.get("sha3_256"):
-        raise ArtifactError(f"{path} is truncated or edited; restore it from a copy or remove it")
+    data, facts = read_checked(directory, name, FORMAT, "tropism-ppo")
     return load(data), facts
 
 
