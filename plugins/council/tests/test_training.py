@@ -16,7 +16,7 @@ from tropism.agents.counting import CountingTask
 from tropism.agents.evaluate import evaluate
 from tropism.agents.runs import Run, load_policy, read_metrics
 from tropism_council import learning
-from tropism_council.agent import CouncilAgent
+from tropism_council.agent import CouncilAgent, untrained
 from tropism_council.config import CouncilConfig
 from tropism_council.errors import DivergedError
 from tropism_council.schedule import HELD_OUT, LEAST_CALIBRATION, Plan
@@ -112,6 +112,17 @@ def test_the_gate_is_calibrated_on_episodes_that_were_held_out(straight):
     learned = {seed for seed in usage.seeds if seed < last - HELD_OUT}
     assert usage.seeds - learned == held.usage.seeds
     assert len(learned) >= 32
+
+
+def test_calibration_goes_on_with_new_episodes_where_they_are_short(tier, tiny, monkeypatch):
+    task = tier("Switch", max_episode_steps=20)
+    policy = untrained(task, tiny())
+    begun, reset = [], policy.reset
+    monkeypatch.setattr(policy, "reset", lambda *args: (begun.append(args), reset(*args)))
+    calibrate(policy, task, 512, 0.3, 0)  # 256 steps of two lanes
+    assert len(begun) == 1 + 256 // 20
+    assert all(mask.all() for mask, _ in begun)
+    assert math.isfinite(policy.network.gate.threshold)
 
 
 def test_at_play_the_council_is_asked_about_as_often_as_it_may_be(straight):
