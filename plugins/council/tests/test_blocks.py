@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tropism_council.blocks import Attention, Cache, Gain, Layer, ages, rotate, split_heads
+from tropism_council.blocks import Attention, Cache, Gain, Layer, ages, rotate, split_heads, turns
 
 FEW = settings(deadline=None, max_examples=20, derandomize=True)
 WIDTH, HEADS = 16, 2
@@ -22,6 +22,10 @@ def empty(lanes):
 
 def causal(lanes, steps):
     return torch.ones(steps, steps, dtype=torch.bool).tril().expand(lanes, -1, -1)
+
+
+def turned(x, positions):
+    return rotate(x, turns(torch.tensor(positions), x.shape[-1], x.dtype))
 
 
 def run(module, x, p, start=0):
@@ -43,7 +47,7 @@ def test_scores_depend_on_differences_of_positions_only(at, apart, shift):
     q, k = torch.randn(2, 1, HEADS, 1, 8, dtype=torch.float64)
 
     def score(a, b):
-        return (rotate(q, torch.tensor([[a]])) * rotate(k, torch.tensor([[b]]))).sum(-1)
+        return (turned(q, [[a]]) * turned(k, [[b]])).sum(-1)
 
     near = score(at + apart, at)
     torch.testing.assert_close(
@@ -54,16 +58,16 @@ def test_scores_depend_on_differences_of_positions_only(at, apart, shift):
 
 def test_positions_turn_half_of_the_channels_by_angles_and_leave_the_others():
     x = torch.randn(1, 1, 3, 8)
-    turned = rotate(x, torch.tensor([[0, 3, 700]])).numpy()[0, 0]
+    found = turned(x, [[0, 3, 700]]).numpy()[0, 0]
     for row, position in enumerate((0, 3, 700)):
         before = x[0, 0, row].numpy()
         for pair in range(2):
             angle = position * math.exp(-6.9 * pair / 2)
             z = complex(before[pair], before[pair + 2]) * complex(math.cos(angle), math.sin(angle))
             np.testing.assert_allclose(
-                turned[row, [pair, pair + 2]], [z.real, z.imag], rtol=1e-4, atol=1e-4
+                found[row, [pair, pair + 2]], [z.real, z.imag], rtol=1e-4, atol=1e-4
             )
-        np.testing.assert_array_equal(turned[row, 4:], before[4:])
+        np.testing.assert_array_equal(found[row, 4:], before[4:])
 
 
 def test_heads_are_parts_of_the_width():
@@ -87,9 +91,7 @@ def attend_by_hand(attention, x, p):
     out = np.zeros((len(x), HEADS, d))
     for h in range(HEADS):
         q, k = (
-            rotate(torch.tensor(qkv[None, None, :, part, h]), torch.arange(len(x))[None]).numpy()[
-                0, 0
-            ]
+            turned(torch.tensor(qkv[None, None, :, part, h]), [range(len(x))]).numpy()[0, 0]
             for part in (0, 1)
         )
         for i in range(len(x)):

@@ -14,12 +14,13 @@ from tropism_council.council import Asked, Council, Thought, coherence, ponder_c
 from tropism_council.memory import Written
 
 WIDTH, HEADS, WINDOW, VOICES, STEPS, SLOTS, ANSWERS = 16, 2, 5, 3, 4, 6, 7
+ENOUGH = 0.65
 FEW = settings(deadline=None, max_examples=30, derandomize=True)
 
 
 def council(steps=STEPS):
     torch.manual_seed(1)
-    council = Council(WIDTH, HEADS, WINDOW, VOICES, steps, SLOTS)
+    council = Council(WIDTH, HEADS, WINDOW, VOICES, steps, SLOTS, ENOUGH)
     with torch.no_grad():
         for parameter in council.parameters():
             parameter += 0.3 * torch.randn_like(parameter)
@@ -43,10 +44,10 @@ def head():
     return nn.Linear(WIDTH, ANSWERS).requires_grad_(False)
 
 
-def thought_with(halt):
+def thought_with(halt, enough=ENOUGH):
     """A thought of which only the halting matters, of ``halt[n]``."""
     halt = torch.tensor(halt).view(-1, 1, 1)
-    return Thought(halt, halt, halt, halt, halt, halt)
+    return Thought(halt, halt, halt, halt, halt, halt, enough)
 
 
 # -- thinking ---------------------------------------------------------------------------------------------------
@@ -153,6 +154,21 @@ def test_the_last_step_halts(head):
 )
 def test_left_alone_it_stops_when_it_has_halted_with_a_chance_of_two_thirds_or_so(halt, steps):
     assert thought_with(halt).steps().item() == steps
+
+
+@FEW
+@given(CHANCES, st.floats(0.05, 0.95))
+def test_what_is_enough_is_a_setting(chances, enough):
+    thought = thought_with([*chances, 1.0], enough)
+    assert thought.steps().item() == thought.steps(enough).item()
+
+
+def test_a_council_stops_by_its_own_setting(head):
+    hasty, patient = council(), council()
+    hasty.enough, patient.enough = 0.01, 0.9
+    few, many = (one(*questions(), head).steps() for one in (hasty, patient))
+    assert (few <= many).all()
+    assert (few < many).any()
 
 
 @FEW

@@ -144,7 +144,7 @@ def test_it_learns_a_gain_that_is_known_and_how_far_it_may_be_off():
 def test_the_score_is_an_optimists():
     gate, x = Gate(optimism=3.0), torch.rand(9, 5)
     expected, spread = gate(x)
-    torch.testing.assert_close(gate.score(x), expected + 3 * spread)
+    torch.testing.assert_close(gate.score(x), (expected + 3 * spread, expected))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_gate_looks_at_the_signals_it_was_given_and_at_no_other(signals, used)
     for i, name in enumerate(FEATURES):
         other = x.clone()
         other[:, i] += 1
-        assert ((gate.score(other) - gate.score(x)).abs().max() > 1e-6) == (name in used)
+        assert ((gate.score(other)[0] - gate.score(x)[0]).abs().max() > 1e-6) == (name in used)
 
 
 # -- the threshold ----------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def test_a_gate_looks_at_the_signals_it_was_given_and_at_no_other(signals, used)
 def test_before_it_is_calibrated_it_never_asks():
     gate = Gate()
     assert gate.threshold.item() == math.inf
-    assert not (gate.score(torch.rand(100, 5)) > gate.threshold).any()
+    assert not (gate.score(torch.rand(100, 5))[0] > gate.threshold).any()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.2, 0.5, 0.9])

@@ -95,7 +95,7 @@ def losses(network, part=slice(None)):
         "ponder": ponder_cost(thought, 0.25).mean(),
         "voices": thought.voices.exp().square().mean(),
         "value": network.value(seen.latents).square().mean(),
-        "gate": network.gate.score(known).square().mean(),
+        "gate": network.gate.score(known)[0].square().mean(),
         "telemetry": telemetry.introspect(latent).square().mean()
         + telemetry.plasticity(latent).mean(),
         "editor": torch.cat([x.flatten() for x in network.editor(latent[:, -1])]).square().mean(),

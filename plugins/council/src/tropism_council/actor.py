@@ -102,7 +102,13 @@ class Actor(nn.Module):
         self.paid = nn.Linear(1, width)
         self.backbone = Backbone(width, config.layers, heads, window)
         self.council = Council(
-            width, heads, window, config.voices, config.ponder_steps, config.slots
+            width,
+            heads,
+            window,
+            config.voices,
+            config.ponder_steps,
+            config.slots,
+            config.patience,
         )
         self.head, self.value = Head(width, choices.legal), nn.Linear(width, 1)
         self.gate = Gate(config.signals, config.optimism)

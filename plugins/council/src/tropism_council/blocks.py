@@ -34,21 +34,31 @@ def split_heads(x: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
     return split.permute(2, 0, 3, 1, 4).unbind(0)
 
 
-def rotate(x: Tensor, position: Tensor) -> Tensor:
-    """Rotary positions (Su et al. 2021, arXiv:2104.09864) on half of the channels: scores depend on differences of positions only.
-
-    The other half compares content wherever it stands, as in GPT-NeoX (Black et al. 2022, arXiv:2204.06745).
+def turns(
+    position: Tensor, width: int, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
+    """Rotary positions (Su et al. 2021, arXiv:2104.09864): cosines and sines, each ``float[B, 1, S, d / 4]``.
 
     Args:
-        x: ``float[B, H, S, d]``, ``d`` a multiple of 4.
         position: ``int64[B, S]``.
+        width: of what they turn, ``d``, a multiple of 4.
+        dtype: of that.
     """
-    quarter = x.shape[-1] // 4
+    quarter = width // 4
     speed = torch.exp(
-        torch.arange(quarter, device=x.device) * (-6.9 / quarter)
+        torch.arange(quarter, device=position.device) * (-6.9 / quarter)
     )  # periods up to 6,000
-    angle = (position[:, None, :, None] * speed).to(x.dtype)
-    cos, sin = angle.cos(), angle.sin()
+    angle = (position[:, None, :, None] * speed).to(dtype)
+    return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    """``float[B, H, S, d]``, half of whose channels are turned: scores depend on differences of positions only.
+
+    The other half compares content wherever it stands, as in GPT-NeoX (Black et al. 2022, arXiv:2204.06745).
+    """
+    cos, sin = turn
+    quarter = cos.shape[-1]
     a, b, plain = x.split([quarter, quarter, x.shape[-1] - 2 * quarter], -1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos, plain], -1)
 
@@ -105,7 +115,8 @@ class Attention(nn.Module):
             ``float[B, S, D]``, and the cache with the new positions at its end.
         """
         q, k, v = split_heads(self.qkv(x), 3, self.heads)
-        q, k = rotate(q, where), rotate(k, where)
+        turn = turns(where, q.shape[-1], q.dtype)
+        q, k = rotate(q, turn), rotate(k, turn)
         keys, values = torch.cat([cache.keys, k], 2), torch.cat([cache.values, v], 2)
         plastic = p[:, None, :, None]
         sharpness = torch.exp(plastic * self.temperature[:, None, None]) / q.shape[-1] ** 0.5

@@ -26,6 +26,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "learning_rate": (1e-6, 1.0),
     "ponder_prior": (0.01, 0.99),
     "ponder_weight": (0.0, 10.0),
+    "patience": (0.0, 1.0),
     "distil_weight": (0.0, 10.0),
     "value_weight": (0.0, 10.0),
     "teacher_decay": (0.0, 0.9999),
@@ -55,6 +56,7 @@ class CouncilConfig:
         learning_rate: of AdamW, after a warm-up; in the second half it falls linearly to a thirtieth.
         ponder_prior: chance of halting that the council is held near, a step.
         ponder_weight: of that.
+        patience: chance of having halted at which it stops where nothing says how much is at stake, as when it is told to think.
         distil_weight: of System 1's divergence from the teacher's System 2; 0 for no teacher.
         value_weight: of the value head's error.
         teacher_decay: how much of the teacher, a moving average of the weights, an update leaves.
@@ -80,6 +82,7 @@ class CouncilConfig:
     learning_rate: float = 2e-3
     ponder_prior: float = 0.25
     ponder_weight: float = 0.01
+    patience: float = 0.65
     distil_weight: float = 0.1
     value_weight: float = 0.1
     teacher_decay: float = 0.99

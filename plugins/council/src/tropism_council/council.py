@@ -18,15 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tropism_council.backbone import Context, within
-from tropism_council.blocks import ages, feed_forward, recency, rotate, split_heads
+from tropism_council.blocks import ages, feed_forward, recency, rotate, split_heads, turns
 from tropism_council.memory import Memory, Written
 
 PATIENCE = -2.0
 """Log-odds of halting before any training: every step must be tried, or the first takes all."""
-
-
-ENOUGH = 0.65
-"""Chance of having halted at which it stops where nothing says how much is at stake; about the mean of where the gate does."""
 
 
 class Thought(NamedTuple):
@@ -39,6 +35,7 @@ class Thought(NamedTuple):
         weights: of the voices, ``float[N, B, Q, K]``.
         minds: what the voices have in mind, ``float[N, B, Q, K, D]``.
         recalled: attention paid to the memory, ``float[N, B, Q]`` in [0, 1].
+        enough: chance of having halted at which it stops where nothing says how much is at stake.
     """
 
     log_probs: Tensor
@@ -47,14 +44,16 @@ class Thought(NamedTuple):
     weights: Tensor
     minds: Tensor
     recalled: Tensor
+    enough: float
 
     def halting(self) -> Tensor:
         """Probability of halting at each step, ``float[N, B, Q]``; sums to 1 over the steps."""
         going = torch.cumprod(1 - self.halt, 0)
         return self.halt * torch.cat([torch.ones_like(going[:1]), going[:-1]])
 
-    def steps(self, patience: Tensor | float = ENOUGH) -> Tensor:
+    def steps(self, patience: Tensor | float | None = None) -> Tensor:
         """The first step by which it has halted with this chance (``float[B, Q]`` or one for all), ``int64[B, Q]``, from 1 on."""
+        patience = self.enough if patience is None else patience
         return (self.halting().cumsum(0) < patience - 1e-6).sum(0) + 1
 
 
@@ -84,14 +83,22 @@ class Council(nn.Module):
         voices: ``K``.
         steps: most steps, ``N``.
         slots: of the memory.
+        enough: chance of having halted at which it stops by default.
     """
 
     def __init__(
-        self, width: int, heads: int, window: int, voices: int, steps: int, slots: int
+        self,
+        width: int,
+        heads: int,
+        window: int,
+        voices: int,
+        steps: int,
+        slots: int,
+        enough: float,
     ) -> None:
         super().__init__()
         self.memory = Memory(width, heads, slots)
-        self.heads, self.window, self.max_steps = heads, window, steps
+        self.heads, self.window, self.max_steps, self.enough = heads, window, steps, enough
         self.personas = nn.Parameter(torch.randn(voices, width) * 0.1)
         self.norm, self.norm_feed, self.norm_out = (nn.RMSNorm(width) for _ in range(3))
         self.query = nn.Linear(width, width, bias=False)
@@ -117,19 +124,21 @@ class Council(nn.Module):
         """
         voices = self.personas.shape[0]
         keys, values = split_heads(self.context(context.latents), 2, self.heads)
-        keys = rotate(keys, context.where.clamp(min=0))
+        size, dtype = keys.shape[-1], keys.dtype
+        keys = rotate(keys, turns(context.where.clamp(min=0), size, dtype))
         keys = _with(keys, -ages(context.where)[:, None])
         fade = (
             self.recency[None, :, None] * (values.shape[-1] + 1) ** 0.5
         )  # undoes the scaling of scores
         mask = within(asked.at, context.where, self.window)[:, None].repeat_interleave(voices, 2)
         now, at, step = (x.repeat_interleave(voices, 1) for x in asked[1:])
+        turn = turns(at, size, dtype)
 
         def look(mind: Tensor) -> Tensor:
             """What minds ``[B, Q * K, D]`` read in the stream."""
             (query,) = split_heads(self.query(mind), 1, self.heads)
             read = F.scaled_dot_product_attention(
-                _with(rotate(query, at), fade), keys, values, mask
+                _with(rotate(query, turn), fade), keys, values, mask
             )
             return self.out(read.transpose(1, 2).flatten(2))
 
@@ -145,7 +154,7 @@ class Council(nn.Module):
             torch.stack(part) for part in zip(*found, strict=True)
         )
         halt = torch.cat([halt[:-1], torch.ones_like(halt[-1:])])
-        return Thought(log_probs, halt, said, weights, minds, recalled)
+        return Thought(log_probs, halt, said, weights, minds, recalled, self.enough)
 
     def _speak(self, mind: Tensor, head: nn.Module) -> tuple[Tensor, ...]:
         """What the voices say, what the arbiter makes of it, and whether that is enough."""

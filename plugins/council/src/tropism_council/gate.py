@@ -165,10 +165,10 @@ class Gate(nn.Module):
         gain, spread = self.net(fine).unbind(-1)
         return gain, LEAST_SPREAD + F.softplus(spread)
 
-    def score(self, x: Tensor) -> Tensor:
-        """The optimist's estimate, ``float[...]`` of ``float[..., 5]``."""
+    def score(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The optimist's estimate and the gain that is expected, each ``float[...]`` of ``float[..., 5]``."""
         gain, spread = self(x)
-        return gain + self.optimism * spread
+        return gain + self.optimism * spread, gain
 
     def loss(self, x: Tensor, gain: Tensor) -> Tensor:
         """Squared error of the gain that was expected, and negative log-likelihood of its size by a Laplace distribution.

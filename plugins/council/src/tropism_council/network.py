@@ -101,7 +101,13 @@ class Network(nn.Module):
             nn.init.normal_(table.weight, std=0.5)  # type: ignore[arg-type]
         self.backbone = Backbone(width, config.layers, heads, window)
         self.council = Council(
-            width, heads, window, config.voices, config.ponder_steps, config.slots
+            width,
+            heads,
+            window,
+            config.voices,
+            config.ponder_steps,
+            config.slots,
+            config.patience,
         )
         self.head = nn.Linear(width, sizes.answers)
         self.value = nn.Linear(width, 1)
@@ -166,6 +172,8 @@ def _by_token(plasticity: Tensor | None, asked: Tensor, x: Tensor) -> Tensor:
     """The plasticity of the step to which each token belongs, ``float[B, S]``."""
     if plasticity is None:
         return x.new_zeros(x.shape[:2])
+    if plasticity.shape[1] == 1:
+        return plasticity.expand(x.shape[:2])
     columns = torch.arange(x.shape[1]).expand(len(x), -1).contiguous()
     step = torch.searchsorted(asked.contiguous(), columns).clamp(max=asked.shape[1] - 1)
     return plasticity.gather(1, step)

@@ -17,7 +17,7 @@ from tropism.agents.contract import BoolArray, Decision, Policy
 from tropism.envs.patternworld.observation import read
 from tropism_council.adapting import Adapting
 from tropism_council.config import CouncilConfig
-from tropism_council.council import ENOUGH, coherence
+from tropism_council.council import coherence
 from tropism_council.gate import (
     MOST_SURPRISE,
     Signals,
@@ -56,6 +56,18 @@ class Lanes:
     said: Tensor | None
     fresh: BoolArray
 
+    def reset(self, mask: BoolArray, begun: Signals) -> None:
+        """Forget all in the lanes of ``mask``, whose signals are those of ``begun``."""
+        where = torch.from_numpy(mask)
+        self.reader.reset(mask)
+        self.state = self.state.forget(where)
+        self.itself = self.itself.masked_fill(where[:, None], 0)
+        mixed = (_choose(where, new, old) for new, old in zip(begun, self.signals, strict=True))
+        self.signals = Signals(*mixed)
+        if self.adapting:
+            self.adapting.reset(where)
+        self.fresh = self.fresh | mask
+
 
 class CouncilPolicy(Policy):
     """Acts for any number of lanes, which do not touch one another.
@@ -71,31 +83,10 @@ class CouncilPolicy(Policy):
 
     def reset(self, mask: BoolArray, seeds: npt.NDArray[np.uint64]) -> None:  # noqa: ARG002  nothing is drawn
         """Begin an episode in the lanes of ``mask``."""
-        lanes = self._lanes
-        if lanes is None or len(lanes.fresh) != len(mask):
-            count = len(mask)
-            self._lanes = Lanes(
-                Reader(count, self.sizes.tokens - 1, False),
-                self.network.begin(count),
-                self.network.telemetry.begin(count),
-                Signals.begin(count, self.config.width, self.network.gate.typical),
-                self._adapting(count),
-                None,
-                None,
-                np.ones(count, np.bool_),
-            )
-            return
-        lanes.reader.reset(mask)
-        lanes.state = lanes.state.forget(torch.from_numpy(mask))
-        lanes.itself = lanes.itself.masked_fill(torch.from_numpy(mask)[:, None], 0)
-        begun = Signals.begin(len(mask), self.config.width, self.network.gate.typical)
-        where = torch.from_numpy(mask)
-        lanes.signals = Signals(
-            *(_choose(where, new, old) for new, old in zip(begun, lanes.signals, strict=True))
-        )
-        if lanes.adapting:
-            lanes.adapting.reset(where)
-        lanes.fresh = lanes.fresh | mask
+        if self._lanes is None or len(self._lanes.fresh) != len(mask):
+            self._lanes = self._begin(len(mask))
+        else:
+            self._lanes.reset(mask, self._signals(len(mask)))
 
     def forget(self) -> None:
         """Give up the lanes, as if none had begun."""
@@ -117,13 +108,10 @@ class CouncilPolicy(Policy):
         seen, lanes.state = self.network.read(tokens, last_columns(tokens), lanes.state, plastic)
         reflex = self.network.reflex(seen.latents[:, 0])
         known = features(reflex, lanes.itself, lanes.signals)
-        score = self.network.gate.score(known)
+        score, gain = self.network.gate.score(known)
         thinks = score > self.network.gate.threshold if gate is None else torch.from_numpy(gate)
         lanes.said = lanes.adapting.say(seen, reflex) if lanes.adapting else reflex
-        patience = self.network.gate.patience(score)
-        if gate is not None:
-            patience = torch.full_like(score, ENOUGH)
-        answer, facts = self._answer(seen, lanes.said, thinks, patience)
+        answer, facts = self._answer(seen, lanes.said, thinks, score if gate is None else None)
         self._remember(reflex, answer, thinks)
         if lanes.adapting:
             lanes.adapting.remember(seen, answer, thinks)
@@ -135,7 +123,7 @@ class CouncilPolicy(Policy):
             diagnostics={
                 "mode": thinks.numpy().astype(np.int64),
                 "score": score.numpy(),
-                "expected_gain": self.network.gate(known)[0].numpy(),
+                "expected_gain": gain.numpy(),
                 "entropy": known[:, 0].numpy(),
                 "surprise": lanes.signals.surprise.numpy(),
                 **{key: value.numpy() for key, value in facts.items()},
@@ -162,9 +150,12 @@ class CouncilPolicy(Policy):
     # -- details --------------------------------------------------------------------------------------------
 
     def _answer(
-        self, seen: Read, reflex: Tensor, thinks: Tensor, patience: Tensor
+        self, seen: Read, reflex: Tensor, thinks: Tensor, score: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The answers of all lanes, and by lane how many steps the council took and how far its voices agreed."""
+        """The answers of all lanes, and by lane how many steps the council took and how far its voices agreed.
+
+        The gate's score says how long it thinks; None if it was told to.
+        """
         steps = torch.zeros(len(reflex), dtype=torch.int64)
         agreed, recalled = torch.ones(len(reflex)), torch.zeros(len(reflex))
         rows = thinks.nonzero()[:, 0]
@@ -172,13 +163,31 @@ class CouncilPolicy(Policy):
             thought = self.network.think(
                 seen.rows(rows), torch.zeros(len(rows), 1, dtype=torch.int64)
             )
-            taken = thought.steps(patience[rows, None])[:, 0]
+            patience = None if score is None else self.network.gate.patience(score[rows])[:, None]
+            taken = thought.steps(patience)[:, 0]
             here = torch.arange(len(rows))
             reflex = reflex.index_copy(0, rows, thought.log_probs[taken - 1, here, 0])
             steps[rows] = taken
             agreed[rows] = coherence(thought.voices[taken - 1, here, 0])
             recalled[rows] = thought.recalled[taken - 1, here, 0]
         return reflex, {"steps": steps, "coherence": agreed, "memory": recalled}
+
+    def _begin(self, lanes: int) -> Lanes:
+        """Lanes that have seen nothing."""
+        network = self.network
+        return Lanes(
+            Reader(lanes, self.sizes.tokens - 1, False),
+            network.begin(lanes),
+            network.telemetry.begin(lanes),
+            self._signals(lanes),
+            self._adapting(lanes),
+            None,
+            None,
+            np.ones(lanes, np.bool_),
+        )
+
+    def _signals(self, lanes: int) -> Signals:
+        return Signals.begin(lanes, self.config.width, self.network.gate.typical)
 
     def _adapting(self, lanes: int) -> Adapting | None:
         """Lanes that have learned nothing yet, if there is an editor."""

@@ -80,7 +80,7 @@ class ReinforcedPolicy(Policy):
         """System 1's action, or System 2's where ``gate`` (by default the network's own) says so."""
         acting = self.acting
         look = acting.look(self.encoder(observation))
-        score = self.actor.gate.score(look.known)
+        score, _ = self.actor.gate.score(look.known)
         thinks = score > self.actor.gate.threshold if gate is None else torch.from_numpy(gate)
         answer = acting.answer(look, thinks, by_chance=False)
         options, action = self._choose(answer.log_probs)

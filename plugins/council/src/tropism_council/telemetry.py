@@ -31,8 +31,10 @@ LEAST_SCALE, MOST_SCALE = 0.01, 2.0
 """Range of the scale of the learning rate."""
 LEAST_NORM = 1e-4
 
-_LOW = (0.0, 0.0, math.log10(LEAST_NORM), math.log10(LEAST_SCALE))
-_HIGH = (10.0, 1.0, 2.0, math.log10(MOST_SCALE))
+_LOW = torch.tensor(
+    [0.0, 0.0, math.log10(LEAST_NORM), math.log10(LEAST_SCALE)], dtype=torch.float64
+)
+_HIGH = torch.tensor([10.0, 1.0, 2.0, math.log10(MOST_SCALE)], dtype=torch.float64)
 
 
 def encode(values: Tensor) -> Tensor:
@@ -50,7 +52,7 @@ def encode(values: Tensor) -> Tensor:
         raise OptionError(
             f"telemetry {', '.join(bad)} is nan, every channel needs a number: look for the loss that diverged"
         )
-    low, high = (values.new_tensor(end, dtype=torch.float64) for end in (_LOW, _HIGH))
+    low, high = (end.to(values.device) for end in (_LOW, _HIGH))
     x = values.double()  # so that float32 and float64 agree about the bins' edges
     norm = x[..., 2:3].clamp(min=LEAST_NORM).log10()
     part = (torch.cat([x[..., :2], norm, x[..., 3:]], -1) - low) / (high - low)
@@ -59,9 +61,7 @@ def encode(values: Tensor) -> Tensor:
 
 def decode(tokens: Tensor) -> Tensor:
     """The middles of the bins, ``float64[..., 4]``, whose tokens are these."""
-    low, high = (
-        torch.tensor(end, dtype=torch.float64, device=tokens.device) for end in (_LOW, _HIGH)
-    )
+    low, high = (end.to(tokens.device) for end in (_LOW, _HIGH))
     x = low + (tokens + 0.5) / BINS * (high - low)
     return torch.cat([x[..., :2], 10 ** x[..., 2:3], x[..., 3:]], -1)
 

@@ -76,11 +76,13 @@ class Reader:
         shown = np.clip((history != self.masked).sum(1), 1, MOST_NEW)
         if self._last is None:
             return shown
-        count = np.ones(len(history), np.int64)
-        for n in range(min(MOST_NEW, history.shape[1] - 1), 0, -1):
+        count = np.zeros(len(history), np.int64)
+        for n in range(1, min(MOST_NEW, history.shape[1] - 1) + 1):
             same = (history[:, :-n] == self._last[:, n:]).all(1)
-            count = np.where(same, n, count)
-        return np.where(self._fresh, shown, count)
+            count = np.where((count == 0) & same, n, count)
+            if count.all():
+                break
+        return np.where(self._fresh, shown, count.clip(1))
 
     def _halves(self, reward: npt.NDArray[np.float32]) -> IntArray:
         return np.round((reward + 1) * 2).astype(np.int64) * self.feedback
