@@ -53,10 +53,17 @@ def by_hops(name: str, read: Read) -> list[list[float]]:
 
 
 def hops(read: Read) -> Finding:
-    """Every number of hops is answered, and more of them take longer."""
+    """Every number of hops is answered, and more of them take longer on average; single decisions are told beside that."""
     worst = min(fmean(column) for column in zip(*by_hops("hop", read), strict=True))
-    order = fmean([row["hops"]["spearman"] for row in read("council")["runs"]["hop"]])
-    return worst >= 0.9 and order >= 0.8, f"worst k {worst:.3f} (0.9), Spearman {order:.2f} (0.8)"
+    rising, single, long = (
+        fmean([row["hops"][key] for row in read("council")["runs"]["hop"]])
+        for key in ("rising", "spearman", "spearman_long")
+    )
+    told = f"worst k {worst:.3f} (0.9), Spearman of mean steps {rising:.2f} (0.8)"
+    return (
+        worst >= 0.9 and rising >= 0.8,
+        f"{told}, of single ones {single:.2f}, off short cycles {long:.2f}",
+    )
 
 
 def pondering(read: Read) -> Finding:

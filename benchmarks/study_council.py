@@ -26,6 +26,7 @@ import numpy as np
 
 from council_arms import ABLATIONS, ARMS, Arm
 from council_gate import Heard, reliability
+from council_hops import hops
 from council_recur import Solver
 from tropism.agents.artifacts import read_json, write_atomic
 from tropism.agents.contract import Budget, Task
@@ -36,9 +37,9 @@ from tropism.agents.progress import progress
 from tropism.agents.runs import Run
 from tropism.benchmarks.gate import compare, pool
 from tropism.benchmarks.metrics.compute import mean_compute
-from tropism.benchmarks.metrics.episodes import correct, since_switch
+from tropism.benchmarks.metrics.episodes import since_switch
 from tropism.benchmarks.metrics.lag import excess_lag, savings
-from tropism.benchmarks.metrics.ranks import auroc, spearman
+from tropism.benchmarks.metrics.ranks import auroc
 from tropism.benchmarks.metrics.score import accuracy, log_regret, normalised_score
 from tropism.benchmarks.references import play_references
 from tropism.benchmarks.statistics import interval, mean
@@ -48,7 +49,6 @@ HOME = Path("runs/council")
 EPISODES = 20
 STABLE = 10
 """Steps after a switch from which on a regime counts as stable."""
-HOPS = range(1, 9)
 
 
 def train(arm: Arm, seed: int, home: Path, steps: int) -> tuple[Any, float | None]:
@@ -135,19 +135,6 @@ def nats(episodes: Sequence[Episode]) -> float:
     """Mean negative log-likelihood of the right answers."""
     said = [e.target_log_prob for e in episodes if e.target_log_prob is not None]
     return -float(np.mean(np.concatenate(said)))
-
-
-def hops(deep: Sequence[Episode], flat: Sequence[Episode]) -> dict[str, Any]:
-    """Accuracy of System 2 and of System 1 by the number of hops, and the steps that were pondered."""
-    k = np.concatenate([e.labels["required_compute"] for e in deep])
-    right, reflex = (np.concatenate([correct(e) for e in x]) for x in (deep, flat))
-    units = np.concatenate([e.compute for e in deep])
-    return {
-        "accuracy": [float(right[k == n].mean()) for n in HOPS],
-        "reflex": [float(reflex[k == n].mean()) for n in HOPS],
-        "compute": [float(units[k == n].mean()) for n in HOPS],
-        "spearman": spearman(units, k),
-    }
 
 
 def run(name: str, arm: Arm, seed: int, steps: int) -> dict[str, Any]:

@@ -12,6 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tropism.agents.episodes import Episode
+from tropism.envs.patternworld.permutations import hop, rank
+
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 TOKENS = st.integers(0, 96)
 
@@ -65,6 +68,34 @@ def test_reliability_compares_means_of_steps_that_were_expected_to_gain_alike():
     np.testing.assert_allclose(found["expected"], np.linspace(0.05, 0.95, gate.BINS), atol=0.01)
     np.testing.assert_allclose(found["found"], 0.5 * np.array(found["expected"]), atol=0.02)
     assert found["error"] == pytest.approx(0.25, abs=0.01)
+
+
+# -- hops -------------------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(st.permutations(range(8)), st.integers(0, 7))
+def test_a_symbol_comes_back_after_the_length_of_its_cycle(permutation, symbol):
+    length = script("council_hops").cycles(np.array([rank(permutation)]), np.array([symbol]))[0]
+    back = [n for n in range(1, 9) if hop(permutation, symbol, n) == symbol]
+    assert back[0] == length
+
+
+def test_steps_of_thought_are_compared_with_hops_on_average_singly_and_off_short_cycles():
+    """The permutation swaps 0 and 1 and turns the other six; on the swapped ones two steps of thought always do."""
+    rule = rank([1, 0, 3, 4, 5, 6, 7, 2])
+    k, target = (x.ravel() for x in np.meshgrid(np.arange(1, 9), np.arange(8)))
+    labels = {"required_compute": k, "target": target, "rule": np.full(64, rule)}
+    compute = 1 + np.where(target < 2, 2, k)
+    deep = Episode(0, np.zeros(64), target, compute, None, labels)
+    flat = Episode(0, np.zeros(64), np.where(k > 2, -1, target), np.ones(64), None, labels)
+    found = script("council_hops").hops([deep, deep], [flat, flat])
+    assert found["accuracy"] == [1.0] * 8
+    assert found["reflex"] == [1.0, 1.0] + [0.0] * 6
+    assert found["compute"] == pytest.approx([1 + 0.75 * n + 0.5 for n in range(1, 9)])
+    assert found["rising"] == pytest.approx(1)
+    assert found["spearman_long"] == pytest.approx(1)
+    assert 0.6 < found["spearman"] < 0.9
 
 
 # -- the table and the promises -----------------------------------------------------------------------------------
