@@ -25,6 +25,7 @@ from tropism.errors import OptionError
 from tropism_council.config import CouncilConfig
 from tropism_council.council import ponder_cost
 from tropism_council.episodes import Stretch
+from tropism_council.gate import SLOWLY
 from tropism_council.learning import Carried, Learner
 from tropism_council.mesh import AXES, lanes, mean, shard, whole
 from tropism_council.network import Network, Sizes
@@ -131,7 +132,17 @@ def check_gradients(mesh):
     for name, gradient in gradients.items():
         assert gradient.abs().max() > 1e-5, f"{name} is not tested: its gradient is nothing"
         close(parts[name], gradient, name)
+    check_what_is_typical(network, mesh)
     return one, network
+
+
+def check_what_is_typical(network, mesh):
+    """Gates of processes that read other lanes agree about it."""
+    before = network.gate.typical.clone()
+    network.gate.heed(torch.tensor(float(mesh.get_local_rank("data"))))
+    mean_rank = (mesh.size(0) - 1) / 2
+    close(network.gate.typical, SLOWLY * before + (1 - SLOWLY) * mean_rank, "typical")
+    network.gate.typical.copy_(before)
 
 
 def check_a_step(mesh):

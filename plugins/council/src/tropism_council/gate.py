@@ -10,6 +10,7 @@ budget.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -158,6 +159,9 @@ class Gate(nn.Module):
         self.register_buffer("threshold", torch.tensor(torch.inf))  # never, until it is calibrated
         self.register_buffer("levels", torch.full((LEVELS,), torch.inf))
         self.register_buffer("typical", torch.tensor(0.0))
+        self.together: Callable[[Tensor], Tensor] = lambda mine: (
+            mine
+        )  # the mean over processes, where there are several
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The gain that is expected and how far it may be off, ``float[...]`` of ``float[..., 5]``."""
@@ -186,7 +190,7 @@ class Gate(nn.Module):
     @torch.no_grad()
     def heed(self, apart: Tensor) -> None:
         """Follow the mean disagreement of an update, a scalar: it is what is remembered where nothing is known."""
-        self.typical.lerp_(apart, 1 - SLOWLY)
+        self.typical.lerp_(self.together(apart), 1 - SLOWLY)
 
     def patience(self, score: Tensor) -> Tensor:
         """How sure the council must be that it has thought enough, ``float[...]``: the surer, the more is at stake."""

@@ -4,7 +4,7 @@ Parameters are PyTorch's distributed tensors (``DTensor``) on the whole mesh; ev
 plain local tensors, and the gradients that come back are summed where processes saw different things:
 
 ==========  ================================================================================================
-data        Every process reads lanes of its own.  Gradients are averaged.
+data        Every process reads lanes of its own.  Gradients are averaged, and what the gate takes for typical.
 council     Every process thinks with voices of its own, and has their personas only.  Minds are gathered
             for the arbiter, who sits in every process.
 model       Two layers with an activation between them: the first by columns, the second by rows, their
@@ -71,6 +71,7 @@ def shard(network: Network, mesh: DeviceMesh) -> Network:
         if isinstance(module, nn.RNNBase):
             module.register_forward_pre_hook(_fresh)
     convene(network.council, mesh["council"], region)
+    network.gate.together = lambda mine: mean(mine, mesh)
     return network
 
 
