@@ -56,6 +56,8 @@ def test_settings_that_do_not_fit_together_are_named():
 def test_names_that_do_not_exist_are_answered_with_the_nearest():
     with pytest.raises(UnknownNameError, match="'surprise'"):
         CouncilConfig(signals="surprises")
+    with pytest.raises(UnknownNameError, match="'likelihood'"):
+        CouncilConfig(ponder_loss="likelihoods")
     with pytest.raises(UnknownNameError, match="'ponder_steps'"):
         build_config(CouncilConfig, {"ponder_step": 2}, owner="agent 'council'")
 

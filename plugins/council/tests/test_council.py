@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tropism_council.backbone import Context
-from tropism_council.council import Asked, Council, Thought, coherence, ponder_cost
+from tropism_council.config import PONDER_LOSSES
+from tropism_council.council import Asked, Council, Thought, coherence, ponder_cost, ponder_loss
 from tropism_council.memory import Written
 
 WIDTH, HEADS, WINDOW, VOICES, STEPS, SLOTS, ANSWERS = 16, 2, 5, 3, 4, 6, 7
@@ -179,6 +180,20 @@ def test_the_surer_it_must_be_the_longer_it_thinks(chances, one, other):
     assert 1 <= less <= more <= len(chances) + 1
     halted = thought.halting()[: int(more), 0, 0].sum().item()
     assert halted > max(one, other) - 1e-4
+
+
+@FEW
+@given(CHANCES, st.data())
+def test_the_loss_is_a_mean_over_the_steps_or_that_of_their_mixture(chances, data):
+    thought = thought_with([*chances, 1.0])
+    steps = len(chances) + 1
+    right = np.array(data.draw(st.lists(st.floats(0.01, 1), min_size=steps, max_size=steps)))
+    said = torch.from_numpy(-np.log(right)).view(-1, 1, 1)
+    halting = thought.halting()[:, 0, 0].numpy().astype(float)
+    mean, mixture = (ponder_loss(thought, said, kind).item() for kind in PONDER_LOSSES)
+    assert mean == pytest.approx(-(halting * np.log(right)).sum(), abs=1e-5)
+    assert mixture == pytest.approx(-np.log((halting * right).sum()), abs=1e-5)
+    assert mixture <= mean + 1e-6
 
 
 @FEW

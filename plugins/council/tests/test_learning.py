@@ -237,6 +237,23 @@ def test_a_gain_is_by_how_much_likelier_the_council_found_the_right_answer(
     torch.testing.assert_close(gain, council.exp() - reflex[lanes, chosen, wanted].exp())
 
 
+@pytest.mark.parametrize("kind", ["expectation", "likelihood"])
+def test_the_council_learns_by_the_loss_that_was_asked_for(learner, stretches, monkeypatch, kind):
+    one = learner(ponder_loss=kind)
+    (stretch,) = stretches("Switch", LANES, [STEPS])
+    thoughts = listen(monkeypatch, one.network, "think")
+    found = losses(one, stretch)
+    (((_, chosen), thought),) = thoughts
+    wanted = stretch.answers[torch.arange(LANES)[:, None], chosen]
+    right = thought.log_probs.gather(
+        -1, wanted[None, ..., None].expand(len(thought.halt), -1, -1, 1)
+    )
+    halting, right = thought.halting(), right[..., 0]
+    mean, mixture = -(halting * right).sum(0).mean(), -(halting * right.exp()).sum(0).log().mean()
+    torch.testing.assert_close(found.council, mean if kind == "expectation" else mixture)
+    assert (mean - mixture).abs() > 1e-4
+
+
 def test_what_is_typical_of_a_disagreement_follows_updates_and_no_look_at_the_losses(
     learner, stretches
 ):

@@ -12,6 +12,8 @@ SIGNALS = {
     "surprise": ("surprise", "surprise_before"),
 }
 """What a gate may look at, by name."""
+PONDER_LOSSES = ("expectation", "likelihood")
+"""What of its steps the council learns from: see :func:`tropism_council.council.ponder_loss`."""
 _LIMITS: dict[str, tuple[float, float]] = {
     "width": (8, 4096),
     "layers": (1, 64),
@@ -54,6 +56,7 @@ class CouncilConfig:
         stretch: steps of an update, through which gradients flow.
         questions: steps of a stretch that are put to System 2 as well, chosen at random in each lane.
         learning_rate: of AdamW, after a warm-up; in the second half it falls linearly to a thirtieth.
+        ponder_loss: ``expectation`` of the steps' losses, or ``likelihood`` of their mixture.
         ponder_prior: chance of halting that the council is held near, a step.
         ponder_weight: of that.
         patience: chance of having halted at which it stops where nothing says how much is at stake, as when it is told to think.
@@ -80,6 +83,7 @@ class CouncilConfig:
     stretch: int = 64
     questions: int = 8
     learning_rate: float = 2e-3
+    ponder_loss: str = "expectation"
     ponder_prior: float = 0.25
     ponder_weight: float = 0.01
     patience: float = 0.65
@@ -98,6 +102,8 @@ class CouncilConfig:
         """Refuse values out of range."""
         if self.signals not in SIGNALS:
             raise UnknownNameError("signals", self.signals, SIGNALS)
+        if self.ponder_loss not in PONDER_LOSSES:
+            raise UnknownNameError("ponder_loss", self.ponder_loss, PONDER_LOSSES)
         if not isinstance(self.online, bool):
             raise OptionError(f"online must be true or false, got {self.online!r}")
         for field in fields(self):

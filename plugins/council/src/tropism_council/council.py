@@ -2,8 +2,8 @@
 
 Each voice starts from the latent of the present, moved by a persona of its own, and runs the same block again and again: it
 reads the stream and the memory with whatever it has in mind, and thinks.  How long is learned (PonderNet, Banino et al. 2021,
-arXiv:2107.05407): after every step the council halts with some probability, and the loss is that of the halting distribution;
-where answers are revealed, with a share for every step (:mod:`tropism_council.learning`).
+arXiv:2107.05407): after every step the council halts with some probability, and its loss is that of the halting distribution
+(:func:`ponder_loss`).
 
 Shapes: ``Q`` questions a lane, ``C`` positions of context, ``K`` voices, ``N`` steps, ``V`` answers.
 """
@@ -188,6 +188,22 @@ def coherence(voices: Tensor) -> Tensor:
     mean = torch.logsumexp(voices, -2) - math.log(count)
     apart = (voices.exp() * (voices - mean[..., None, :])).sum(-1).mean(-1)
     return (1 - apart / math.log(min(count, voices.shape[-1]))).clamp(0, 1)
+
+
+def ponder_loss(thought: Thought, said: Tensor, kind: str) -> Tensor:
+    """What the council lowers where answers are known, ``float[B, Q]``, nats.
+
+    Args:
+        thought: of the council.
+        said: negative log-likelihood of the right answer at each step, ``float[N, B, Q]``.
+        kind: ``expectation``: the mean over the chance to halt at each step (PonderNet); a step that will often be the last has to
+            answer everything, and where half of the questions have a short way, the long one may never be found.
+            ``likelihood``: that of the mixture of all steps, so that each step answers for what it knows better than others, as
+            experts of a mixture do (Jacobs et al. 1991, doi:10.1162/neco.1991.3.1.79).
+    """
+    if kind == "likelihood":
+        return -torch.logsumexp((thought.halting() + 1e-9).log() - said, 0)
+    return (thought.halting() * said).sum(0)
 
 
 def ponder_cost(thought: Thought, prior: float) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tropism_council.adapting import rehearsed
 from tropism_council.config import CouncilConfig
-from tropism_council.council import Thought, ponder_cost
+from tropism_council.council import Thought, ponder_cost, ponder_loss
 from tropism_council.descent import Descent
 from tropism_council.episodes import Stretch
 from tropism_council.gate import disagreement, known
@@ -131,7 +131,8 @@ class Learner:
         apart = disagreement(_rows(reflex, chosen), _at(thought.log_probs, last)).detach()
         facts, gate = (reflex.detach(), itself.detach(), nll.detach()), self.network.gate
         self._lesson = _rows(known(*facts, (chosen, apart), gate.typical), chosen), gain
-        return (thought.halting() * said).sum(0).mean(), gate.loss(*self._lesson), gain, apart
+        council = ponder_loss(thought, said, self.config.ponder_loss).mean()
+        return council, gate.loss(*self._lesson), gain, apart
 
     def _rehearse(
         self,

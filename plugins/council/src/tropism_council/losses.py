@@ -21,7 +21,7 @@ class Losses(NamedTuple):
 
     Attributes:
         reflex: negative log-likelihood of System 1, nats.
-        council: of System 2, by its chance to halt at each step, and in part by all steps alike.
+        council: of System 2 over its steps (:func:`tropism_council.council.ponder_loss`).
         ponder: divergence of the halting from its prior.
         distil: divergence of System 1 from the teacher's System 2.
         value: squared error of the discounted share of right answers to come.
