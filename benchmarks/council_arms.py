@@ -34,6 +34,8 @@ _HOP = {
     "ponder_steps": 10,
     "ponder_prior": 0.1,
     "ponder_weight": 0.02,
+    "ponder_loss": "likelihood",  # by expectation eight hops end where half of the answers are right: the symbol itself
+    "patience": 0.2,  # beyond it answers change no more
     "lanes": 32,
     "stretch": 32,
     "questions": 32,
