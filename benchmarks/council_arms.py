@@ -34,7 +34,7 @@ _HOP = {
     "ponder_steps": 10,
     "ponder_prior": 0.1,
     "ponder_weight": 0.02,
-    "ponder_loss": "likelihood",  # by expectation eight hops end where half of the answers are right: the symbol itself
+    "ponder_loss": "likelihood",  # by expectation, tried with one seed, .86 of eight hops were right
     "patience": 0.2,  # beyond it answers change no more
     "lanes": 32,
     "stretch": 32,

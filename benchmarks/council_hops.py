@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,12 @@ def hops(deep: Sequence[Episode], flat: Sequence[Episode]) -> dict[str, Any]:
         "spearman": spearman(units, k),
         "spearman_long": spearman(units[long], k[long]),
     }
+
+
+def rising_of_means(runs: Sequence[Mapping[str, Any]]) -> float:
+    """Rank correlation of the number of hops with the compute that they take on average over the seeds."""
+    means = np.mean([run["compute"] for run in runs], 0)
+    return spearman(means, np.array(HOPS))
 
 
 def cycles(rule: npt.NDArray[np.integer], symbol: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:

@@ -98,6 +98,17 @@ def test_steps_of_thought_are_compared_with_hops_on_average_singly_and_off_short
     assert 0.6 < found["spearman"] < 0.9
 
 
+def test_steps_of_thought_are_averaged_over_seeds_before_they_are_ranked():
+    hops = script("council_hops")
+    one, other = np.arange(1.0, 9), np.arange(1.0, 9)
+    other[7] = 0  # one seed finds a short way for eight hops
+    seeds = [{"compute": list(one)}, {"compute": list(one)}, {"compute": list(other)}]
+    assert hops.rising_of_means(seeds[:2]) == pytest.approx(1)
+    means = np.mean([one, one, other], 0)
+    assert hops.rising_of_means(seeds) == pytest.approx(hops.spearman(means, np.arange(1, 9)))
+    assert hops.rising_of_means(seeds) < 1
+
+
 # -- the table and the promises -----------------------------------------------------------------------------------
 
 
