@@ -1,0 +1,225 @@
+"""The compiled kernels: products of packed rows with int8 vectors at three levels of SIMD, and a whole expert made of them.
+
+All levels compute ``sum_k (w_k + 1) x_k - sum_k x_k`` in integers, so that their results are the same bits.  What a CPU lacks is pruned
+before code is made, as it could not be; which of the rest runs is an argument.  Callers check; nothing is checked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import float32, int32, types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+
+from tropism_moe.packing import compiled, generated
+
+PLAIN, AVX2, VNNI = range(3)
+_TARGET: Any = cpu_target.target_context
+_FEATURES = _TARGET.codegen().magic_tuple()[2].split(",")
+HAS_AVX2 = "+avx2" in _FEATURES
+HAS_VNNI = "+avx512f" in _FEATURES and "+avx512vnni" in _FEATURES
+"""What the host has according to llvmlite, less what settings of numba take away."""
+ACTIVATION_FLOOR = np.float32(1e-20)
+"""Largest magnitude of a vector that is as good as zero; scales must not become subnormal."""
+_I8, _I16, _I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
+_INFINITE = np.int32(0x7F800000)
+
+
+def _splat(kind: Any, lanes: int, value: int) -> Any:
+    return ir.Constant(ir.VectorType(kind, lanes), [value] * lanes)
+
+
+def _external(builder: Any, name: str, result: Any, *args: Any) -> Any:
+    """Call an LLVM intrinsic."""
+    signature = ir.FunctionType(result, [a.type for a in args])
+    return builder.call(cgutils.get_or_insert_function(builder.module, signature, name), args)
+
+
+def _emit_dot(
+    lanes: int, sums: int, step: Callable[..., list[Any]], context: Any, builder: Any, signature: Any, args: Any
+) -> Any:  # fmt: skip
+    """Code for one row: a loop over its blocks that carries ``sums`` vectors of ``lanes`` int32.
+
+    ``step(builder, weights, inputs, totals)`` adds a block; the former two load a vector at a byte of it.
+    """
+    packed, x = (context.make_array(signature.args[i])(context, builder, args[i]) for i in (0, 1))
+    vector, size = ir.VectorType(_I32, lanes), args[2].type
+    width = builder.extract_value(packed.shape, 1)
+    row = builder.gep(packed.data, [builder.mul(args[2], width)])
+    totals = [cgutils.alloca_once_value(builder, _splat(_I32, lanes, 0)) for _ in range(sums)]
+
+    def loader(base: Any, stride: int, index: Any) -> Callable[[int], Any]:
+        block = builder.gep(base, [builder.mul(index, size(stride))])
+
+        def load(byte: int) -> Any:
+            place = builder.gep(block, [size(byte)])
+            return builder.load(builder.bitcast(place, vector.as_pointer()), align=1)
+
+        return load
+
+    with cgutils.for_range(builder, builder.udiv(width, size(64))) as loop:
+        weights, inputs = loader(row, 64, loop.index), loader(x.data, 256, loop.index)
+        found = step(builder, weights, inputs, [builder.load(t) for t in totals])
+        for place, value in zip(totals, found, strict=True):
+            builder.store(value, place)
+    total = builder.load(totals[0])
+    for other in totals[1:]:
+        total = builder.add(total, builder.load(other))
+    return _external(builder, f"llvm.vector.reduce.add.v{lanes}i32", _I32, total)
+
+
+def _digits(builder: Any, weights: Any, lanes: int, plane: int) -> Any:
+    """Every byte's two bits of a plane."""
+    shifted = builder.lshr(weights, _splat(_I32, lanes, 2 * plane))
+    return builder.and_(shifted, _splat(_I32, lanes, 0x03030303))
+
+
+def _vnni_step(builder: Any, weights: Any, inputs: Any, totals: list[Any]) -> list[Any]:
+    """Four products of 64 bytes each, added up by fours into int32: one instruction a plane."""
+    loaded, name = weights(0), "llvm.x86.avx512.vpdpbusd.512"
+    planes = [_digits(builder, loaded, 16, p) for p in range(4)]
+    return [
+        _external(builder, name, total.type, total, plane, inputs(64 * p))
+        for p, (plane, total) in enumerate(zip(planes, totals, strict=True))
+    ]
+
+
+def _avx2_step(builder: Any, weights: Any, inputs: Any, totals: list[Any]) -> list[Any]:
+    """Eight products of 32 bytes, added up by twos into int16, which cannot saturate: 8 · 2 · 3 · 128 < 2¹⁵ even for code 3."""
+    byte, short = ir.VectorType(_I8, 32), ir.VectorType(_I16, 16)
+    pairs = _splat(_I16, 16, 0)
+    for half in (0, 32):
+        loaded = weights(half)
+        for p in range(4):
+            plane = builder.bitcast(_digits(builder, loaded, 8, p), byte)
+            values = builder.bitcast(inputs(64 * p + half), byte)
+            product = _external(builder, "llvm.x86.avx2.pmadd.ub.sw", short, plane, values)
+            pairs = builder.add(pairs, product)
+    ones = _splat(_I16, 16, 1)
+    fours = _external(builder, "llvm.x86.avx2.pmadd.wd", totals[0].type, pairs, ones)
+    return [builder.add(totals[0], fours)]
+
+
+@generated
+def _vnni_dot(_typing: Any, packed: Any, x: Any, row: Any) -> Any:  # noqa: ARG001  types by name
+    """A row of ``uint8[N, W]`` times ``int8[4 W]``, weights counted from 0."""
+
+    def emit(*where: Any) -> Any:
+        return _emit_dot(16, 4, _vnni_step, *where)
+
+    return types.int32(packed, x, types.intp), emit
+
+
+@generated
+def _avx2_dot(_typing: Any, packed: Any, x: Any, row: Any) -> Any:  # noqa: ARG001  types by name
+    """The same."""
+
+    def emit(*where: Any) -> Any:
+        return _emit_dot(8, 1, _avx2_step, *where)
+
+    return types.int32(packed, x, types.intp), emit
+
+
+@compiled
+def _plain_dot(packed, x, lanes):
+    """The same for one row ``uint8[W]``, in loops that any compiler makes SIMD of.
+
+    Of 64 lanes in int16 each holds sixteen blocks: 16 · 4 · 3 · 128 < 2¹⁵.
+    """
+    total, blocks = int32(0), packed.size // 64
+    lanes[:] = 0
+    for block in range(blocks):  # from 0 on, or indices might be negative and nothing were SIMD
+        for b in range(64):
+            byte, k = packed[64 * block + b], 256 * block + b
+            four = np.int16(np.int16(byte & 3) * np.int16(x[k]))
+            four = np.int16(four + np.int16((byte >> 2) & 3) * np.int16(x[k + 64]))
+            four = np.int16(four + np.int16((byte >> 4) & 3) * np.int16(x[k + 128]))
+            four = np.int16(four + np.int16(byte >> 6) * np.int16(x[k + 192]))
+            lanes[b] = np.int16(lanes[b] + four)
+        if block % 16 == 15 or block == blocks - 1:
+            for b in range(64):
+                total = int32(total + int32(lanes[b]))
+                lanes[b] = 0
+    return total
+
+
+@compiled
+def _sum(x):
+    total = int32(0)
+    for value in x:
+        total = int32(total + int32(value))
+    return total
+
+
+@compiled
+def rows_into(level, packed, x, out):
+    """``out[n] = sum_k w[n, k] x[k]``: ``uint8[N, W]``, ``int8[4 W]``, ``int32[N]``."""
+    zero = _sum(x)
+    if HAS_VNNI and level == VNNI:
+        for n in range(packed.shape[0]):
+            out[n] = int32(_vnni_dot(packed, x, n) - zero)
+        return
+    if HAS_AVX2 and level == AVX2:
+        for n in range(packed.shape[0]):
+            out[n] = int32(_avx2_dot(packed, x, n) - zero)
+        return
+    lanes = np.empty(64, np.int16)
+    for n in range(packed.shape[0]):
+        out[n] = int32(_plain_dot(packed[n], x, lanes) - zero)
+
+
+@generated
+def _as_float(_typing: Any, bits: Any) -> Any:  # noqa: ARG001  types by name
+    """The float32 of these bits."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.FloatType())
+
+    return types.float32(types.int32), emit
+
+
+@compiled
+def quantise_into(x, q):
+    """Fill ``int8[4 W]`` from ``float32[K]``, zeros beyond ``K``; returns the scale, or NaN if a number is not finite."""
+    bits, peak = x.view(np.int32), int32(0)
+    for i in range(x.size):  # magnitudes compare as integers, and what is not finite is the largest
+        peak = max(peak, int32(bits[i] & int32(0x7FFFFFFF)))
+    if peak >= _INFINITE:
+        return float32(np.nan)
+    scale = float32(max(_as_float(peak), ACTIVATION_FLOOR) / float32(127))
+    for i in range(x.size):
+        q[i] = np.int8(np.rint(x[i] / scale))
+    q[x.size :] = 0
+    return scale
+
+
+@compiled
+def linear_into(level, packed, scale, x, q, sums, y):
+    """``y = scale · W x`` with ``x`` in int8; returns whether ``x`` is finite."""
+    step = quantise_into(x, q)
+    if np.isnan(step):
+        return False
+    rows_into(level, packed, q, sums)
+    factor = float32(step * scale)
+    for n in range(y.size):
+        y[n] = float32(sums[n]) * factor
+    return True
+
+
+@compiled
+def expert_into(level, gate, up, down, scales, x, q, g, u, hidden, hidden_q, sums, y):
+    """``y = W_down (silu(W_gate x) · W_up x)``; returns 0, or 1 or 2 if ``x`` or what is hidden is not finite."""
+    step = quantise_into(x, q)
+    if np.isnan(step):
+        return 1
+    rows_into(level, gate, q, g)
+    rows_into(level, up, q, u)
+    a, b = float32(step * scales[0]), float32(step * scales[1])
+    for n in range(hidden.size):
+        z = float32(float32(g[n]) * a)
+        hidden[n] = z / (float32(1) + np.exp(-z)) * (float32(u[n]) * b)
+    return 0 if linear_into(level, down, scales[2], hidden, hidden_q, sums, y) else 2

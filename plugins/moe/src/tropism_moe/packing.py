@@ -1,0 +1,247 @@
+"""Ternary matrices as bytes: in base 3 on disk, in blocks of 2 bits in memory.
+
+Shapes: ``N`` rows, ``K`` columns, ``R = ceil(K / 5)`` bytes of a row in base 3, ``W = 64 ceil(K / 256)`` in 2 bits.
+
+On disk (seed 002) byte ``j`` of a row holds columns ``5j`` to ``5j + 4``, the first least significant, as digits weight + 1.  Rows begin
+at bytes; what their last byte has to spare are zeros.  They are not padded further, as to 320 columns: of 256 that would be a quarter.
+
+In memory bits ``2p`` and ``2p + 1`` of byte ``b`` of a block hold column ``64 p + b`` of its 256, as weight + 1; a 64-byte load gives four
+groups of 64 weights by shift and mask.  Columns beyond ``K`` are zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from tropism.errors import ArtifactError, OptionError
+from tropism_moe.budget import disk_row, memory_row
+
+BLOCK = 256
+"""Columns of a block in memory, 64 bytes."""
+MOST_COLUMNS = 2**24
+"""So many products of a weight and an int8 add up to less than 2³¹."""
+_POWERS = 3 ** np.arange(5)
+_DIGITS = (np.arange(243)[:, None] // _POWERS % 3).astype(np.uint8)
+_EIGHT = np.zeros((256, 8), np.uint8)
+_EIGHT[:243, :5], _EIGHT[243:, 7] = _DIGITS, 1
+_FIVE = _EIGHT.view(np.uint64)[:, 0]
+"""The digits of every byte, one a byte, in the order of memory; those beyond 242 have none, and the mark."""
+_MARK = _FIVE[255]
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile for this CPU, to run without the GIL; kept on disk for later processes wherever there is a place to write."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # neither beside the source nor in the user's cache
+        return njit(**options)(function)
+
+
+def generated(function: Callable[..., Any]) -> Any:
+    """A function whose LLVM code is written by hand; compiled ones call it, with fewer arguments than type checkers see."""
+    return intrinsic(function)
+
+
+def pack_base3(codes: np.ndarray) -> np.ndarray:
+    """The form on disk, ``uint8[N, R]``, of weights ``int8[N, K]`` in {-1, 0, 1}.
+
+    Raises:
+        OptionError: ``codes`` is anything else.
+    """
+    rows, columns = ternary_shape(codes)
+    digits = np.ones((rows, disk_row(columns), 5), np.uint8)
+    digits.reshape(rows, -1)[:, :columns] = codes + 1
+    return (digits * _POWERS.astype(np.uint8)).sum(-1, dtype=np.uint8)
+
+
+def unpack_base3(base3: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Weights ``int8[N, K]`` of the form on disk.
+
+    Args:
+        base3: ``uint8``, ``N R`` of them in any shape.
+        shape: ``(N, K)``.
+
+    Raises:
+        ArtifactError: a byte is beyond 242, or their number is wrong.
+    """
+    base3 = _on_disk(base3, shape)
+    if (base3 > 242).any():
+        raise _beyond(base3)
+    digits = _DIGITS[base3].reshape(shape[0], -1)[:, : shape[1]]
+    return digits.astype(np.int8) - np.int8(1)
+
+
+def pack_2bit(codes: np.ndarray) -> np.ndarray:
+    """The form in memory, ``uint8[N, W]``, of weights ``int8[N, K]`` in {-1, 0, 1}.
+
+    Raises:
+        OptionError: ``codes`` is anything else.
+    """
+    rows, columns = ternary_shape(codes)
+    digits = np.ones((rows, 4 * memory_row(columns)), np.uint8)
+    digits[:, :columns] = codes + 1
+    a, b, c, d = digits.reshape(rows, -1, 4, 64).transpose(2, 0, 1, 3)
+    return (a | b << 2 | c << 4 | d << 6).reshape(rows, -1)
+
+
+def unpack_2bit(packed: np.ndarray, columns: int) -> np.ndarray:
+    """Weights ``int8[N, columns]`` of the form in memory, ``uint8[N, W]``.
+
+    Raises:
+        OptionError: ``packed`` has another dtype, or not the width of so many columns.
+        ArtifactError: two bits are 3, which is no weight.
+    """
+    check_in_memory(packed, (len(packed), columns))
+    if (packed & packed >> 1 & 0x55).any():
+        raise ArtifactError("packed weights hold a code 3, expected 0 to 2; read them anew")
+    out = np.empty((len(packed), 4 * packed.shape[1]), np.int8)
+    unpack_rows(np.ascontiguousarray(packed), out)
+    return out[:, :columns].copy()
+
+
+def transcode(
+    base3: np.ndarray, shape: tuple[int, int], out: np.ndarray | None = None
+) -> np.ndarray:
+    """The form in memory of the form on disk, with no more than one row in between.
+
+    Args:
+        base3: ``uint8``, ``N R`` of them in any shape.
+        shape: ``(N, K)``.
+        out: where to, ``uint8[N, W]``; a new array if there is none.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        ArtifactError: a byte is beyond 242, or their number is wrong; what ``out`` then holds is of no use.
+        OptionError: ``out`` or the dtype do not fit.
+    """
+    base3 = _on_disk(base3, shape)
+    out = np.empty((shape[0], memory_row(shape[1])), np.uint8) if out is None else out
+    check_in_memory(out, shape)
+    if not out.flags.writeable:
+        raise OptionError("out is read-only; pass an array of its own memory")
+    if _transcode(base3, shape[1], _FIVE, out):
+        raise _beyond(base3)
+    return out
+
+
+@generated
+def _store_eight(_typing: Any, array: Any, at: Any, value: Any) -> Any:  # noqa: ARG001  types by name
+    """Eight bytes at any place of a byte array; a loop over five bytes takes twice as long."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        place = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(64).as_pointer())
+        builder.store(args[2], place, align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.uint64), emit
+
+
+@compiled
+def _weave(digits, packed):
+    """Put a row of digits, one a byte, into 2 bits each."""
+    for block in range(packed.size // 64):
+        for b in range(64):
+            k = 256 * block + b
+            low = digits[k] | digits[k + 64] << 2
+            packed[64 * block + b] = low | digits[k + 128] << 4 | digits[k + 192] << 6
+
+
+@compiled
+def _transcode(base3, columns, fives, out):
+    """Fill ``out``, row by row; returns whether a byte was beyond 242.
+
+    The table is an argument, as loads from a constant would be gathered, which takes twice as long.
+    """
+    width = 4 * out.shape[1]
+    digits = np.empty(width + 8, np.uint8)
+    seen = np.uint64(0)
+    for n in range(out.shape[0]):
+        for j in range(base3.shape[1]):
+            five = fives[base3[n, j]]
+            seen |= five
+            _store_eight(digits, 5 * j, five)
+        digits[columns:width] = 1
+        _weave(digits, out[n])
+    return (seen & _MARK) != 0
+
+
+@compiled
+def unpack_rows(packed, out):
+    """Weights ``int8[N, 4 W]`` of ``uint8[N, W]``, unchecked."""
+    for n in range(packed.shape[0]):
+        for block in range(packed.shape[1] // 64):
+            for b in range(64):
+                byte, k = packed[n, 64 * block + b], 256 * block + b
+                for p in range(4):
+                    out[n, k + 64 * p] = np.int8((byte >> 2 * p) & 3) - 1
+
+
+def ternary_shape(codes: np.ndarray) -> tuple[int, int]:
+    """``(N, K)`` of weights ``int8[N, K]`` in {-1, 0, 1}.
+
+    Raises:
+        OptionError: they are anything else.
+    """
+    if codes.dtype != np.int8 or codes.ndim != 2:
+        raise OptionError(
+            f"weights must be int8[N, K], got {codes.dtype}{list(codes.shape)}; quantise them first"
+        )
+    _shape(codes.shape)
+    if codes.min() < -1 or codes.max() > 1:
+        wrong = codes[(codes < -1) | (codes > 1)][0]
+        raise OptionError(f"weights must be -1, 0 or 1, got {wrong}; quantise them first")
+    return codes.shape
+
+
+def _shape(shape: tuple[int, ...]) -> None:
+    if len(shape) != 2 or min(shape) < 1 or shape[1] > MOST_COLUMNS:
+        raise OptionError(
+            f"a matrix must have a row or more and 1 to {MOST_COLUMNS} columns, got {tuple(shape)}"
+        )
+
+
+def _on_disk(base3: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Row by row, if it has the right number of bytes."""
+    _shape(shape)
+    if base3.dtype != np.uint8:
+        raise OptionError(f"weights in base 3 must be uint8, got {base3.dtype}")
+    expected = shape[0] * disk_row(shape[1])
+    if base3.size != expected:
+        raise ArtifactError(
+            f"weights {tuple(shape)} in base 3 take {expected} bytes, got {base3.size}; "
+            "the file is truncated or has other shapes: pack it again"
+        )
+    return np.ascontiguousarray(base3).reshape(shape[0], -1)
+
+
+def check_in_memory(packed: np.ndarray, shape: tuple[int, int]) -> None:
+    """Refuse what cannot be the form in memory of a shape ``(N, K)``.
+
+    Raises:
+        OptionError: naming dtype and shape found and expected.
+    """
+    _shape(shape)
+    expected = shape[0], memory_row(shape[1])
+    if packed.dtype != np.uint8 or packed.shape != expected or not packed.flags.c_contiguous:
+        raise OptionError(
+            f"weights {tuple(shape)} in 2 bits must be contiguous uint8{list(expected)}, "
+            f"got {packed.dtype}{list(packed.shape)}"
+        )
+
+
+def _beyond(base3: np.ndarray) -> ArtifactError:
+    row, byte = np.argwhere(base3 > 242)[0]
+    return ArtifactError(
+        f"byte {byte} of row {row} of weights in base 3 is {base3[row, byte]}, expected at most 242; "
+        "the file is damaged: restore it or pack it again"
+    )

@@ -1,0 +1,233 @@
+"""The model as it is served: shared weights packed in memory, experts read from a store as they are needed.
+
+::
+
+    with Served.open(directory, mode="ring", budget_bytes=128 << 20) as model:
+        state = model.begin(lanes)
+        outputs, state = model.step(tokens, state)  # or observations
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tropism.errors import OptionError
+from tropism_moe.config import BLOCK, ModelConfig
+from tropism_moe.expert_store import ExpertStore
+from tropism_moe.kernels import Workspace, expert
+from tropism_moe.lattice import squared_distance
+from tropism_moe.packed import Arrays, expert_of
+from tropism_moe.routing import Tables, nearest_resident, place
+from tropism_moe.serving_layers import (
+    Attention,
+    FeedForward,
+    Floats,
+    Recurrence,
+    normalise,
+    product,
+)
+from tropism_moe.store_plan import Mode
+
+Indices = npt.NDArray[np.int64]
+State = tuple[Any, ...]
+"""Of every layer: fast weights ``float32[B, D, r]``, or what a window holds."""
+Chooser = Callable[[Floats, Floats, Sequence[int]], Indices]
+"""Of the positions of lanes in three layers ``float64[B, 3, 3]``, of their experts ``float64[3, E, 3]``, and the layers: ``int64[B, 3]``."""
+
+
+class Served:
+    """A packed model over a store.
+
+    Attributes:
+        config: shapes.
+        store: of the experts.
+        tolerance: how much farther than the nearest expert one at hand may be and still be taken; 0 takes the nearest.
+        chosen: experts of the last step, ``int64[layers with experts, B]``.
+        substituted: choices so far that were not the nearest.
+        compute_s: seconds that steps took, without those they waited for the store.
+
+    Args:
+        config: shapes.
+        arrays: all but the experts, as :func:`tropism_moe.pack.shared_arrays` gives them.
+        store: of the experts.
+        tolerance: see above.
+    """
+
+    def __init__(
+        self, config: ModelConfig, arrays: Arrays, store: ExpertStore, tolerance: float = 0.0
+    ) -> None:
+        if tolerance < 0:
+            raise OptionError(f"tolerance must be >= 0, got {tolerance}")
+        self.config, self.store, self.tolerance = config, store, tolerance
+        self.inputs, self.norm = arrays["inputs"], arrays["norm.weight"]
+        self.heads = arrays.get("heads.weight", self.inputs)
+        self.blocks = [
+            Block(arrays, f"blocks.{n}", n, config) for n in range(config.layers // BLOCK)
+        ]
+        self.chosen = np.zeros((0, 0), np.int64)
+        self.substituted, self.compute_s = 0, 0.0
+        self._work = Workspace(config.width, config.hidden)
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        mode: Mode = "mmap",
+        budget_bytes: int | None = None,
+        tolerance: float = 0.0,
+    ) -> Served:
+        """A model that was packed into ``directory``.
+
+        Raises:
+            ArtifactError: a part is missing, damaged or of another version.
+            BudgetError: the budget is smaller than two slabs.
+        """
+        from tropism_moe.pack import STORE, read_shared
+
+        config, arrays = read_shared(directory)
+        store = ExpertStore.open(Path(directory) / STORE, mode, budget_bytes, transform=expert_of)
+        try:
+            return cls(config, arrays, store, tolerance)
+        except BaseException:
+            store.close()
+            raise
+
+    def begin(self, lanes: int) -> State:
+        """The state of lanes that have read nothing."""
+        return tuple(block.begin(lanes) for block in self.blocks)
+
+    def step(
+        self, x: npt.NDArray[Any], state: State, choose: Chooser | None = None
+    ) -> tuple[Floats, State]:
+        """Read one step.
+
+        Args:
+            x: tokens ``int64[B]`` or observations ``float32[B, inputs]``.
+            state: of the steps before; not changed.
+            choose: the experts; by default the nearest, or with a tolerance those at hand.
+
+        Returns:
+            Outputs of the heads, ``float32[B, outputs]``, or logits of tokens, ``float32[B, inputs]``; and the state after the step.
+
+        Raises:
+            OptionError: a token is not in the table, or an activation is not finite.
+            StoreError: an expert cannot be read.
+        """
+        started, waited = time.perf_counter(), self.store.stats.stall_s
+        x, after, chosen = self._embed(x), [], []
+        for block, before in zip(self.blocks, state, strict=True):
+            x, new, found = block.step(x, before, self, choose or self._nearest)
+            after.append(new)
+            chosen.append(found)
+        self.chosen = np.concatenate(chosen)
+        outputs = product(normalise(x, self.norm), self.heads.T)
+        elapsed = time.perf_counter() - started
+        self.compute_s += elapsed - (self.store.stats.stall_s - waited)
+        return outputs, tuple(after)
+
+    def answer(self, h: Floats, layer: int, experts: Indices) -> Floats:
+        """What the experts ``int64[B]`` of a layer say, ``float32[B, D]``; each is read once."""
+        said = np.empty_like(h)
+        for e in np.unique(experts):
+            weights = self.store.get(layer, int(e))
+            for lane in np.flatnonzero(experts == e):
+                said[lane] = expert(weights, h[lane], self._work)
+        return said
+
+    def close(self) -> None:
+        """Give up the store."""
+        self.store.close()
+
+    def __enter__(self) -> Served:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:  # fmt: skip
+        self.close()
+
+    def _nearest(self, z: Floats, positions: Floats, layers: Sequence[int]) -> Indices:
+        squared = squared_distance(z[..., None, :], positions)
+        if not self.tolerance:
+            return squared.argmin(-1)
+        resident = np.stack([self.store.resident(layer) for layer in layers])
+        found, substituted = nearest_resident(np.sqrt(squared), resident, self.tolerance)
+        self.substituted += int(substituted.sum())
+        return found
+
+    def _embed(self, x: npt.NDArray[Any]) -> Floats:
+        if np.issubdtype(x.dtype, np.floating):
+            return product(np.asarray(x, np.float32), self.inputs)
+        if ((x < 0) | (x >= len(self.inputs))).any():
+            raise OptionError(
+                f"tokens must lie in [0, {len(self.inputs)}), got {x.min()} to {x.max()}"
+            )
+        return self.inputs[x]
+
+
+class Block:
+    """Three layers that recur and have experts, which are chosen together at its entry, and one that attends."""
+
+    def __init__(self, arrays: Arrays, name: str, number: int, config: ModelConfig) -> None:
+        self.tables = Tables(*(arrays[f"{name}.routers.{part}"] for part in Tables._fields))
+        self.layers = [number * BLOCK + n for n in range(BLOCK - 1)]
+        inner = [f"{name}.recurrent.{n}" for n in range(BLOCK - 1)]
+        self.recurrences = [Recurrence(arrays, f"{one}.recurrence", config) for one in inner]
+        norms = ("norm", "norm_expert")
+        self.norms = [tuple(arrays[f"{one}.{n}.weight"] for n in norms) for one in inner]
+        last = f"{name}.attention"
+        self.attention = Attention(arrays, f"{last}.attention", config)
+        self.norm_attention, self.norm_feed = (
+            arrays[f"{last}.{n}.weight"] for n in ("norm", "norm_feed")
+        )
+        self.feed = FeedForward(arrays, f"{last}.feed")
+
+    def begin(self, lanes: int) -> State:
+        """Nothing read."""
+        return (*(r.begin(lanes) for r in self.recurrences), self.attention.begin(lanes))
+
+    def step(
+        self, x: Floats, state: State, model: Served, choose: Chooser
+    ) -> tuple[Floats, State, Indices]:
+        """The stream after the block, its state, and the experts that were chosen, ``int64[3, B]``."""
+        weights, bias, positions = self.tables
+        z = place(weights, bias, normalise(x, self.norms[0][0])[:, None])  # [B, 3, 3]
+        chosen, after = choose(z, positions, self.layers).T, []
+        keys = [(layer, e) for layer, found in zip(self.layers, chosen, strict=True) for e in found]
+        model.store.prefetch(dict.fromkeys((layer, int(e)) for layer, e in keys))
+        parts = zip(self.recurrences, self.norms, self.layers, chosen, state, strict=False)
+        for recurrence, (norm, norm_expert), layer, experts, before in parts:
+            found, new = recurrence.step(normalise(x, norm), before)
+            x = x + found
+            x = x + model.answer(normalise(x, norm_expert), layer, experts)
+            after.append(new)
+        found, last = self.attention.step(normalise(x, self.norm_attention), state[-1])
+        x = x + found
+        x = x + self.feed(normalise(x, self.norm_feed))
+        return x, (*after, last), chosen
+
+
+def forget(state: State, mask: npt.NDArray[np.bool_]) -> State:
+    """The state with nothing read in the lanes of ``bool[B]``."""
+    kept = ~mask
+    return _each(state, lambda x: x * kept.reshape(-1, *[1] * (x.ndim - 1)).astype(x.dtype))
+
+
+def take(state: State, rows: Indices) -> State:
+    """The state of some lanes, ``int64[R]``."""
+    return _each(state, lambda x: x[rows])
+
+
+def _each(state: State, change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> State:
+    """Change every array in a state."""
+    return tuple(
+        tuple(type(x)(*map(change, x)) if isinstance(x, tuple) else change(x) for x in block)  # pyright: ignore[reportCallIssue]
+        for block in state
+    )

@@ -1,0 +1,169 @@
+"""Slabs on request: from memory, from a read that was begun ahead, or read on the spot."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from functools import partial
+from threading import Lock
+from time import perf_counter
+from typing import Any
+
+from tropism_moe.slab_cache import Entry, SlabCache
+from tropism_moe.store_errors import BudgetError, Key, PathLike, StoreClosedError, missing
+from tropism_moe.store_format import Slab
+from tropism_moe.store_plan import Plan
+from tropism_moe.store_readers import Job, Readers
+from tropism_moe.store_ring import Buffer
+from tropism_moe.store_source import Loaded, Source
+from tropism_moe.store_stats import StoreStats
+
+
+class Fetcher:
+    """Serves one thread that asks, with threads of its own that read ahead.
+
+    Room is made by the asking thread alone, when it asks or announces; the readers only fill it.  So what is in memory depends on the
+    order of requests, not on who was faster.
+
+    Args:
+        path: of the store, for messages.
+        plan: what slabs take and how many readers there are.
+        source: what brings them.
+
+    Attributes:
+        stats: what happened so far.
+        cache: what is in memory.
+    """
+
+    def __init__(self, path: PathLike, plan: Plan, source: Source) -> None:
+        self.stats = StoreStats(direct_io=source.direct)
+        self.cache = SlabCache(plan.budget, source, self.stats)
+        self._path, self._plan, self._source, self._lock = path, plan, source, Lock()
+        self._readers = Readers(plan.readers)
+        self._coming: OrderedDict[Key, None] = OrderedDict()
+        self._wanted: set[Key] = set()
+        self._lent: Key | None = None
+        self._closed = False
+
+    def get(self, key: Key) -> Any:
+        """A slab's bytes, or what the transform made of them; see :meth:`tropism_moe.expert_store.ExpertStore.get`."""
+        self._check_open()
+        self._wanted.discard(key)
+        entry = self.cache.find(key)
+        if entry is not None and entry.loaded is not None:
+            self.stats.hits += 1
+            loaded = entry.loaded
+        else:
+            loaded = self._miss(self.slab(key), entry)
+        self._lent = key
+        value = loaded.value.lend() if isinstance(loaded.value, Buffer) else loaded.value
+        if self._coming:
+            self._begin_coming()
+        return value
+
+    def announce(self, keys: Iterable[Key]) -> None:
+        """Read ahead; see :meth:`tropism_moe.expert_store.ExpertStore.prefetch`."""
+        self._check_open()
+        slabs = [self.slab(key).key for key in keys]
+        self._coming, self._wanted = OrderedDict.fromkeys(slabs), set(slabs)
+        self._begin_coming()
+
+    def read_all(self) -> None:
+        """Read every slab, in the order of the file."""
+        begun = [(slab, self._begin(slab)) for slab in self._plan.index.slabs.values()]
+        for slab, entry in begun:
+            self._await(slab, entry)
+
+    def close(self) -> None:
+        """Stop reading and close the file."""
+        self._closed = True  # jobs that nobody has begun fail at once
+        self._readers.close()
+        self.cache.clear()
+        self._source.close()
+
+    def slab(self, key: Key) -> Slab:
+        """Where a slab is.
+
+        Raises:
+            MissingSlabError: there is none.
+        """
+        slab = self._plan.index.slabs.get(key)
+        if slab is None:
+            raise missing(self._path, key, self._plan.index.slabs)
+        return slab
+
+    def _miss(self, slab: Slab, entry: Entry | None) -> Loaded:
+        """Have a slab that nobody asked for since it was last read."""
+        began = perf_counter()
+        try:
+            if entry is None:
+                loaded = self._read_now(slab)
+                self.stats.prefetch_misses += 1
+            else:
+                loaded = self._await(slab, entry)
+                self.stats.prefetch_hits += 1
+        finally:
+            self.stats.stall_s += perf_counter() - began
+        self._make_room(0, slab.key)  # a transform may have made more than was set aside
+        return loaded
+
+    def _read_now(self, slab: Slab) -> Loaded:
+        """Read a slab in this thread: it would only wait for another."""
+        size = self._plan.sizes[slab.key]
+        if not self._make_room(size, self._lent):
+            raise BudgetError(
+                self._path, self.cache.budget or 0, self.cache.held + size,
+                "arrays that are still in use fill it, and one more is asked for",
+            )  # fmt: skip
+        loaded = self._load(slab)
+        self._coming.pop(slab.key, None)
+        self.cache.admit(slab.key, Entry(loaded.nbytes, loaded))
+        return loaded
+
+    def _await(self, slab: Slab, entry: Entry) -> Loaded:
+        """A slab that a prefetch brings; read here if no reader has begun."""
+        assert entry.job is not None
+        try:
+            loaded = self._load(slab) if entry.job.claim(reader=False) else entry.job.result()
+        except Exception:
+            self.cache.drop(slab.key)
+            raise
+        entry.nbytes, entry.loaded, entry.job = loaded.nbytes, loaded, None
+        return loaded
+
+    def _begin_coming(self) -> None:
+        """Have what was announced read, as far as there is room."""
+        while self._coming:
+            key = next(iter(self._coming))
+            if self.cache.find(key) is None:
+                if not self.cache.make_room(self._plan.sizes[key], self._needed):
+                    return
+                self._begin(self.slab(key))
+            del self._coming[key]
+
+    def _begin(self, slab: Slab) -> Entry:
+        """Have a slab read for which there is room."""
+        job = Job(partial(self._load, slab))
+        entry = Entry(self._plan.sizes[slab.key], job=job)
+        self.cache.admit(slab.key, entry)  # first: what no reader gets is read when it is asked for
+        self._readers.give(job)
+        return entry
+
+    def _needed(self, key: Key) -> bool:
+        return key == self._lent or key in self._wanted
+
+    def _make_room(self, nbytes: int, keep: Key | None) -> bool:
+        """Make room, of announced slabs only if the others are not enough, and of the one to ``keep`` last."""
+        spare = (lambda key: key == keep or key in self._wanted, lambda key: key == keep, lambda _: False)  # fmt: skip
+        return any(self.cache.make_room(nbytes, rule) for rule in spare)
+
+    def _load(self, slab: Slab) -> Loaded:
+        self._check_open()
+        loaded = self._source.load(slab)
+        with self._lock:
+            self.stats.bytes_read += slab.padded
+        return loaded
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosedError(self._path, "the store is closed", "open it again")

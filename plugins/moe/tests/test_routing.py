@@ -1,0 +1,358 @@
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tropism.errors import OptionError
+from tropism_moe.lattice import Lattice, distance, gini, usage
+from tropism_moe.routing import (
+    ROW_NORM,
+    Router,
+    Routers,
+    balance_loss,
+    gate_numpy,
+    nearest_resident,
+    place,
+    route_numpy,
+    smoothness_loss,
+)
+
+WIDTH = 32
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+def arrays(router):
+    """What :func:`route_numpy` wants of one router."""
+    return [x.detach().numpy() for x in (router.weight, router.bias, router.positions)]
+
+
+def slow_route(weights, bias, positions, h, temperature):
+    """Expert and gate by loops over plain numbers."""
+    z = [
+        (math.fsum(w * x for w, x in zip(row, h, strict=True)) + b) % 1
+        for row, b in zip(weights, bias, strict=True)
+    ]
+    squares = []
+    for position in positions:
+        apart = [abs(x - y) for x, y in zip(z, position, strict=True)]
+        squares.append(sum(min(x, 1 - x) ** 2 for x in apart))
+    nearest = min(range(len(squares)), key=squares.__getitem__)
+    return nearest, 1 / sum(math.exp((squares[nearest] - s) / temperature) for s in squares)
+
+
+def autocorrelated(rho, steps, lanes=16, seed=0):
+    """``float64[lanes, steps, WIDTH]`` of an AR(1) process whose every state is N(0, I)."""
+    rng = np.random.default_rng(seed)
+    h = rng.normal(size=(lanes, steps, WIDTH))
+    for t in range(1, steps):
+        h[:, t] = rho * h[:, t - 1] + math.sqrt(1 - rho * rho) * h[:, t]
+    return h
+
+
+@settings(deadline=None, max_examples=25, derandomize=True)
+@given(
+    st.tuples(*[st.integers(1, 5)] * 3), st.floats(0.001, 1), st.integers(0, 1000), st.booleans()
+)
+def test_torch_numpy_and_a_slow_loop_choose_the_same_expert_and_gate(
+    shape, temperature, seed, double
+):
+    torch.manual_seed(seed)
+    router = Router(WIDTH, Lattice(shape)).to(torch.float64 if double else torch.float32)
+    h = torch.randn(4, 5, WIDTH, dtype=router.weight.dtype) * 3
+    route = router(h, temperature)
+    expert, gate = route_numpy(*arrays(router), h.numpy(), temperature)
+    assert (route.expert.numpy() == expert).all()
+    np.testing.assert_allclose(route.gate.detach().numpy(), gate, rtol=0, atol=1e-6)
+    weights, bias, positions = (x.tolist() for x in arrays(router))
+    for e, g, x in zip(expert.ravel(), gate.ravel(), h.reshape(-1, WIDTH).tolist(), strict=True):
+        slow_e, slow_g = slow_route(weights, bias, positions, x, temperature)
+        assert e == slow_e
+        assert g == pytest.approx(slow_g, abs=1e-9)
+    assert route.gate.dtype == route.position.dtype == route.probabilities.dtype == h.dtype
+    torch.testing.assert_close(route.probabilities.sum(-1), torch.ones(4, 5, dtype=h.dtype))
+    best = route.probabilities.gather(-1, route.expert[..., None])[..., 0]
+    assert (best == route.gate).all()
+
+
+@pytest.mark.parametrize("bias", [[0.0, 0.0, 0.0], [0.125, 0.25, 0.5], [0.0625, 0.25, 0.0]])
+def test_of_equally_near_experts_the_first_is_taken_by_both(bias):
+    router = Router(WIDTH, Lattice())
+    with torch.no_grad():
+        router.bias.copy_(torch.tensor(bias))
+    h = torch.zeros(1, WIDTH)
+    away = distance(np.array(bias), router.positions.numpy())
+    first = np.flatnonzero(away == away.min())
+    assert len(first) > 1
+    assert router(h).expert.item() == first[0]
+    assert route_numpy(*arrays(router), h.numpy())[0].item() == first[0]
+
+
+def test_a_hundred_thousand_queries_reach_all_experts_the_same_in_torch_and_numpy():
+    router, reached = Router(WIDTH, Lattice()), set()
+    for _ in range(100):
+        h = torch.randn(1000, WIDTH)
+        route = router(h)
+        expert, gate = route_numpy(*arrays(router), h.numpy())
+        assert (route.expert.numpy() == expert).all()
+        assert np.abs(route.gate.detach().numpy() - gate).max() < 1e-6
+        reached |= set(expert.tolist())
+    assert len(reached) == 128
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ten_thousand_normal_queries_load_the_experts_evenly(seed):
+    torch.manual_seed(seed)
+    route = Router(WIDTH, Lattice())(torch.randn(10_000, WIDTH))
+    counts = np.bincount(route.expert.numpy(), minlength=128)
+    assert gini(counts) < 0.15
+    assert counts.min() > 0
+
+
+def test_with_shorter_rows_the_load_is_as_uneven_as_was_measured():
+    router = Router(WIDTH, Lattice())
+    with torch.no_grad():
+        router.weight.mul_(0.2 / ROW_NORM)
+    counts = np.bincount(router(torch.randn(10_000, WIDTH)).expert.numpy(), minlength=128)
+    assert gini(counts) == pytest.approx(0.55, abs=0.05)
+
+
+def test_autocorrelated_activations_keep_their_expert_as_often_as_was_measured():
+    router = Router(WIDTH, Lattice())
+    expert, _ = route_numpy(*arrays(router), autocorrelated(0.99, 1500))
+    got = usage(Lattice(), expert)
+    assert (got.reuse, got.one_hop, got.two_hop) == pytest.approx((0.35, 0.44, 0.18), abs=0.03)
+
+
+@pytest.mark.parametrize("form", ["top-1", "soft"])
+def test_the_task_gives_the_router_the_gradient_of_finite_differences(form):
+    """Of the gate of the experts that were chosen, or of the mixture of all; across the end of an axis, too."""
+    router, lattice = Router(WIDTH, Lattice((4, 2, 2))).double(), Lattice((4, 2, 2))
+    h, answers = torch.randn(64, WIDTH).double(), torch.randn(lattice.count).double()
+    chosen = router(h).expert
+
+    def loss():
+        soft = router(h, 0.05).probabilities
+        if form == "soft":
+            return (soft @ answers).square().mean()
+        return (soft.gather(-1, chosen[:, None])[:, 0] * answers[chosen]).square().mean()
+
+    if form == "top-1":
+        torch.testing.assert_close(loss(), (router(h, 0.05).gate * answers[chosen]).square().mean())
+    loss().backward()
+    for parameter in (router.weight, router.bias):
+        assert parameter.grad.abs().max() > 1e-4
+        flat, step = parameter.data.view(-1), 1e-6
+        for i in range(0, len(flat), 7):
+            flat[i] += step
+            above = loss().item()
+            flat[i] -= 2 * step
+            below = loss().item()
+            flat[i] += step
+            slope = (above - below) / (2 * step)
+            assert parameter.grad.view(-1)[i].item() == pytest.approx(slope, rel=1e-4, abs=1e-7)
+
+
+@pytest.mark.parametrize(("form", "least"), [("top-1", 0.3), ("soft", 0.5)])
+def test_the_router_learns_from_the_gated_output_which_experts_are_good(form, least):
+    """Half of the experts pay 1 for one kind of input and -1 for the other; measured in six seeds: .39 to .46, and .63 to .68."""
+    lattice = Lattice((4, 2, 2))
+    router = Router(WIDTH, lattice)
+    adam = torch.optim.Adam(router.parameters(), 0.02)
+    kind = torch.randn(256).sign()
+    h = torch.cat([2 * kind[:, None], torch.randn(256, WIDTH - 1)], 1)
+    h = torch.nn.functional.rms_norm(h, (WIDTH,))
+    pays = torch.from_numpy(np.where(lattice.positions[:, 0] < 0.5, 1.0, -1.0)).float()
+    before = (kind * pays[router(h).expert]).mean().item()
+    for step in range(150):
+        soft = router(h, 0.2 * 0.05 ** (step / 150)).probabilities @ pays
+        route = router(h, 0.02)
+        paid = kind * (soft if form == "soft" else route.gate * pays[route.expert])
+        adam.zero_grad()
+        (-paid.mean()).backward()
+        adam.step()
+    assert abs(before) < 0.15
+    assert (kind * pays[router(h).expert]).mean() > least
+
+
+def test_the_balance_loss_is_one_when_even_and_the_count_when_all_go_to_one_expert():
+    even = torch.full((8, 4), 0.25)
+    router = Router(WIDTH, Lattice((2, 2, 1)))
+    route = router(torch.randn(8, WIDTH))
+    one = torch.nn.functional.one_hot(torch.zeros(8, dtype=torch.int64), 4).float()
+    spread = torch.arange(8) % 4
+    assert balance_loss(route._replace(expert=spread, probabilities=even)).item() == 1
+    assert balance_loss(route._replace(expert=spread * 0, probabilities=one)).item() == 4
+    assert balance_loss(route._replace(expert=spread * 0, probabilities=even)).item() == 1
+
+
+def test_the_balance_loss_is_that_of_a_slow_loop():
+    route = Router(WIDTH, Lattice((2, 2, 2)))(torch.randn(3, 7, WIDTH), 0.1)
+    experts, soft = route.expert.ravel().tolist(), route.probabilities.reshape(-1, 8).tolist()
+    slow = 8 * sum(experts.count(e) / 21 * sum(row[e] for row in soft) / 21 for e in range(8))
+    assert balance_loss(route).item() == pytest.approx(slow, rel=1e-5)
+
+
+def test_descending_the_balance_loss_evens_the_load():
+    router = Router(WIDTH, Lattice())
+    with torch.no_grad():
+        router.weight.mul_(0.2 / ROW_NORM)
+    h = torch.randn(2048, WIDTH)
+
+    def load():
+        return gini(np.bincount(router(h).expert.numpy(), minlength=128))
+
+    before, adam = load(), torch.optim.Adam(router.parameters(), 0.01)
+    for _ in range(40):
+        adam.zero_grad()
+        balance_loss(router(h, 0.05)).backward()
+        adam.step()
+    assert load() < 0.6 * before
+
+
+def test_smoothness_is_the_mean_way_on_the_torus_and_resets_do_not_count():
+    z = torch.rand(3, 6, 3, dtype=torch.float64)
+    resets = torch.rand(3, 6) < 0.3
+    ways = [
+        float(distance(z[b, t].numpy(), z[b, t - 1].numpy()))
+        for b in range(3)
+        for t in range(1, 6)
+        if not resets[b, t]
+    ]
+    assert 0 < len(ways) < 15
+    assert smoothness_loss(z, resets).item() == pytest.approx(np.mean(ways))
+    assert smoothness_loss(z, torch.zeros_like(resets)) == smoothness_loss(z)
+    assert smoothness_loss(z, torch.ones_like(resets)) == 0
+    assert smoothness_loss(z[:, :1]) == 0
+    with pytest.raises(OptionError, match=r"resets must have shape \(3, 6\)"):
+        smoothness_loss(z, resets[:, :1])
+
+
+def test_smoothness_has_a_finite_gradient_where_nothing_moves_and_points_the_shorter_way():
+    z = torch.tensor([[0.95, 0.5, 0.5], [0.05, 0.5, 0.5], [0.05, 0.5, 0.5]], requires_grad=True)
+    smoothness_loss(z).backward()
+    assert z.grad.isfinite().all()
+    assert z.grad[0, 0] < 0  # from .95 to .05 it is .1 upwards, so that .96 is nearer
+    assert z.grad[1, 0] > 0
+
+
+def test_folding_moves_the_positions_and_neither_adds_nor_learns_any():
+    router = Router(WIDTH, Lattice((2, 2, 2)))
+    assert {name for name, _ in router.named_parameters()} == {"weight", "bias"}
+    h = torch.randn(200, WIDTH)
+    route, before = router(h), router.positions.clone()
+    apart = route.position.double() - before[route.expert]
+    error = (apart - apart.round()).square().sum(-1).mean()
+    router.fold_(route, 0.02)
+    apart = route.position.double() - router.positions[route.expert]
+    assert (apart - apart.round()).square().sum(-1).mean() < error
+    assert router.positions.shape == before.shape
+    (
+        router(h).gate.sum() + route.gate.sum()
+    ).backward()  # what was routed before can still be learned from
+
+
+def test_routers_route_all_layers_of_a_block_from_what_enters_it():
+    routers = Routers(WIDTH, Lattice(), 3)
+    h = torch.randn(5, WIDTH)
+    routes = routers(h, 0.02)
+    assert len(routes) == 3
+    tables = routers.tables()
+    assert [t.shape for t in tables] == [(3, 3, WIDTH), (3, 3), (3, 128, 3)]
+    for row in range(5):
+        expert, gate = route_numpy(*tables, h[row].numpy(), 0.02)
+        for layer, router in enumerate(routers):
+            alone = router(h, 0.02)
+            assert torch.equal(alone.expert, routes[layer].expert)
+            assert expert[layer] == alone.expert[row]
+            assert gate[layer] == pytest.approx(alone.gate[row].item(), abs=1e-6)
+    assert len({tuple(route.expert.tolist()) for route in routes}) == 3
+    tables.positions[:] = 0
+    assert routers[0].positions.any()  # a copy
+
+
+def test_the_same_seed_gives_the_same_router_to_the_bit():
+    def routed():
+        torch.manual_seed(3)
+        router = Router(WIDTH, Lattice())
+        return router(torch.randn(100, WIDTH))
+
+    assert all(torch.equal(a, b) for a, b in zip(routed(), routed(), strict=True))
+
+
+def test_the_rows_are_orthogonal_and_of_the_measured_length():
+    weight = Router(WIDTH, Lattice()).weight
+    torch.testing.assert_close(weight @ weight.T, torch.eye(3) * ROW_NORM**2)
+
+
+@settings(deadline=None, max_examples=100, derandomize=True)
+@given(st.integers(0, 10_000), st.floats(0, 0.3), st.floats(0, 1))
+def test_the_nearest_resident_expert_is_taken_just_if_it_is_hardly_farther(seed, tolerance, share):
+    rng = np.random.default_rng(seed)
+    away, resident = rng.integers(0, 9, size=(3, 6)) / 10, rng.random((3, 6)) < share
+    experts, substituted = nearest_resident(away, resident, tolerance)
+    for row, held, e, s in zip(away.tolist(), resident.tolist(), experts, substituted, strict=True):
+        nearest = row.index(min(row))
+        close = [i for i in range(6) if held[i] and row[i] <= min(row) + tolerance]
+        slow = min(close, key=row.__getitem__) if close else nearest
+        assert e == slow
+        assert s == (slow != nearest)
+
+
+def test_cache_aware_routing_saves_a_third_of_the_misses_of_a_small_cache():
+    """128 experts, eight of them cached, autocorrelated activations: measured hits .58, .72 and .83."""
+    router, h = Router(WIDTH, Lattice()), autocorrelated(0.99, 4000, lanes=1, seed=1)[0]
+    weights, bias, positions = arrays(router)
+    away = distance(place(weights, bias, h)[:, None], positions)
+
+    def misses(tolerance):
+        cache, missed = OrderedDict(), 0
+        for row in away:
+            resident = np.isin(np.arange(128), list(cache))
+            expert = nearest_resident(row, resident, tolerance)[0].item()
+            missed += expert not in cache
+            cache[expert] = cache.pop(expert, None)
+            if len(cache) > 8:
+                cache.popitem(last=False)
+        return missed / len(away)
+
+    none, some, more = misses(0.0), misses(0.05), misses(0.1)
+    assert 0.3 < none < 0.5
+    assert some < 0.75 * none
+    assert more < 0.5 * none
+
+
+def test_a_substitute_is_weighed_by_its_own_gate():
+    router = Router(WIDTH, Lattice())
+    h = torch.randn(10, WIDTH)
+    weights, bias, positions = arrays(router)
+    squared = distance(place(weights, bias, h.numpy())[:, None], positions) ** 2
+    expert = np.arange(10)
+    soft = router(h).probabilities.detach().numpy()[np.arange(10), expert]
+    np.testing.assert_allclose(gate_numpy(squared, expert), soft, atol=1e-6)
+
+
+def test_bad_input_is_refused_by_name():
+    router, h = Router(WIDTH, Lattice()), np.zeros(WIDTH, np.float32)
+    with pytest.raises(OptionError, match=r"width of a router.*at least 3, got 2"):
+        Router(2, Lattice())
+    for temperature in (0, -1, math.nan):
+        with pytest.raises(OptionError, match="temperature of routing"):
+            router(torch.from_numpy(h), temperature)
+        with pytest.raises(OptionError, match="temperature of routing"):
+            route_numpy(*arrays(router), h, temperature)
+    for bad in (math.nan, math.inf):
+        with pytest.raises(OptionError, match="finite numbers, got 1 of 32"):
+            route_numpy(*arrays(router), np.where(np.arange(WIDTH) == 3, bad, h))
+    for tolerance in (-0.1, math.nan):
+        with pytest.raises(OptionError, match="tolerance of cache-aware routing"):
+            nearest_resident(np.ones(3), np.ones(3, bool), tolerance)
