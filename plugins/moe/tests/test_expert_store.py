@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from tropism.errors import ArtifactError, OptionError
 from tropism_moe.expert_store import ExpertStore, verify
 from tropism_moe.store_errors import BudgetError, MissingSlabError, StoreClosedError
+from tropism_moe.store_ring import Arena
 from tropism_moe.store_writer import StoreWriter
 
 if sys.platform == "win32":
@@ -304,6 +305,15 @@ def test_a_ring_with_a_transform_keeps_within_the_budget_whatever_is_in_flight(p
         assert most[0] >= 1
 
 
+def test_what_was_asked_for_last_stays_while_others_are_read_ahead(path):
+    with ExpertStore.open(path, "mmap", 2 * LENGTH, lambda data, meta: data.copy()) as store:
+        store.get(*KEYS[0])
+        store.prefetch(KEYS[1:3])
+        assert store.resident(0).tolist() == [True, True, False, False, False]
+        store.get(*KEYS[1])
+        assert store.resident(0).tolist() == [False, True, True, False, False]
+
+
 @pytest.mark.parametrize("ahead", [False, True])
 def test_a_result_that_is_smaller_than_others_takes_no_more_than_it_is(tmp_path, ahead):
     data = {(0, 0): DATA[0, 0], **{(0, n): DATA[0, 0][:100] for n in range(1, 12)}}
@@ -388,6 +398,11 @@ def test_a_budget_that_is_one_byte_short_is_refused_and_the_one_named_is_enough(
         for key in KEYS:
             found = store.get(*key)
             assert np.array_equal(found if transform is None else found[1], DATA[key])
+
+
+def test_memory_that_cannot_be_had_is_refused_with_what_to_do():
+    with pytest.raises(OptionError, match="bytes of memory for slabs cannot be had .*mode='mmap'"):
+        Arena(1 << 60)
 
 
 @pytest.mark.parametrize("ask", [lambda s: s.get(9, 1), lambda s: s.prefetch([(0, 1), (9, 1)]), lambda s: s.resident(9)])  # fmt: skip

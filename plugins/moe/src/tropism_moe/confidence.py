@@ -65,7 +65,9 @@ def rollouts(
             advice = lessons.teacher.act(observation, info).action
             told.append(decision.diagnostics["confidence"])
             same.append(np.asarray(decision.action) == np.asarray(advice))
-            observation, _, terminated, truncated, info = env.step(decision.action)
+            observation, reward, terminated, truncated, info = env.step(decision.action)
+            happened = decision.action, observation, reward, terminated, truncated, info
+            lessons.teacher.observe(*happened)
             over = terminated | truncated
     finally:
         env.close()

@@ -87,7 +87,8 @@ class Lessons:
         seen = self.encoder(self._observation)
         advice = self.teacher.act(self._observation, self._info).action
         action = advice if self._heard else self._mixed(advice, player(seen, began))
-        self._observation, _, terminated, truncated, self._info = self.env.step(action)
+        self._observation, reward, terminated, truncated, self._info = self.env.step(action)
+        self.teacher.observe(action, self._observation, reward, terminated, truncated, self._info)
         self._over = terminated | truncated
         return seen, self.choices.numbers(advice), began
 

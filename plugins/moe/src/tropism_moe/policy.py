@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ class MoEPolicy(Policy):
         self.encoder, self.choices = encoder, choices
         mode, budget = ("ring", config.budget_mb << 20) if config.budget_mb else ("mmap", None)
         self.served = Served.open(self.directory, mode, budget, config.tolerance)  # pyright: ignore[reportArgumentType]
+        weakref.finalize(self, self.served.close)  # nobody tells a policy when it is over
         self.calibration = _calibration(self.directory)
         self._state: Any = None
         self._voices: Voices | None = None

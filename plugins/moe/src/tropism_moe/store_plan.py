@@ -75,7 +75,7 @@ def open_source(
     if transform is not None:
         room = capacity * (readers + 1)
     elif mode == "ring":
-        room = budget or 0
+        room = min(room, budget or 0)
     return RingSource(file, path, transform, capacity, room, past_cache=mode == "ring")
 
 

@@ -27,10 +27,20 @@ class Arena:
 
     Args:
         size: bytes; none are used before a buffer is filled.
+
+    Raises:
+        OptionError: the machine has no room for so many.
     """
 
     def __init__(self, size: int) -> None:
-        self._memory, self._used, self._lock = _anonymous(size), 0, Lock()
+        try:
+            self._memory = _anonymous(size)
+        except OSError as error:
+            raise OptionError(
+                f"{size} bytes of memory for slabs cannot be had ({error.strerror}); open the store with mode='mmap', or "
+                "with mode='ring' and a smaller budget_bytes"
+            ) from error
+        self._used, self._lock = 0, Lock()
         if hasattr(mmap, "MADV_HUGEPAGE"):
             with suppress(OSError):  # a kernel without them
                 self._memory.madvise(mmap.MADV_HUGEPAGE)
