@@ -401,7 +401,7 @@ def test_a_budget_that_is_one_byte_short_is_refused_and_the_one_named_is_enough(
 
 
 def test_memory_that_cannot_be_had_is_refused_with_what_to_do():
-    with pytest.raises(OptionError, match="bytes of memory for slabs cannot be had .*mode='mmap'"):
+    with pytest.raises(OptionError, match=r"bytes of memory for slabs cannot be had .*mode='mmap'"):
         Arena(1 << 60)
 
 

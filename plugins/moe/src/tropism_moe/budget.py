@@ -41,7 +41,7 @@ class MemoryBudget(NamedTuple):
         store: all slabs on disk.
         slab_in_memory: the same in 2 bits (0.25 bytes a weight).
         experts_in_memory: all of them.
-        shared: weights that every input meets, in 2 bits; table of inputs and heads in float32.
+        shared_in_memory: weights that every input meets, in 2 bits; table of inputs and heads in float32.
         state: of one lane, float32: the recurrent state and the keys and values of the windows.
         step: slabs in memory that one step of one lane reads.
     """
@@ -50,7 +50,7 @@ class MemoryBudget(NamedTuple):
     store: int
     slab_in_memory: int
     experts_in_memory: int
-    shared: int
+    shared_in_memory: int
     state: int
     step: int
 
