@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -103,7 +102,8 @@ class ExpertStore:
 
         Returns:
             Its bytes, read-only ``uint8[length]`` at a page boundary, or what the transform made of them.  In ``ring`` mode the
-            memory of an array stays the caller's, and a part of the budget, as long as it or a view of it is in use.
+            memory of an array stays the caller's, and a part of the budget, as long as it or a view of it is in use.  What a transform
+            made is counted until it leaves, though the caller may keep it longer.
 
         Raises:
             MissingSlabError: there is none.
@@ -144,9 +144,7 @@ class ExpertStore:
     def __enter__(self) -> ExpertStore:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:  # fmt: skip
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _read_all(self) -> None:

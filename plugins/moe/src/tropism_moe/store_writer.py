@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Mapping
 from io import FileIO
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tropism.agents.artifacts import TEMPORARY, sync_directory
@@ -80,9 +79,7 @@ class StoreWriter:
         self._slabs[slab.key] = slab
         self._end += slab.padded
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:  # fmt: skip
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
                 self._publish()
