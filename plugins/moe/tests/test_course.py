@@ -133,5 +133,6 @@ def test_a_loss_that_is_no_number_stops_the_training_and_keeps_the_checkpoint(
 
 def test_what_it_cannot_learn_is_said():
     reason = MoEAgent(MoEConfig(teacher="ideal"), 0).supports(LEVEL)
+    assert reason is not None
     assert "its teacher 'ideal' cannot run it" in reason
     assert MoEAgent(MoEConfig(), 0).supports(LEVEL) is None

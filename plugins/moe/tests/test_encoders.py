@@ -70,7 +70,7 @@ def test_of_patternworld_the_newest_token_the_query_and_the_last_answer_are_read
         observation, reward, *_ = env.step(answer)
         lane = {key: np.asarray(value)[None] for key, value in observation.items()}
         found = encoder(lane)[0]
-        tokens, queries, actions = 101, int(env.observation_space["query_k"].n), 101
+        tokens, queries, actions = 101, 9, 101
         assert encoder.size == tokens + queries + actions + 1
         token, query, action = np.split(found[:-1], [tokens, tokens + queries])
         assert token.argmax() == observation["history"][-1]

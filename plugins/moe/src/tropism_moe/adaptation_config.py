@@ -58,7 +58,9 @@ class AdaptationConfig:
         self._least((*SHARES, "seed"), 0)
         self._least(POSITIVE, math.nextafter(0, 1))
         if self.population < 2 or self.population % 2:
-            raise OptionError(f"population is {self.population}; an even number, 2 or more, expected")
+            raise OptionError(
+                f"population is {self.population}; an even number, 2 or more, expected"
+            )
 
     def _least(self, names: tuple[str, ...], least: float) -> None:
         for name in names:

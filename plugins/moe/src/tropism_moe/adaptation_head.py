@@ -164,7 +164,9 @@ class HeadAdapter:
             )
         for name, x in (("features", features), ("targets", targets)):
             if not torch.isfinite(x).all():
-                raise OptionError(f"{name} are not finite; drop such pairs before they are observed")
+                raise OptionError(
+                    f"{name} are not finite; drop such pairs before they are observed"
+                )
 
 
 def _generator(seed: int, step: int) -> torch.Generator:

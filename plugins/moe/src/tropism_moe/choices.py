@@ -80,7 +80,7 @@ class Choices:
                 (self._high + self._low).ravel() / 2,
                 (self._high - self._low).ravel() / 2,
             )
-            return (flat - middle) / np.where(half > 0, half, 1)
+            return ((flat - middle) / np.where(half > 0, half, 1)).astype(np.float32)
         return (np.asarray(actions) - self._start).reshape(len(actions), -1).astype(np.float32)
 
     def best(self, outputs: FloatArray) -> npt.NDArray[Any]:

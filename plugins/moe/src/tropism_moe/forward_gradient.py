@@ -61,9 +61,11 @@ def forward_gradient(
         name: torch.randn(directions, *p.shape, dtype=p.dtype, generator=generator)
         for name, p in point.items()
     }
-    losses, slopes = vmap(lambda v: jvp(loss_fn, (point,), (v,)))(drawn)
+    losses, slopes = vmap(lambda v: jvp(loss_fn, (point,), (v,))[:2])(drawn)
     if losses.shape != (directions,):
-        raise OptionError(f"loss_fn gave {list(losses.shape[1:])}; a scalar expected: take the mean")
+        raise OptionError(
+            f"loss_fn gave {list(losses.shape[1:])}; a scalar expected: take the mean"
+        )
     found = {name: torch.tensordot(slopes / directions, v, 1) for name, v in drawn.items()}
     return ForwardGradient(losses[0], found)
 
