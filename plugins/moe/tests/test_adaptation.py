@@ -41,15 +41,15 @@ def test_an_adapted_head_is_at_first_the_head_and_has_a_gradient():
     assert set(lora.state_dict()) == {"a", "b"}
 
 
-@quick
-@given(st.integers(1, 6), st.integers(1, 9), seeds)
+@settings(deadline=None, max_examples=8, derandomize=True)
+@given(st.integers(1, 4), st.integers(1, 6), seeds)
 def test_an_adapted_head_is_its_merged_weight(outputs, width, seed):
     draw = generator(seed)
     weight = torch.randn(outputs, width, dtype=torch.float64, generator=draw)
     lora = LoRA(weight, min(outputs, width), draw)
     lora.b.data.normal_(generator=draw)
-    x = torch.randn(4, width, dtype=torch.float64, generator=draw)
-    for i in range(4):
+    x = torch.randn(2, width, dtype=torch.float64, generator=draw)
+    for i in range(2):
         for v in range(outputs):
             by_hand = sum(
                 x[i, j] * (weight[v, j] + sum(lora.b[v, r] * lora.a[r, j] for r in range(len(lora.a))))
@@ -141,7 +141,7 @@ def test_a_forward_gradient_is_unbiased():
         return (weights * parameters["x"].square()).sum() / 2
 
     found = torch.stack(
-        [forward_gradient(bowl, point, 64, draw).gradients["x"] for _ in range(300)]
+        [forward_gradient(bowl, point, 64, draw).gradients["x"] for _ in range(150)]
     )
     true = autograd(bowl, point)["x"]
     share = (found.mean(0) @ true / true.square().sum()).item()
@@ -156,7 +156,7 @@ def test_a_forward_gradient_is_unbiased():
 def test_its_cosine_is_the_root_of_k_over_n_and_k(n, directions):
     slope = torch.randn(n, generator=generator(1))
     point, draw, cosines = {"x": torch.zeros(n)}, generator(2), []
-    for _ in range(400):
+    for _ in range(150):
         (found,) = forward_gradient(lambda p: p["x"] @ slope, point, directions, draw)[1].values()
         cosines.append(torch.cosine_similarity(found, slope, 0).item())
     assert np.mean(cosines) == pytest.approx((directions / (n + directions)) ** 0.5, rel=0.1)
@@ -200,12 +200,12 @@ def test_an_evolution_gradient_is_the_sum_of_directions_by_rank(half, size, sigm
 @pytest.mark.parametrize(("population", "sigma"), [(4, 0.5), (16, 0.01), (64, 0.1)])
 def test_the_mean_update_lies_along_the_gradient_and_is_as_long_as_said(population, sigma):
     rng, slope = np.random.default_rng(0), np.array([3.0, -4.0, 0, 0, 0])
-    noises = [antithetic(population, 5, rng) for _ in range(40_000 // population)]
+    noises = [antithetic(population, 5, rng) for _ in range(24_000 // population)]
     mean = np.mean([evolution_gradient(e, sigma * e @ slope, sigma) for e in noises], 0)
     along, across = mean @ slope / 5, np.linalg.norm(mean - (mean @ slope / 25) * slope)
     length = (population - 2) / math.sqrt(4 * math.pi) + 1 / math.sqrt(2 * math.pi)
-    assert along == pytest.approx(length / (population - 1) / sigma, rel=0.03)
-    assert across < 0.05 * along
+    assert along == pytest.approx(length / (population - 1) / sigma, rel=0.04)
+    assert across < 0.06 * along
 
 
 def test_an_evolution_strategy_descends_a_quadratic():
@@ -294,11 +294,11 @@ def online(adapter, target, draw, steps, pairs=1):
 
 
 def test_a_shift_is_made_up_for_online_and_not_taken_back():
-    weight, target, draw = shifted(outputs=6, width=32)
+    weight, target, draw = shifted(outputs=6, width=16)
     before = weight.clone()
-    adapter = Adapter(weight, AdaptationConfig(learning_rate=0.1))
-    assert adapter.size == 4 * (6 + 32)
-    losses = online(adapter, target, draw, 600)
+    adapter = Adapter(weight, AdaptationConfig(learning_rate=0.2))
+    assert adapter.size == 4 * (6 + 16)
+    losses = online(adapter, target, draw, 250)
     assert np.mean(losses[-50:]) < 0.2 * np.mean(losses[:20])
     assert adapter.head.rollback.count == 0
     assert torch.equal(weight, before)
@@ -354,7 +354,7 @@ def test_a_step_goes_down_a_forward_gradient_as_far_as_its_noise_allows():
         return squared_error(x @ weight.T + x @ p["a"].T @ p["b"].T, x @ target.T).mean()
 
     true, moved = flat(autograd(loss, start)), []
-    for seed in range(400):
+    for seed in range(200):
         again = HeadAdapter(weight, AdaptationConfig(seed=seed, learning_rate=0.5, anchor=0), squared_error)  # fmt: skip
         again.lora.load_state_dict(start)
         again.observe(x, x @ target.T)
@@ -362,7 +362,7 @@ def test_a_step_goes_down_a_forward_gradient_as_far_as_its_noise_allows():
         moved.append(flat(dict(again.lora.named_parameters())).detach() - flat(start))
     mean = torch.stack(moved).mean(0)
     share = (mean @ true / true.square().sum()).item()
-    assert share == pytest.approx(-0.5 * 8 / (152 + 8 + 1), rel=0.1)
+    assert share == pytest.approx(-0.5 * 8 / (152 + 8 + 1), rel=0.15)
 
 
 def test_a_step_that_overflows_returns_to_the_snapshot():
@@ -466,7 +466,7 @@ def test_positions_that_do_better_become_the_snapshot():
 
 @pytest.mark.parametrize("with_positions", [False, True])
 def test_a_state_goes_on_with_the_same_bits(with_positions):
-    weight, target, draw = shifted(outputs=6, width=32)
+    weight, target, _ = shifted(outputs=6, width=32)
     start = Lattice().positions if with_positions else None
     config = AdaptationConfig(window=30, seed=3)
 
@@ -477,7 +477,7 @@ def test_a_state_goes_on_with_the_same_bits(with_positions):
         losses = online(adapter, target, generator(seed), 25, pairs=2)
         if adapter.positions:
             for _ in range(5):
-                adapter.positions.select(away(adapter.positions.candidates(), 0.5))
+                adapter.positions.select(away(adapter.positions.candidates(), np.full(3, 0.5)))
         return losses
 
     adapter, other = fresh(), fresh()

@@ -37,7 +37,7 @@ class AdaptationConfig:
 
     rank: int = 4
     directions: int = 8
-    learning_rate: float = 0.05
+    learning_rate: float = 0.1
     anchor: float = 1e-5
     pairs: int = 64
     window: int = 100
