@@ -52,7 +52,7 @@ def test_names_that_do_not_exist_are_answered_with_the_nearest(tmp_path):
     with pytest.raises(UnknownNameError, match=r"Did you mean 'demo-2\.4b'"):
         call("budget", "demo-2.4")
     with pytest.raises(UnknownNameError, match="Did you mean 'verify'"):
-        call("verifi", tmp_path)
+        call("verifx", tmp_path)
     with pytest.raises(ArtifactError, match="nothing"):
         call("inspect", tmp_path / "nothing")
 
