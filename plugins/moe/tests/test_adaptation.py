@@ -434,6 +434,20 @@ def test_positions_move_to_where_losses_are_lower_round_the_torus_too():
     assert away(adapter.positions, target) < 0.1 * away(start, target)
 
 
+def test_every_generation_tries_other_positions_and_every_seed():
+    start = Lattice((2, 2, 2)).positions
+    adapter, other = (
+        PositionAdapter(start, AdaptationConfig(seed=s, position_anchor=0)) for s in (0, 1)
+    )
+    first = adapter.candidates()
+    np.testing.assert_array_equal(adapter.candidates(), first)
+    assert (other.candidates()[1:] != first[1:]).all()
+    adapter.select(np.zeros(17))  # none is better: nothing moves
+    np.testing.assert_allclose(adapter.positions, start, rtol=0, atol=1e-12)
+    assert np.abs(adapter.candidates()[1:] - first[1:]).min() > 1e-9
+    assert adapter.generation == 1
+
+
 def test_the_position_anchor_counts_as_a_loss():
     start = Lattice((2, 2, 2)).positions
     free, held = (PositionAdapter(start, AdaptationConfig(position_anchor=a)) for a in (0.0, 1e9))
