@@ -53,3 +53,19 @@ class AgentContractError(TropismError, AssertionError):
 
 class ConformanceError(TropismError, AssertionError):
     """An environment breaks Gymnasium's or Tropism's rules; raised by ``tropism.envs.core.conformance.check``."""
+
+
+class DivergedError(TropismError, ArithmeticError):
+    """A loss or a gradient is not a number; training has stopped, and the last checkpoint is as it was.
+
+    Attributes:
+        head: the part of the network whose it is.
+        value: of it.
+    """
+
+    def __init__(self, head: str, value: float, what: str = "loss") -> None:
+        self.head, self.value = head, value
+        super().__init__(
+            f"the {what} of {head!r} is {value}, a finite number was expected; the last checkpoint is kept: "
+            "resume with a lower learning_rate"
+        )

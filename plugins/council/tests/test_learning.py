@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from tropism.errors import DivergedError
 from tropism_council.episodes import Episodes
-from tropism_council.errors import DivergedError
 from tropism_council.gate import SLOWLY
 from tropism_council.learning import REHEARSE_EVERY, Carried, Learner
 from tropism_council.losses import DISCOUNT, returns

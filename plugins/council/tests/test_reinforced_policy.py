@@ -15,11 +15,10 @@ from tropism.agents.counting import CountingTask
 from tropism.agents.evaluate import evaluate
 from tropism.agents.gates import RandomGate
 from tropism.agents.runs import Run, load_policy, read_metrics, save_policy
-from tropism.errors import ArtifactError, UnsupportedTaskError
+from tropism.errors import ArtifactError, DivergedError, UnsupportedTaskError
 from tropism_council import reinforcement
 from tropism_council.agent import CouncilAgent
 from tropism_council.config import CouncilConfig
-from tropism_council.errors import DivergedError
 from tropism_council.reinforced_policy import ReinforcedPolicy
 from tropism_council.reinforced_training import better
 from tropism_council.reinforcement import Practice

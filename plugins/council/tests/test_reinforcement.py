@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from tropism.agents.contract import Task
+from tropism.errors import DivergedError
 from tropism_council.acting import DISCOUNT
 from tropism_council.actor import expected
 from tropism_council.choices import log_prob
 from tropism_council.config import CouncilConfig
-from tropism_council.errors import DivergedError
 from tropism_council.reinforced_policy import ReinforcedPolicy
 from tropism_council.reinforcement import Practice, Practitioner, Targets
 from tropism_council.rollouts import TRACE, Rollouts

@@ -15,10 +15,10 @@ from tropism.agents.contract import Budget, Task
 from tropism.agents.counting import CountingTask
 from tropism.agents.evaluate import evaluate
 from tropism.agents.runs import Run, load_policy, read_metrics
+from tropism.errors import DivergedError
 from tropism_council import learning
 from tropism_council.agent import CouncilAgent, untrained
 from tropism_council.config import CouncilConfig
-from tropism_council.errors import DivergedError
 from tropism_council.schedule import HELD_OUT, LEAST_CALIBRATION, Plan
 from tropism_council.training import calibrate
 

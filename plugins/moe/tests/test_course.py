@@ -9,10 +9,9 @@ import torch
 from tropism.agents.contract import Budget, Task
 from tropism.agents.evaluate import RandomGate, evaluate
 from tropism.agents.runs import Run
-from tropism.errors import ArtifactError
+from tropism.errors import ArtifactError, DivergedError
 from tropism_moe.agent import MoEAgent
 from tropism_moe.agent_config import MoEConfig
-from tropism_moe.errors import DivergedError
 from tropism_moe.store import read_part
 
 LEVEL = Task("tropism/Chemotaxis-L0.0-v0", {"max_episode_steps": 40})

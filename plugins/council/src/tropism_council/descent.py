@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tropism_council.errors import DivergedError
+from tropism.errors import DivergedError
 from tropism_council.network import Network
 
 GATE_RATE, GATE_STEPS = 5e-3, 4

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tropism_council.errors import DivergedError
+from tropism.errors import DivergedError
 
 DISCOUNT = 0.9
 """Of the answers that the value head foresees."""

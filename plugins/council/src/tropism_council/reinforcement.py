@@ -12,11 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tropism.errors import DivergedError
 from tropism_council.actor import Actor, Seen, expected
 from tropism_council.choices import divergence, entropy, log_prob
 from tropism_council.config import CouncilConfig
 from tropism_council.council import ponder_cost
-from tropism_council.errors import DivergedError
 from tropism_council.network import Read
 from tropism_council.rollouts import Rows, Stretch
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import torch
 
 from tropism.agents.contract import Budget
+from tropism.errors import DivergedError
 from tropism_moe.agent_config import MoEConfig
-from tropism_moe.errors import DivergedError
 from tropism_moe.lessons import Lesson, Lessons
 from tropism_moe.model import Model, State, detach, forget
 from tropism_moe.stages import (
