@@ -128,8 +128,8 @@ def linear(packed: np.ndarray, scale: float, x: np.ndarray, level: str | None = 
     number, shape = _number(level), (len(inputs), packed_rows(packed))
     fit("x", inputs, FLOAT32, (len(inputs), inputs.shape[-1]))
     fit_columns(packed, inputs.shape[1])
-    y, scale = np.empty(shape, np.float32), np.float32(scale)
-    bad = (_few if len(inputs) < MANY_ROWS else _many)(number, packed, scale, inputs, y)
+    y, multiply = np.empty(shape, np.float32), _few if len(inputs) < MANY_ROWS else _many
+    bad = multiply(number, packed, np.float32(scale), inputs, y)
     if bad >= 0:
         raise not_finite("x", inputs[bad])
     return y if x.ndim > 1 else y[0]
