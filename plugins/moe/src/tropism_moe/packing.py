@@ -58,7 +58,8 @@ def pack_base3(codes: np.ndarray) -> np.ndarray:
     rows, columns = ternary_shape(codes)
     digits = np.ones((rows, disk_row(columns), 5), np.uint8)
     digits.reshape(rows, -1)[:, :columns] = codes + 1
-    return (digits * _POWERS.astype(np.uint8)).sum(-1, dtype=np.uint8)
+    a, b, c, d, e = np.moveaxis(digits, -1, 0)
+    return a + 3 * (b + 3 * (c + 3 * (d + 3 * e)))
 
 
 def unpack_base3(base3: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from tropism_moe.store_errors import Key
 from tropism_moe.store_readers import Job
 from tropism_moe.store_source import Loaded, Source
 from tropism_moe.store_stats import StoreStats
+
+_nbytes = attrgetter("nbytes")
 
 
 @dataclass(slots=True)
@@ -47,7 +50,7 @@ class SlabCache:
     @property
     def held(self) -> int:
         """Bytes of all slabs."""
-        return sum(entry.nbytes for entry in self._entries.values())
+        return sum(map(_nbytes, self._entries.values()))  # no count that an interrupt could spoil
 
     def __contains__(self, key: object) -> bool:
         return key in self._entries
