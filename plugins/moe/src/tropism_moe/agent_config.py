@@ -26,7 +26,8 @@ class MoEConfig:
     """Settings of the agent.
 
     Attributes:
-        teacher: the agent it learns from; ``auto``: ``ideal`` on PatternWorld, else ``heuristic``.
+        teacher: who is imitated: an agent that needs no training, or the directory of a run of any agent, ``runs/recurrent-ppo-…``
+            say; ``auto``: ``ideal`` on PatternWorld, else ``heuristic``.
         width: of the latents.
         layers: a multiple of four.
         rank: of the recurrent state.

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from tropism.errors import UnknownNameError
+from tropism_moe.commands_train import report, train
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -30,7 +31,11 @@ class Group(click.Group):
 
 @click.group(cls=Group, context_settings=HELP)
 def moe() -> None:
-    """Count, pack, inspect and verify models of experts (needs the plugin tropism-moe)."""
+    """Train, count, pack, inspect and verify models of experts (needs the plugin tropism-moe)."""
+
+
+moe.add_command(train)
+moe.add_command(report)
 
 
 @moe.command()
