@@ -16,12 +16,22 @@ import torch
 from tropism.errors import OptionError, UnknownNameError
 from tropism_moe import kernels_simd as simd
 from tropism_moe.budget import memory_row
+from tropism_moe.kernel_checks import (
+    FLOAT32,
+    INT8,
+    INT32,
+    UINT8,
+    fit,
+    fit_columns,
+    not_finite,
+    packed_rows,
+)
 from tropism_moe.packing import unpack_rows
 
 LEVELS = {"plain": True, "avx2": simd.HAS_AVX2, "vnni": simd.HAS_VNNI}
 """Of SIMD, from the slowest, and whether this CPU has them; the place of each is its number in the kernels."""
-MANY_ROWS = 16
-"""From so many rows on a batch is multiplied by ``torch._int_mm``."""
+MANY_ROWS = 32
+"""From so many rows on a batch is multiplied by ``torch._int_mm``: below, to unpack costs more than it gains."""
 _TILE = 512
 """Rows of a matrix that are unpacked at a time, so that the scratch stays in cache."""
 _FASTEST = max(number for number, here in enumerate(LEVELS.values()) if here)
@@ -47,9 +57,9 @@ def matvec(
         OptionError: shapes or dtypes do not fit, or this CPU has no such level.
         UnknownNameError: there is no such level.
     """
-    rows = _packed(packed)
-    _fits("x", x, np.int8, (4 * packed.shape[1],))
-    _fits("out", out, np.int32, (rows,))
+    rows = packed_rows(packed)
+    fit("x", x, INT8, (4 * packed.shape[1],))
+    fit("out", out, INT32, (rows,))
     if not out.flags.writeable:
         raise OptionError("out is read-only; pass an array of its own memory")
     simd.rows_into(_number(level), packed, x, out)
@@ -63,13 +73,20 @@ def matmul(packed: np.ndarray, x: np.ndarray, level: str | None = None) -> np.nd
         OptionError: as :func:`matvec`.
         UnknownNameError: as :func:`matvec`.
     """
-    rows, number = _packed(packed), _number(level)
-    _fits("x", x, np.int8, (len(x), 4 * packed.shape[1]))
+    rows, number = packed_rows(packed), _number(level)
+    fit("x", x, INT8, (len(x), 4 * packed.shape[1]))
+    if len(x) >= MANY_ROWS:
+        return _all_at_once(packed, x)
     out = np.empty((len(x), rows), np.int32)
-    if len(x) < MANY_ROWS:
-        for row, found in zip(x, out, strict=True):
-            simd.rows_into(number, packed, row, found)
-        return out
+    for row, found in zip(x, out, strict=True):
+        simd.rows_into(number, packed, row, found)
+    return out
+
+
+def _all_at_once(packed: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """``int32[B, N]`` of ``int8[B, 4 W]``, some rows of the matrix unpacked at a time."""
+    rows = len(packed)
+    out = np.empty((len(x), rows), np.int32)
     inputs = torch.from_numpy(np.require(x, requirements="W"))  # torch warns of what is read-only
     tile = np.empty((min(_TILE, rows), x.shape[1]), np.int8)
     for first in range(0, rows, _TILE):
@@ -86,10 +103,11 @@ def quantise_activation(x: np.ndarray) -> tuple[np.ndarray, np.float32]:
     Raises:
         OptionError: ``x`` is no such vector, or not finite.
     """
-    _fits("x", x, np.float32, (x.size,))
+    fit("x", x, FLOAT32, (x.size,))
     q = np.empty(4 * memory_row(x.size), np.int8)
     scale = np.float32(simd.quantise_into(x, q))
-    _finite(not np.isnan(scale), "x", x)
+    if np.isnan(scale):
+        raise not_finite("x", x)
     return q, scale
 
 
@@ -106,27 +124,30 @@ def linear(packed: np.ndarray, scale: float, x: np.ndarray, level: str | None = 
         OptionError: as :func:`matvec`, or ``x`` is not finite.
         UnknownNameError: as :func:`matvec`.
     """
-    if x.ndim == 2:
-        return _linear_rows(packed, np.float32(scale), x, level)
-    rows = _packed(packed)
-    _fits("x", x, np.float32, (x.size,))
-    _columns(packed, x.size)
-    q, sums = np.empty(4 * packed.shape[1], np.int8), np.empty(rows, np.int32)
-    y = np.empty(rows, np.float32)
-    _finite(simd.linear_into(_number(level), packed, np.float32(scale), x, q, sums, y), "x", x)
-    return y
+    inputs = x if x.ndim > 1 else x.reshape(1, -1)
+    number, shape = _number(level), (len(inputs), packed_rows(packed))
+    fit("x", inputs, FLOAT32, (len(inputs), inputs.shape[-1]))
+    fit_columns(packed, inputs.shape[1])
+    y, multiply = np.empty(shape, np.float32), _few if len(inputs) < MANY_ROWS else _many
+    bad = multiply(number, packed, np.float32(scale), inputs, y)
+    if bad >= 0:
+        raise not_finite("x", inputs[bad])
+    return y if x.ndim > 1 else y[0]
 
 
-def _linear_rows(
-    packed: np.ndarray, scale: np.float32, x: np.ndarray, level: str | None
-) -> np.ndarray:
-    _packed(packed)
-    _columns(packed, x.shape[1])
-    if not len(x):
-        return np.empty((0, len(packed)), np.float32)
-    rows, steps = zip(*map(quantise_activation, x), strict=True)
-    sums = matmul(packed, np.stack(rows), level).astype(np.float32)
-    return sums * (np.array(steps) * scale)[:, None]
+def _few(number: int, packed: np.ndarray, scale: np.float32, x: np.ndarray, y: np.ndarray) -> int:
+    """Fill ``float32[B, N]``, row by row; the first row that is not finite, or -1."""
+    q, sums = np.empty(4 * packed.shape[1], np.int8), np.empty(len(packed), np.int32)
+    return simd.linear_rows_into(number, packed, scale, x, q, sums, y)
+
+
+def _many(number: int, packed: np.ndarray, scale: np.float32, x: np.ndarray, y: np.ndarray) -> int:  # noqa: ARG001
+    """The same, all at once."""
+    q, steps = np.empty((len(x), 4 * packed.shape[1]), np.int8), np.empty(len(x), np.float32)
+    bad = simd.quantise_rows_into(x, q, steps)
+    if bad < 0:
+        np.multiply(_all_at_once(packed, q).astype(np.float32), (steps * scale)[:, None], out=y)
+    return bad
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +173,10 @@ class Expert:
             OptionError: naming the matrix, its shape and what was expected.
         """
         width, hidden = self.shape
-        _fits("gate", self.gate, np.uint8, (hidden, memory_row(width)))
-        _fits("up", self.up, np.uint8, (hidden, memory_row(width)))
-        _fits("down", self.down, np.uint8, (width, memory_row(hidden)))
-        _fits("scales", self.scales, np.float32, (3,))
+        fit("gate", self.gate, UINT8, (hidden, memory_row(width)))
+        fit("up", self.up, UINT8, (hidden, memory_row(width)))
+        fit("down", self.down, UINT8, (width, memory_row(hidden)))
+        fit("scales", self.scales, FLOAT32, (3,))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -207,11 +228,11 @@ def expert(slab: Expert, x: np.ndarray, work: Workspace, level: str | None = Non
     """
     if slab.shape != work.shape:
         raise OptionError(f"the expert has shape {slab.shape}, its workspace {work.shape}")
-    _fits("x", x, np.float32, work.shape[:1])
+    fit("x", x, FLOAT32, work.shape[:1])
     matrices = slab.gate, slab.up, slab.down, slab.scales
     found = simd.expert_into(_number(level), *matrices, x, *work.inner, work.y)
     if found:
-        _finite(False, *(("x", x) if found == 1 else ("the hidden layer", work.inner[3])))
+        raise not_finite(*(("x", x) if found == 1 else ("the hidden layer", work.inner[3])))
     return work.y
 
 
@@ -224,36 +245,3 @@ def _number(level: str | None) -> int:
     if not LEVELS[level]:
         raise OptionError(f"level {level!r} needs a CPU that has it; this one has {levels()}")
     return list(LEVELS).index(level)
-
-
-def _packed(packed: np.ndarray) -> int:
-    """Rows of what is packed."""
-    if packed.ndim != 2 or not packed.size or packed.shape[1] % 64:
-        raise OptionError(
-            f"packed weights must be uint8[N, W] with W a multiple of 64, got {list(packed.shape)}; "
-            "use pack_2bit or transcode"
-        )
-    _fits("packed weights", packed, np.uint8, packed.shape)
-    return len(packed)
-
-
-def _columns(packed: np.ndarray, columns: int) -> None:
-    if not columns or memory_row(columns) != packed.shape[1]:
-        most = 4 * packed.shape[1]
-        raise OptionError(
-            f"x must have {most - 255} to {most} columns, as the weights, got {columns}"
-        )
-
-
-def _fits(name: str, array: np.ndarray, dtype: Any, shape: tuple[int, ...]) -> None:
-    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
-        raise OptionError(
-            f"{name} must be contiguous {np.dtype(dtype)}{list(shape)}, "
-            f"got {array.dtype}{list(array.shape)}"
-        )
-
-
-def _finite(whether: bool, name: str, x: np.ndarray) -> None:
-    if not whether:
-        at = int(np.argmin(np.isfinite(x)))
-        raise OptionError(f"{name} must be finite, got {x[at]} at {at}")

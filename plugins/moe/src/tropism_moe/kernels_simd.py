@@ -211,6 +211,25 @@ def linear_into(level, packed, scale, x, q, sums, y):
 
 
 @compiled
+def linear_rows_into(level, packed, scale, x, q, sums, y):
+    """The same of every row of ``float32[B, K]``; returns the first that is not finite, or -1."""
+    for b in range(x.shape[0]):
+        if not linear_into(level, packed, scale, x[b], q, sums, y[b]):
+            return b
+    return -1
+
+
+@compiled
+def quantise_rows_into(x, q, scales):
+    """Fill ``int8[B, 4 W]`` and ``float32[B]`` from ``float32[B, K]``; returns the first row that is not finite, or -1."""
+    for b in range(x.shape[0]):
+        scales[b] = quantise_into(x[b], q[b])
+        if np.isnan(scales[b]):
+            return b
+    return -1
+
+
+@compiled
 def expert_into(level, gate, up, down, scales, x, q, g, u, hidden, hidden_q, sums, y):
     """``y = W_down (silu(W_gate x) · W_up x)``; returns 0, or 1 or 2 if ``x`` or what is hidden is not finite."""
     step = quantise_into(x, q)

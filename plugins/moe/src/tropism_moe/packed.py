@@ -42,8 +42,6 @@ class Packed(NamedTuple):
 
     def __call__(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """``float32[B, N]`` of ``float32[B, K]``."""
-        if len(x) == 1:
-            return linear(self.weights, self.scale, x[0])[None]
         return linear(self.weights, self.scale, x)
 
     def arrays(self, name: str) -> Arrays:

@@ -134,10 +134,12 @@ class Served:
 
     def answer(self, h: Floats, layer: int, experts: Indices) -> Floats:
         """What the experts ``int64[B]`` of a layer say, ``float32[B, D]``; each is read once."""
-        said = np.empty_like(h)
-        for e in np.unique(experts):
-            weights = self.store.get(layer, int(e))
-            for lane in np.flatnonzero(experts == e):
+        said, lanes = np.empty_like(h), dict[int, list[int]]()
+        for lane, e in enumerate(experts.tolist()):
+            lanes.setdefault(e, []).append(lane)
+        for e, some in lanes.items():  # in the order in which they were announced
+            weights = self.store.get(layer, e)
+            for lane in some:
                 said[lane] = expert(weights, h[lane], self._work)
         return said
 
@@ -200,8 +202,12 @@ class Block:
         weights, bias, positions = self.tables
         z = place(weights, bias, normalise(x, self.norms[0][0])[:, None])  # [B, 3, 3]
         chosen, after = choose(z, positions, self.layers).T, []
-        keys = [(layer, e) for layer, found in zip(self.layers, chosen, strict=True) for e in found]
-        model.store.prefetch(dict.fromkeys((layer, int(e)) for layer, e in keys))
+        keys = [
+            (layer, e)
+            for layer, some in zip(self.layers, chosen.tolist(), strict=True)
+            for e in some
+        ]
+        model.store.prefetch(dict.fromkeys(keys))
         parts = zip(self.recurrences, self.norms, self.layers, chosen, state, strict=False)
         for recurrence, (norm, norm_expert), layer, experts, before in parts:
             found, new = recurrence.step(normalise(x, norm), before)
