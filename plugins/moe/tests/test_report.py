@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from tropism.agents import plugins
 from tropism.agents.contract import Task
-from tropism.benchmarks.cli import cli, run as tropism
+from tropism.benchmarks.cli import cli
+from tropism.benchmarks.cli import run as tropism
 from tropism.errors import ArtifactError
 from tropism_moe.commands import moe
 from tropism_moe.stage_policy import load_network

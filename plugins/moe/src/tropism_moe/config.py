@@ -33,6 +33,7 @@ class Sizes:
         window: positions that one sees.
         hidden: of a feed-forward network, ``f``.
         lattice: of the experts on a torus, one number an axis.
+        pre_gated: the experts of a block are chosen at its entry, so that they can be fetched together; else each at its layer.
     """
 
     width: int = 64
@@ -44,6 +45,7 @@ class Sizes:
     window: int = 64
     hidden: int = 128
     lattice: tuple[int, int, int] = (8, 4, 4)
+    pre_gated: bool = True
 
     def __post_init__(self) -> None:
         """Refuse sizes that do not fit together.
@@ -55,7 +57,10 @@ class Sizes:
         if len(self.lattice) != 3:
             raise OptionError(f"lattice must have three axes, got {self.lattice}")
         axes = dict(zip(("lattice x", "lattice y", "lattice z"), self.lattice, strict=True))
-        check_sizes(**axes, **{n: x for n, x in self.sizes.items() if n != "lattice"})
+        numbers = {n: x for n, x in self.sizes.items() if n not in ("lattice", "pre_gated")}
+        check_sizes(**axes, **numbers)
+        if not isinstance(self.pre_gated, bool):
+            raise OptionError(f"pre_gated must be true or false, got {self.pre_gated!r}")
         attention_shapes(self.width, self.query_heads, self.kv_heads, self.head_width)
         if self.layers % BLOCK:
             raise OptionError(f"layers must be a multiple of {BLOCK}, got {self.layers}")
