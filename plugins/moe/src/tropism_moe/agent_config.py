@@ -13,6 +13,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "learning_rate": (1e-6, 1.0),
     "balance": (0.0, 10.0),
     "smoothness": (0.0, 10.0),
+    "distillation": (0.0, 10.0),
     "noise": (0.0, 10.0),
     "tolerance": (0.0, 1.0),
     "budget_mb": (0, 2**20),
@@ -34,6 +35,7 @@ class MoEConfig(Sizes):
         learning_rate: of AdamW; in the second half of a stage it falls linearly to a thirtieth.
         balance: weight of the loss that evens out the load of the experts.
         smoothness: weight of the mean way that routing moves a step.
+        distillation: weight of the divergence from the dense network in the ternary stage.
         noise: by which experts differ when they are made of one dense network, in standard deviations of its weights.
         tolerance: how much farther than the nearest expert one at hand may be, at play.
         budget_mb: of experts in memory, MiB, in ``ring`` mode; 0 leaves them to the page cache.
@@ -46,8 +48,9 @@ class MoEConfig(Sizes):
     lanes: int = 32
     stretch: int = 64
     learning_rate: float = 2e-3
-    balance: float = 0.01
+    balance: float = 0.1
     smoothness: float = 0.001
+    distillation: float = 1.0
     noise: float = 0.1
     tolerance: float = 0.0
     budget_mb: int = 0
