@@ -53,10 +53,18 @@ class Checked(Policy):
         self.told.append((facts["confidence"], facts["disagreement"], right))
         return decision
 
-    def observe(self, action: Any, *outcome: Any) -> None:
+    def observe(
+        self,
+        action: Any,
+        observation: Any,
+        reward: npt.NDArray[np.float64],
+        terminated: BoolArray,
+        truncated: BoolArray,
+        info: Mapping[str, Any],
+    ) -> None:
         """Told to both."""
-        self.policy.observe(action, *outcome)
-        self.teacher.observe(action, *outcome)
+        for player in (self.policy, self.teacher):
+            player.observe(action, observation, reward, terminated, truncated, info)
 
     def save(self, directory: Path) -> None:
         """Save the policy."""

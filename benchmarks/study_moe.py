@@ -12,13 +12,8 @@ files; runs take one core each, three seeds an arm.  ``--seeds`` and ``--steps``
 
 from __future__ import annotations
 
-import argparse
-import json
-import multiprocessing
-import os
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +21,11 @@ import numpy as np
 
 from moe_arms import ABLATIONS, ARMS, Arm
 from moe_measures import caching, confidence
-from tropism.agents.artifacts import read_json, write_atomic
+from study_runs import arguments, gather, means, once, place, record, wanted
 from tropism.agents.contract import Budget, Task
-from tropism.agents.manifest import manifest
-from tropism.agents.progress import progress
 from tropism.agents.runs import Run
 from tropism.benchmarks.metrics.score import score
 from tropism.benchmarks.references import play_references
-from tropism.benchmarks.statistics import interval, mean
 
 RESULT = Path(__file__).parent / "results" / "moe.json"
 HOME = Path("runs/moe")
@@ -44,19 +36,9 @@ SEEDS = 3
 
 def run(name: str, arm: Arm, seed: int, steps: int) -> dict[str, Any]:
     """The findings of a run; from its file if it is finished."""
-    home = HOME / f"{name}-{seed}-{steps}".replace(" ", "_").replace(",", "").replace(":", "")
-    done = home / "findings.json"
-    if done.exists() and (old := read_json(done))["settings"] == str(arm):
-        return old
-    found = {
-        "arm": name,
-        "settings": str(arm),
-        "seed": seed,
-        "steps": steps,
-        **train_and_measure(arm, seed, home / "run", steps),
-    }
-    write_atomic(done, json.dumps(found, indent=1))
-    return found
+    home = place(HOME, name, seed, steps)
+    facts = {"arm": name, "settings": str(arm), "seed": seed, "steps": steps}
+    return once(home, facts, lambda: train_and_measure(arm, seed, home / "run", steps))
 
 
 def train_and_measure(arm: Arm, seed: int, home: Path, steps: int) -> dict[str, Any]:
@@ -89,23 +71,16 @@ def players(
     from tropism_moe.report import assess
 
     low, high = (score(play_references(task, seeds)[name]) for name in ("random", "ideal"))
-    rows = [row.to_json() for row in assess(home, task, config, policy.directory, len(seeds))]
+    rows = assess(home, task, config, policy.directory, len(seeds))
     return {
-        str(row["player"]): {**row, "normalised": (row["score"] - low) / (high - low)}
+        row.player: {**row.to_json(), "normalised": (row.score - low) / (high - low)}
         for row in rows
     }
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means over seeds with 95 % intervals, of every number that all runs have."""
-    flat = [numbers(row) for row in rows]
-    names = [name for name in flat[0] if all(name in one for one in flat)]
-    found = {}
-    for name in names:
-        values = [one[name] for one in flat]
-        i = interval(values, mean) if len(values) > 1 else None
-        found[name] = {"mean": float(np.mean(values)), "low": i and i.low, "high": i and i.high}
-    return {**found, "seeds": len(rows)}
+    """Means over seeds with 95 % intervals."""
+    return {**means([numbers(row) for row in rows]), "seeds": len(rows)}
 
 
 def numbers(row: Mapping[str, Any]) -> dict[str, float]:
@@ -127,57 +102,18 @@ def show(name: str, found: Mapping[str, Any]) -> None:
     print(f"{name}: {', '.join(told)}; Gini {gini:.3f}, ECE {before:.3f} to {after}")
 
 
-def record(findings: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Put arms into the record, beside those that stand there."""
-    old = read_json(RESULT) if RESULT.exists() else {"arms": {}, "runs": {}}
-    arms = {**old["arms"], **{name: summary(rows) for name, rows in findings.items()}}
-    runs = {**old["runs"], **{name: list(rows) for name, rows in findings.items()}}
-    command = "python benchmarks/study_moe.py " + " ".join(f"'{n}'" for n in [*ARMS, "ablations"])
-    result = {"command": command, "manifest": manifest(), "arms": arms, "runs": runs}
-    write_atomic(RESULT, json.dumps(result, indent=1) + "\n")
-
-
-def wanted(names: Sequence[str]) -> dict[str, Arm]:
-    """The arms that are named."""
-    every = {**ARMS, **{f"ablation: {name}": arm for name, arm in ABLATIONS.items()}}
-    if not names:
-        print("\n".join(f"{name}: {arm}" for name, arm in every.items()))
-    chosen = {*names, *(n for n in every if n.startswith("ablation") and "ablations" in names)}
-    return {name: arm for name, arm in every.items() if name in chosen}
-
-
 def main() -> None:
     """Run the arms that are named."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("arms", nargs="*", help=f"of {', '.join(ARMS)}, or ablations")
-    parser.add_argument("--seeds", type=int, help="how many, for a trial")
-    parser.add_argument("--steps", type=int, help="environment steps, for a trial")
-    parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, help="runs at once, of one core each"
-    )
-    options = parser.parse_args()
-    chosen = wanted(options.arms)
-    if not chosen:
+    options = arguments(__doc__, ARMS)
+    arms = wanted(options.arms, ARMS, ABLATIONS)
+    if not arms:
         return
-    runs = [
-        (name, arm, seed, options.steps or arm.env_steps)
-        for name, arm in chosen.items()
-        for seed in range(options.seeds or SEEDS)
-    ]
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
-    with (
-        ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool,
-        progress(len(runs), "moe") as update,
-    ):
-        for done, found in enumerate(pool.map(run, *zip(*runs, strict=True)), 1):
-            rows[found["arm"]].append(found)
-            update(done)
-    for name in chosen:
+    rows = gather(run, arms, lambda _: SEEDS, options)
+    for name in arms:
         show(name, summary(rows[name]))
     if not (options.seeds or options.steps):
-        record(rows)
+        names = " ".join(f"'{name}'" for name in [*ARMS, "ablations"])
+        record(RESULT, rows, summary, f"python benchmarks/study_moe.py {names}")
 
 
 if __name__ == "__main__":
