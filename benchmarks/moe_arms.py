@@ -14,12 +14,14 @@ class Arm:
     Attributes:
         env_id: of the task.
         env_steps: budget of training.
-        config: fields of ``MoEConfig`` that differ from the defaults.
+        config: fields of the agent's settings that differ from the defaults.
+        agent: who learns.
     """
 
     env_id: str
     env_steps: int
     config: Mapping[str, Any] = field(default_factory=dict)
+    agent: str = "moe"
 
 
 SWITCH, AFFINE = "tropism/PatternWorld-Switch-v0", "tropism/PatternWorld-Affine-v0"
@@ -38,6 +40,7 @@ ARMS: dict[str, Arm] = {
     "affine, one expert": Arm(AFFINE, FULL, ONE),
     "chemotaxis, one expert": Arm(LEVEL, FULL, {**PROBE, **ONE}),
     "switch, gated at each layer": Arm(SWITCH, FULL, {"pre_gated": False}),
+    "chemotaxis, ppo": Arm(LEVEL, FULL // 2, agent="ppo"),
 }
 """Arms that the promises are about."""
 

@@ -23,6 +23,8 @@ from moe_arms import ABLATIONS, ARMS, Arm
 from moe_measures import caching, confidence
 from study_runs import arguments, gather, means, once, place, record, wanted
 from tropism.agents.contract import Budget, Task
+from tropism.agents.evaluate import evaluate
+from tropism.agents.plugins import default_host
 from tropism.agents.runs import Run
 from tropism.benchmarks.metrics.score import score
 from tropism.benchmarks.references import play_references
@@ -38,7 +40,18 @@ def run(name: str, arm: Arm, seed: int, steps: int) -> dict[str, Any]:
     """The findings of a run; from its file if it is finished."""
     home = place(HOME, name, seed, steps)
     facts = {"arm": name, "settings": str(arm), "seed": seed, "steps": steps}
-    return once(home, facts, lambda: train_and_measure(arm, seed, home / "run", steps))
+    work = train_and_measure if arm.agent == "moe" else other
+    return once(home, facts, lambda: work(arm, seed, home / "run", steps))
+
+
+def other(arm: Arm, seed: int, home: Path, steps: int) -> dict[str, Any]:
+    """The score of another agent."""
+    task = Task(arm.env_id)
+    agent = default_host().make_agent(arm.agent, dict(arm.config), seed)
+    with Run(home, {"arm": str(arm), "seed": seed, "steps": steps}) as opened:
+        policy = agent.train(task, Budget(env_steps=steps), opened)
+    seeds, scale = test_seeds(task), ends(task)
+    return {"players": {arm.agent: scaled(score(evaluate(policy, task, seeds)), scale)}}
 
 
 def train_and_measure(arm: Arm, seed: int, home: Path, steps: int) -> dict[str, Any]:
@@ -52,30 +65,41 @@ def train_and_measure(arm: Arm, seed: int, home: Path, steps: int) -> dict[str, 
     with Run(home, {"arm": str(arm), "seed": seed, "steps": steps}) as opened:
         policy: Any = MoEAgent(config, seed).train(task, Budget(env_steps=steps), opened)
     seconds = None if resumed else time.perf_counter() - started
-    seeds = range(task.test_seeds[0], task.test_seeds[0] + EPISODES)
-    teacher = teach(teacher_of(config.teacher, task), task)
+    seeds, teacher = test_seeds(task), teach(teacher_of(config.teacher, task), task)
     found = {
         "seconds": seconds,
-        "players": players(home, task, config, policy, seeds),
+        "players": players(home, task, config, policy),
         "confidence": confidence(policy, teacher, task, seeds),
     }
-    if config.lattice != (1, 1, 1) and config.pre_gated:
+    if config.lattice != (1, 1, 1):
         found["caching"] = caching(policy, task, seeds[:ALONE])
     return found
 
 
-def players(
-    home: Path, task: Task, config: Any, policy: Any, seeds: Sequence[int]
-) -> dict[str, dict[str, Any]]:
-    """Every stage and the packed form, by name, with the score on the scale from the random player to the ideal one."""
+def players(home: Path, task: Task, config: Any, policy: Any) -> dict[str, dict[str, Any]]:
+    """Every stage and the packed form, by name."""
     from tropism_moe.report import assess
 
-    low, high = (score(play_references(task, seeds)[name]) for name in ("random", "ideal"))
-    rows = assess(home, task, config, policy.directory, len(seeds))
-    return {
-        row.player: {**row.to_json(), "normalised": (row.score - low) / (high - low)}
-        for row in rows
-    }
+    scale = ends(task)
+    rows = assess(home, task, config, policy.directory, EPISODES)
+    return {row.player: {**row.to_json(), **scaled(row.score, scale)} for row in rows}
+
+
+def test_seeds(task: Task) -> range:
+    """Of the episodes that all players play."""
+    return range(task.test_seeds[0], task.test_seeds[0] + EPISODES)
+
+
+def ends(task: Task) -> tuple[float, float]:
+    """Scores of the random player and of the ideal one."""
+    found = play_references(task, test_seeds(task))
+    return score(found["random"]), score(found["ideal"])
+
+
+def scaled(found: float, scale: tuple[float, float]) -> dict[str, float]:
+    """A score, and where it lies between the ends of the scale."""
+    low, high = scale
+    return {"score": found, "normalised": (found - low) / (high - low)}
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -85,9 +109,9 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def numbers(row: Mapping[str, Any]) -> dict[str, float]:
     """The finite numbers of a run, by dotted names."""
-    found = {"seconds": row["seconds"]}
+    found = {"seconds": row.get("seconds")}
     found |= {f"{p}.{k}": v for p, facts in row["players"].items() for k, v in facts.items()}
-    found |= {f"confidence.{k}": v for k, v in row["confidence"].items()}
+    found |= {f"confidence.{k}": v for k, v in row.get("confidence", {}).items()}
     for part in row.get("caching", ()):
         found |= {f"caching.{part['tolerance']:g}.{k}": v for k, v in part.items()}
     return {k: v for k, v in found.items() if isinstance(v, int | float) and np.isfinite(v)}
@@ -95,11 +119,11 @@ def numbers(row: Mapping[str, Any]) -> dict[str, float]:
 
 def show(name: str, found: Mapping[str, Any]) -> None:
     """One arm, for people."""
-    told = [f"{p} {found[f'{p}.normalised']['mean']:.3f}" for p in ("teacher", "dense", "sparse", "ternary", "packed")]  # fmt: skip
-    gini, ece = found["sparse.unevenness"]["mean"], found.get("confidence.ece_after")
-    after = "–" if ece is None else f"{ece['mean']:.3f}"
-    before = found["confidence.ece_before"]["mean"]
-    print(f"{name}: {', '.join(told)}; Gini {gini:.3f}, ECE {before:.3f} to {after}")
+    scores = {k.partition(".")[0]: v["mean"] for k, v in found.items() if k.endswith(".normalised")}
+    told = [f"{player} {value:.3f}" for player, value in scores.items()]
+    keys = [k for k in ("sparse.unevenness", "confidence.ece_before", "confidence.ece_after") if k in found]  # fmt: skip
+    told += [f"{key} {found[key]['mean']:.3f}" for key in keys]
+    print(f"{name}: {', '.join(told)}")
 
 
 def main() -> None:
