@@ -7,21 +7,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from statistics import fmean
 from typing import Any
 
 from council_arms import ABLATIONS, ARMS
 from council_hops import rising_of_means
-from tropism.agents.artifacts import write_atomic
+from readme_rows import ROOT, figure, fill, read, rows
 
-ROOT = Path(__file__).parents[1]
-README = ROOT / "plugins/council/README.md"
-RESULTS = ROOT / "benchmarks/results"
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 COLUMNS = {
     "accuracy": "accuracy",
     "S1": "System 1",
@@ -33,27 +26,6 @@ COLUMNS = {
     "auroc": "AUROC",
 }
 """Of the tables of arms: names on record, and of columns."""
-
-
-def read(name: str) -> dict[str, Any]:
-    """A record, or nothing."""
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_bytes()) if path.exists() else {}
-
-
-def figure(found: Mapping[str, Any] | None, digits: int = 3) -> str:
-    """A mean with its interval."""
-    if not found:
-        return "–"
-    mean, low, high = (found[key] for key in ("mean", "low", "high"))
-    told = f"{mean:.{digits}f}"
-    return told if low is None else f"{told} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def rows(head: Sequence[str], body: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A table."""
-    for row in (head, ["---"] * len(head), *body):
-        yield "| " + " | ".join(row) + " |"
 
 
 def arms(names: Mapping[str, str], found: Mapping[str, Any]) -> Iterator[str]:
@@ -147,19 +119,5 @@ def results() -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Write or check."""
-    text = README.read_text()
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    new = f"{before}{BEGIN}\n\n{results()}\n\n{END}{after}"
-    if "--check" not in sys.argv[1:]:
-        write_atomic(README, new)
-    elif new != text:
-        sys.exit(
-            f"{README.relative_to(ROOT)} is not what the records say: run benchmarks/council_table.py"
-        )
-
-
 if __name__ == "__main__":
-    main()
+    fill(ROOT / "plugins/council/README.md", results(), "benchmarks/council_table.py")

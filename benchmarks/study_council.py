@@ -12,13 +12,8 @@ from their files; runs take one core each.  ``--seeds`` and ``--steps`` make sma
 
 from __future__ import annotations
 
-import argparse
-import json
-import multiprocessing
-import os
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +23,10 @@ from council_arms import ABLATIONS, ARMS, Arm
 from council_gate import Heard, reliability
 from council_hops import hops
 from council_recur import Solver
-from tropism.agents.artifacts import read_json, write_atomic
+from study_runs import ABLATION, arguments, gather, means, once, place, record, wanted
 from tropism.agents.contract import Budget, Task
 from tropism.agents.episodes import Episode
 from tropism.agents.evaluate import RandomGate, evaluate
-from tropism.agents.manifest import manifest
-from tropism.agents.progress import progress
 from tropism.agents.runs import Run
 from tropism.benchmarks.gate import compare, pool
 from tropism.benchmarks.metrics.compute import mean_compute
@@ -42,7 +35,6 @@ from tropism.benchmarks.metrics.lag import excess_lag, savings
 from tropism.benchmarks.metrics.ranks import auroc
 from tropism.benchmarks.metrics.score import accuracy, log_regret, normalised_score
 from tropism.benchmarks.references import play_references
-from tropism.benchmarks.statistics import interval, mean
 
 RESULT = Path(__file__).parent / "results" / "council.json"
 HOME = Path("runs/council")
@@ -139,31 +131,20 @@ def nats(episodes: Sequence[Episode]) -> float:
 
 def run(name: str, arm: Arm, seed: int, steps: int) -> dict[str, Any]:
     """The findings of a run; from its file if it is finished."""
-    home = HOME / f"{name}-{seed}-{steps}".replace(" ", "_").replace(",", "")
-    done = home / "findings.json"
-    if done.exists() and (old := read_json(done))["settings"] == str(arm):
-        return old
-    policy, seconds = train(arm, seed, home / "run", steps)
-    found = {
-        "arm": name,
-        "settings": str(arm),
-        "seed": seed,
-        "steps": steps,
-        "seconds": seconds,
-        **measure(policy, arm),
-    }
-    write_atomic(done, json.dumps(found, indent=1))
-    return found
+    home = place(HOME, name, seed, steps)
+    facts = {"arm": name, "settings": str(arm), "seed": seed, "steps": steps}
+
+    def work() -> dict[str, Any]:
+        policy, seconds = train(arm, seed, home / "run", steps)
+        return {"seconds": seconds, **measure(policy, arm)}
+
+    return once(home, facts, work)
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Means over seeds with 95 % intervals; the gain over the matched random gate by seeds and episodes."""
     names = [k for k in rows[0] if any(isinstance(row[k], float) for row in rows)]
-    found = {}
-    for name in names:
-        values = [row[name] for row in rows if row[name] is not None]
-        i = interval(values, mean) if len(values) > 1 else None
-        found[name] = {"mean": float(np.mean(values)), "low": i and i.low, "high": i and i.high}
+    found = means([{name: row[name] for name in names} for row in rows])
     return {**found, "matched": pool([row["matched"] for row in rows]), "seeds": len(rows)}
 
 
@@ -188,56 +169,18 @@ def show(name: str, found: Mapping[str, Any]) -> None:
     )
 
 
-def record(findings: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Put arms into the record, beside those that stand there."""
-    old = read_json(RESULT) if RESULT.exists() else {"arms": {}, "runs": {}}
-    arms = {**old["arms"], **{name: summary(rows) for name, rows in findings.items()}}
-    runs = {**old["runs"], **{name: list(rows) for name, rows in findings.items()}}
-    command = "python benchmarks/study_council.py " + " ".join(
-        f"'{name}'" for name in [*ARMS, "ablations"]
-    )
-    result = {"command": command, "manifest": manifest(), "arms": arms, "runs": runs}
-    write_atomic(RESULT, json.dumps(result, indent=1) + "\n")
-
-
 def main() -> None:
     """Run the arms that are named."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("arms", nargs="*", help=f"of {', '.join(ARMS)}, or ablations")
-    parser.add_argument("--seeds", type=int, help="how many, for a trial")
-    parser.add_argument("--steps", type=int, help="environment steps, for a trial")
-    parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, help="runs at once, of one core each"
-    )
-    options = parser.parse_args()
-    named = {**ARMS, **{f"ablation: {name}": arm for name, arm in ABLATIONS.items()}}
-    wanted = [
-        n
-        for n in named
-        if n in options.arms or ("ablations" in options.arms and n.startswith("ablation"))
-    ]
-    if not wanted:
-        print("\n".join(f"{name}: {arm}" for name, arm in named.items()))
+    options = arguments(__doc__, ARMS)
+    arms = wanted(options.arms, ARMS, ABLATIONS)
+    if not arms:
         return
-    runs = [
-        (name, named[name], seed, options.steps or named[name].env_steps)
-        for name in wanted
-        for seed in range(options.seeds or (3 if name.startswith("ablation") else 5))
-    ]
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in wanted}
-    with (
-        ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool_,
-        progress(len(runs), "council") as update,
-    ):
-        for done, found in enumerate(pool_.map(run, *zip(*runs, strict=True)), 1):
-            rows[found["arm"]].append(found)
-            update(done)
-    for name in wanted:
+    rows = gather(run, arms, lambda name: 3 if name.startswith(ABLATION) else 5, options)
+    for name in arms:
         show(name, summary(rows[name]))
     if not (options.seeds or options.steps):
-        record(rows)
+        names = " ".join(f"'{name}'" for name in [*ARMS, "ablations"])
+        record(RESULT, rows, summary, f"python benchmarks/study_council.py {names}")
 
 
 if __name__ == "__main__":

@@ -68,20 +68,6 @@ def test_what_came_in_time_is_kept_for_the_next_call(transport):
         assert agent.receive(5, "step", 8).body == b"late"
 
 
-def test_looking_before_sleeping_neither_loses_a_message_nor_a_deadline():
-    with raw_peer() as (connection, peer):
-        connection.look_s = 30.0
-        start = time.monotonic()
-        with pytest.raises(StepTimeout):
-            connection.receive(0.05, "step")
-        peer.send(encode(Type.OBS, b"there", 1, 1))
-        assert connection.receive(5).body == b"there"
-        connection.look_s = 0.01
-        threading.Timer(0.1, peer.send, [encode(Type.OBS, b"late", 2, 1)]).start()
-        assert connection.receive(5).body == b"late"
-        assert time.monotonic() - start < 5
-
-
 def test_a_message_in_pieces_survives_time_outs():
     wire = encode(Type.OBS, b"x" * 500, 3, 1)
     with raw_peer() as (connection, peer):

@@ -13,7 +13,7 @@ from tropism.bridges.errors import (
 from tropism.bridges.protocol.header import Type
 from tropism.bridges.protocol.messages import write_json
 from tropism.bridges.transports.handshake import expect_ready, open_agent, open_game, ready
-from tropism.bridges.transports.shm.patience import Patience
+from tropism.bridges.transports.patience import Patience
 from tropism.bridges.transports.shm.region import Region
 from tropism.bridges.transports.shm.ring import (
     Plan,

@@ -15,7 +15,6 @@ from tropism.bridges.errors import (
 from tropism.bridges.protocol.header import Type
 from tropism.bridges.protocol.messages import encode
 from tropism.bridges.transports.shm import channel as channels
-from tropism.bridges.transports.shm.patience import Patience
 from tropism.bridges.transports.shm.ring import (
     AGENT_WAITS,
     Plan,
@@ -181,29 +180,3 @@ def test_a_head_that_is_overwritten_is_noticed():
         agent._next_look = 0.0
         with pytest.raises(ShmCorrupt, match="head"):
             agent.receive(5)
-
-
-def test_looking_stops_where_it_does_not_pay_and_is_tried_again(monkeypatch):
-    monkeypatch.setattr("tropism.bridges.transports.shm.patience.processors", lambda: 2)
-    monkeypatch.setattr(Patience, "sessions", 1)
-    patience = Patience(None)
-    short = patience.seconds()
-    assert short > 0
-    for _ in range(4):
-        assert patience.seconds() == short
-        patience.miss()
-    rest = [patience.seconds() for _ in range(64)]
-    assert rest[:-1] == [0.0] * 63
-    assert rest[-1] > short  # the other may be asleep, too
-    patience.misses = 0
-    assert patience.seconds() == short
-    monkeypatch.setattr(Patience, "sessions", 2)
-    assert patience.seconds() == 0.0  # no processor is idle
-
-
-def test_who_asks_for_a_time_gets_it(monkeypatch):
-    monkeypatch.setattr(Patience, "sessions", 1000)
-    patience = Patience(7.0)
-    for _ in range(100):
-        patience.miss()
-        assert patience.seconds() == 7e-6

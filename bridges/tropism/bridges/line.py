@@ -30,6 +30,7 @@ from tropism.bridges.transports.dial import dial
 from tropism.bridges.transports.handshake import Agreement, agent_steps, ready
 from tropism.bridges.transports.listener import Listener
 from tropism.bridges.transports.opening import Steps, go_through
+from tropism.bridges.transports.patience import Patience
 from tropism.bridges.transports.shm.upgrade import offer
 
 BUSY_S, BUSY_PAUSE_S = 0.6, 0.05
@@ -143,9 +144,11 @@ class Line:
         else:
             connection, agreement = self._admitted(self._listener, end)
         connection.send_timeout = self.options.deadlines.step
-        connection.look_s = (self.options.spin_us or 0.0) / 1e6
         self.channel, self.transport = connection, Address.parse(self.address).scheme
         self._upgrade(connection, agreement)
+        if self.channel is connection:
+            size = sum(layout.size for layout in agreement.spec.observations)
+            connection.patience = Patience(self.options.spin_us, size)
         ready(connection, agreement)
         return agreement
 

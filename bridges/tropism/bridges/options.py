@@ -82,8 +82,7 @@ class GameOptions:
         zlib: compress large messages if the game can.
         max_message: longest body accepted, in bytes.
         copy: whether observations own their memory; else they are views that stay valid for two more steps.
-        spin_us: microseconds to look for an answer before sleeping; None: on a connection 0, in shared memory 200 while a processor is
-            idle and that pays, else 0.
+        spin_us: microseconds to look for an answer before sleeping; None: 200 while a processor is idle and that pays, else 0.
         cwd: directory to launch in.
         env: further environment variables of a launched game.
         show_output: let a launched game write to our terminal.

@@ -61,7 +61,17 @@ def test_rows_hold_all_their_weights_and_little_more(columns):
 )
 def test_totals_are_sums_over_the_matrices(width, blocks, rank, heads, hidden, lattice, outputs):
     one = ModelConfig(
-        width, 4 * blocks, rank, 2 * heads, heads, 8, 16, hidden, lattice, 11, outputs
+        width,
+        4 * blocks,
+        rank,
+        2 * heads,
+        heads,
+        8,
+        16,
+        hidden,
+        lattice,
+        inputs=11,
+        outputs=outputs,
     )
     found = parameter_budget(one)
     recurring, attending = 3 * blocks, blocks

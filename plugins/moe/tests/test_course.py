@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -16,7 +17,7 @@ from tropism_moe.store import read_part
 
 LEVEL = Task("tropism/Chemotaxis-L0.0-v0", {"max_episode_steps": 40})
 SMALL = MoEConfig(
-    width=16, hidden=16, head_width=8, window=8, rank=4, lattice=(2, 2, 1), lanes=4, stretch=16,
+    width=16, hidden=16, head_width=8, window=8, rank=4, lattice=(2, 2, 1), lanes=16, stretch=16,
     checkpoint_every=512,
 )  # fmt: skip
 STEPS = 6000
@@ -39,23 +40,26 @@ def weights(directory):
     ).read_bytes()
 
 
-@pytest.mark.parametrize("after", [0, 3, 7, 9])
-def test_a_run_that_was_killed_ends_with_the_same_weights(trained, tmp_path, monkeypatch, after):
-    """Killed after so many checkpoints, in each of the stages."""
+def test_a_run_that_was_killed_in_every_stage_ends_with_the_same_weights(
+    trained, tmp_path, monkeypatch
+):
+    """Killed after so many checkpoints, resumed, and killed again."""
     from tropism_moe.course import Course
 
-    checkpoint, count = Course._checkpoint, iter(range(100))
+    checkpoint, killed_in, count = Course._checkpoint, [], itertools.count()
 
     def dies(self):
         checkpoint(self)
-        if next(count) == after:
+        if next(count) in (0, 3, 7, 9):
+            killed_in.append(self.name)
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Course, "_checkpoint", dies)
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "run")
-    monkeypatch.undo()
+    for n in range(4):
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "run", resume=n > 0)
     train(tmp_path / "run", resume=True)
+    assert killed_in == ["dense", "dense", "sparse", "ternary"]
     assert weights(tmp_path / "run") == weights(trained[1])
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tropism.agents.contract import Task
-from tropism_moe.agent import teach
 from tropism_moe.choices import Choices
 from tropism_moe.encoders import make_encoder
 from tropism_moe.lessons import Lessons, moves
+from tropism_moe.teachers import privileged, teach
 
 LEVEL = "tropism/Chemotaxis-L1.0-v0"
 
@@ -21,7 +21,7 @@ def lessons():
         task = Task(env_id, kwargs)
         observation, action = task.spaces()
         encoder, choices = make_encoder(env_id, observation), Choices(action)
-        one = Lessons(task, teach(teacher, task), encoder, choices, 4, 64)
+        one = Lessons(task, teach(teacher, task), encoder, choices, 4, 64, privileged(teacher))
         made.append(one)
         return one
 
@@ -84,3 +84,15 @@ def test_where_answers_move_nothing_the_teacher_plays_alone(lessons):
     assert (
         revealed.double().mean() > 0.8
     )  # the ideal observer is mostly right, one step later it shows
+
+
+@pytest.mark.parametrize(("teacher", "told"), [("probe", False), ("oracle", True)])
+def test_labels_are_for_privileged_teachers_alone(lessons, teacher, told):
+    one, infos = lessons(LEVEL, teacher), []
+    act = one.teacher.act
+    one.teacher.act = lambda observation, info: (infos.append(info), act(observation, info))[1]
+    one.begin(np.random.default_rng(0))
+    one.next(3, lambda seen, began: np.zeros(4, np.int64))
+    labels = set(one.env.metadata["labels"])
+    assert labels
+    assert all(bool(labels & set(info)) is told for info in infos)

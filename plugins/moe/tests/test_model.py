@@ -33,11 +33,10 @@ def test_a_model_has_the_parameters_of_its_budget(config):
     assert found == budget.total + budget.small
 
 
-@pytest.mark.parametrize(
-    "routing", [Routing(), Routing(pre_gated=False), Routing(soft=True)], ids=str
-)
-def test_steps_are_the_same_one_by_one_and_all_at_once(routing):
-    model = Model(policy()).double()
+@pytest.mark.parametrize("pre_gated", [True, False])
+@pytest.mark.parametrize("routing", [Routing(), Routing(soft=True)], ids=str)
+def test_steps_are_the_same_one_by_one_and_all_at_once(routing, pre_gated):
+    model = Model(policy(pre_gated=pre_gated)).double()
     x = torch.randn(3, 20, 11, dtype=torch.float64)
     resets = torch.rand(3, 20) < 0.1
     with torch.no_grad():

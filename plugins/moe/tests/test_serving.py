@@ -24,11 +24,13 @@ def seed():
     torch.manual_seed(0)
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+@pytest.fixture(scope="module", params=[True, False], ids=["pre-gated", "gated at each layer"])
+def trained(request, tmp_path_factory):
     """A model and where it is packed; its norms and routers are not as they begin."""
     torch.manual_seed(1)
-    model = ternarise(Model(ModelConfig(**{**TINY.to_json(), "outputs": 5})))
+    model = ternarise(
+        Model(ModelConfig(**{**TINY.to_json(), "outputs": 5, "pre_gated": request.param}))
+    )
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "norm" in name or "bias" in name:

@@ -23,6 +23,7 @@ from tropism.bridges.protocol.header import HEADER, HEADER_SIZE, MAGIC, Flag, Ty
 from tropism.bridges.protocol.messages import Message, encode, write_json
 from tropism.bridges.transports.blocking import BLOCK_S, BLOCKS, DONT_WAIT, prepare
 from tropism.bridges.transports.outbox import Outbox
+from tropism.bridges.transports.patience import Patience
 from tropism.bridges.transports.polling import READ, milliseconds, new_poller
 from tropism.bridges.transports.refusal import peer_error, refusal
 from tropism.bridges.transports.stream import Bytes, RawStream, Stream, check_end
@@ -47,7 +48,7 @@ class Connection:
             make us send.
         session: the name of the session as the peer said it in HELLO; empty before that.
         send_timeout: seconds within which a message must be taken from us by the system.
-        look_s: seconds to look for bytes again and again before sleeping.
+        patience: how long to look for bytes again and again before sleeping; None: not at all.
         crc: whether messages are sent with a checksum.
         zlib: whether bodies of 1,024 bytes and more are sent compressed.
     """
@@ -58,7 +59,7 @@ class Connection:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.trusted, self.session = True, ""
         self.send_timeout, self.crc, self.zlib = SEND_TIMEOUT, False, False
-        self.look_s = 0.0
+        self.patience: Patience | None = None
         self._sock, self._fd = sock, sock.fileno()
         self._stream = RawStream() if stream is None else stream
         self._outbox = Outbox(sock)
@@ -214,18 +215,23 @@ class Connection:
 
     def _await(self, timeout: float) -> bool:
         """Wait for bytes and receive them; False if none come in time."""
-        if self.look_s and self._looked(min(self.look_s, timeout)):
+        if self.patience is not None and self._looked(self.patience, timeout):
             return True
         if timeout >= BLOCK_S and BLOCKS and self._read(0):
             return True  # a process that blocks in `recv` wakes up sooner than one that polls
         return self.wait(0.0 if timeout >= BLOCK_S else timeout) and self._read()
 
-    def _looked(self, seconds: float) -> bool:
+    def _looked(self, patience: Patience, timeout: float) -> bool:
         """Ask again and again for a while, without sleeping; whether bytes came."""
-        end = time.perf_counter() + seconds
+        seconds = patience.seconds()
+        if not seconds:
+            return False
+        end = time.perf_counter() + min(seconds, timeout)
         while not self._read():
             if time.perf_counter() > end:
+                patience.miss()
                 return False
+        patience.misses = 0
         return True
 
     def _pull(self) -> Message | None:
@@ -319,6 +325,8 @@ class Connection:
             with contextlib.suppress(BridgeError):
                 self.send(type, body)
         self._fd = -1
+        if self.patience is not None:
+            self.patience.end()
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
             for _ in range(READS_AT_ONCE):  # bytes left unread would reset the connection, and what

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +14,6 @@ import torch
 from tropism.agents.artifacts import read_json, write_atomic
 from tropism.agents.contract import Agent, Budget, Policy, Task
 from tropism.agents.options import build_config
-from tropism.agents.plugins import default_host
 from tropism.agents.records import spaces_record
 from tropism.errors import ArtifactError, UnsupportedTaskError
 from tropism_moe.agent_config import MoEConfig
@@ -26,6 +24,7 @@ from tropism_moe.encoders import make_encoder
 from tropism_moe.lessons import Lessons
 from tropism_moe.pack import SETTINGS, pack
 from tropism_moe.policy import MoEPolicy
+from tropism_moe.teachers import privileged, refusal, teach, teacher_of
 
 if TYPE_CHECKING:
     from tropism.agents.runs import Run
@@ -50,9 +49,7 @@ class MoEAgent(Agent):
             Choices(action)
         except UnsupportedTaskError as error:
             return str(error)
-        name = teacher_of(self.config, task)
-        reason = default_host().make_agent(name).supports(task)
-        return f"its teacher {name!r} cannot run it: {reason}" if reason else None
+        return refusal(teacher_of(self.config.teacher, task), task)
 
     def train(self, task: Task, budget: Budget, run: Run) -> Policy:
         """Learn ``task`` within ``budget``, from the latest checkpoint of ``run`` on.
@@ -101,27 +98,13 @@ class MoEAgent(Agent):
         first, stop = task.train_seeds
         held = HELD_OUT if stop - first > 2 * HELD_OUT else 0
         encoder, choices = make_encoder(task.env_id, observation), Choices(action)
-        teacher = teach(teacher_of(self.config, task), task)
-        lessons = Lessons(task, teacher, encoder, choices, self.config.lanes, held)
+        name, lanes = teacher_of(self.config.teacher, task), self.config.lanes
+        teacher = teach(name, task)
+        lessons = Lessons(task, teacher, encoder, choices, lanes, held, privileged(name))
         try:
             yield lessons
         finally:
             lessons.env.close()
-
-
-def teacher_of(config: MoEConfig, task: Task) -> str:
-    """The name of the agent that is imitated."""
-    if config.teacher != "auto":
-        return config.teacher
-    return "ideal" if "tropism/PatternWorld-" in task.env_id else "heuristic"
-
-
-def teach(name: str, task: Task) -> Policy:
-    """The policy of an agent that needs no training."""
-    from tropism.agents.runs import Run
-
-    with TemporaryDirectory() as place, Run(Path(place) / "teacher", {"agent": name}) as run:
-        return default_host().make_agent(name).train(task, Budget(0), run)
 
 
 def write_settings(directory: Path, config: MoEConfig, task: Task) -> None:

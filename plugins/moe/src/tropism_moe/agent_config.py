@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from tropism.errors import OptionError
-from tropism_moe.config import ModelConfig
+from tropism_moe.config import ModelConfig, Sizes
 
 _LIMITS: dict[str, tuple[float, float]] = {
     "lanes": (1, 4096),
@@ -13,6 +13,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "learning_rate": (1e-6, 1.0),
     "balance": (0.0, 10.0),
     "smoothness": (0.0, 10.0),
+    "distillation": (0.0, 10.0),
     "noise": (0.0, 10.0),
     "tolerance": (0.0, 1.0),
     "budget_mb": (0, 2**20),
@@ -22,25 +23,19 @@ _LIMITS: dict[str, tuple[float, float]] = {
 
 
 @dataclass(frozen=True)
-class MoEConfig:
-    """Settings of the agent.
+class MoEConfig(Sizes):
+    """Settings of the agent: sizes of its network (:class:`~tropism_moe.config.Sizes`), how it learns, and how it plays.
 
     Attributes:
-        teacher: the agent it learns from; ``auto``: ``ideal`` on PatternWorld, else ``heuristic``.
-        width: of the latents.
-        layers: a multiple of four.
-        rank: of the recurrent state.
-        query_heads: of the attention.
-        kv_heads: of its keys and values.
-        head_width: of each.
-        window: positions that one sees.
-        hidden: of a feed-forward network.
-        lattice: of the experts, ``x, y, z``.
+        lattice: as there, of fewer experts.
+        teacher: who is imitated: an agent that needs no training, or the directory of a run of any agent, ``runs/recurrent-ppo-…``
+            say; ``auto``: ``ideal`` on PatternWorld, else ``heuristic``.
         lanes: episodes side by side in training.
         stretch: steps of an update, through which gradients flow.
         learning_rate: of AdamW; in the second half of a stage it falls linearly to a thirtieth.
         balance: weight of the loss that evens out the load of the experts.
         smoothness: weight of the mean way that routing moves a step.
+        distillation: weight of the divergence from the dense network in the ternary stage.
         noise: by which experts differ when they are made of one dense network, in standard deviations of its weights.
         tolerance: how much farther than the nearest expert one at hand may be, at play.
         budget_mb: of experts in memory, MiB, in ``ring`` mode; 0 leaves them to the page cache.
@@ -48,21 +43,14 @@ class MoEConfig:
         threads: of torch.
     """
 
-    teacher: str = "auto"
-    width: int = 64
-    layers: int = 4
-    rank: int = 16
-    query_heads: int = 4
-    kv_heads: int = 2
-    head_width: int = 16
-    window: int = 64
-    hidden: int = 128
     lattice: tuple[int, int, int] = (4, 2, 2)
+    teacher: str = "auto"
     lanes: int = 32
     stretch: int = 64
     learning_rate: float = 2e-3
-    balance: float = 0.01
+    balance: float = 0.1
     smoothness: float = 0.001
+    distillation: float = 1.0
     noise: float = 0.1
     tolerance: float = 0.0
     budget_mb: int = 0
@@ -70,7 +58,7 @@ class MoEConfig:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse values out of range.
+        """Refuse values out of range, and sizes that do not fit together.
 
         Raises:
             OptionError: naming the field, its value and the range.
@@ -83,12 +71,9 @@ class MoEConfig:
             if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
                 what = "an integer" if kind is int else "a number"
                 raise OptionError(f"{field.name} must be {what} in [{low}, {high}], got {value!r}")
-        object.__setattr__(self, "lattice", tuple(self.lattice))
-        self.model(1, 1)
+        super().__post_init__()
 
     def model(self, inputs: int, outputs: int, experts: bool = True) -> ModelConfig:
         """Shapes of a network with these inputs and outputs; with one expert a layer it is dense."""
-        names = {f.name for f in fields(ModelConfig)} - {"inputs", "outputs", "lattice"}
-        shapes = {name: getattr(self, name) for name in names}
         lattice = self.lattice if experts else (1, 1, 1)
-        return ModelConfig(**shapes, lattice=lattice, inputs=inputs, outputs=outputs)
+        return ModelConfig(**{**self.sizes, "lattice": lattice}, inputs=inputs, outputs=outputs)

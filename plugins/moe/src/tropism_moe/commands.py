@@ -13,6 +13,7 @@ import click
 
 from tropism.errors import UnknownNameError
 from tropism_moe.commands_bench import bench
+from tropism_moe.commands_train import report, train
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -31,10 +32,11 @@ class Group(click.Group):
 
 @click.group(cls=Group, context_settings=HELP)
 def moe() -> None:
-    """Count, pack, inspect, verify and measure models of experts (needs the plugin tropism-moe)."""
+    """Train, count, pack, inspect, verify and measure models of experts (needs the plugin tropism-moe)."""
 
 
-moe.add_command(bench)
+for command in (train, report, bench):
+    moe.add_command(command)
 
 
 @moe.command()

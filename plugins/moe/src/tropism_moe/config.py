@@ -20,8 +20,8 @@ BLOCK = 4
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """Shapes of a model.
+class Sizes:
+    """Sizes of a network, whatever it reads and answers.
 
     Attributes:
         width: of the latents, ``d``.
@@ -33,8 +33,7 @@ class ModelConfig:
         window: positions that one sees.
         hidden: of a feed-forward network, ``f``.
         lattice: of the experts on a torus, one number an axis.
-        inputs: numbers of an encoded observation, or tokens of a vocabulary.
-        outputs: of the heads; 0 for a token model, whose table of tokens gives its logits, too.
+        pre_gated: the experts of a block are chosen at its entry, so that they can be fetched together; else each at its layer.
     """
 
     width: int = 64
@@ -46,11 +45,10 @@ class ModelConfig:
     window: int = 64
     hidden: int = 128
     lattice: tuple[int, int, int] = (8, 4, 4)
-    inputs: int = 128
-    outputs: int = 0
+    pre_gated: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse shapes that do not fit together.
+        """Refuse sizes that do not fit together.
 
         Raises:
             OptionError: naming the field, its value and what was expected.
@@ -59,14 +57,36 @@ class ModelConfig:
         if len(self.lattice) != 3:
             raise OptionError(f"lattice must have three axes, got {self.lattice}")
         axes = dict(zip(("lattice x", "lattice y", "lattice z"), self.lattice, strict=True))
-        optional = () if self.outputs else ("outputs",)
-        numbers = {f.name: getattr(self, f.name) for f in fields(self)}
-        check_sizes(
-            **axes, **{n: x for n, x in numbers.items() if n != "lattice" and n not in optional}
-        )
+        numbers = {n: x for n, x in self.sizes.items() if n not in ("lattice", "pre_gated")}
+        check_sizes(**axes, **numbers)
+        if not isinstance(self.pre_gated, bool):
+            raise OptionError(f"pre_gated must be true or false, got {self.pre_gated!r}")
         attention_shapes(self.width, self.query_heads, self.kv_heads, self.head_width)
         if self.layers % BLOCK:
             raise OptionError(f"layers must be a multiple of {BLOCK}, got {self.layers}")
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """These fields, without those of a class that has more."""
+        return {f.name: getattr(self, f.name) for f in fields(Sizes)}
+
+
+@dataclass(frozen=True)
+class ModelConfig(Sizes):
+    """Shapes of a model: its sizes, and its ends.
+
+    Attributes:
+        inputs: numbers of an encoded observation, or tokens of a vocabulary.
+        outputs: of the heads; 0 for a token model, whose table of tokens gives its logits, too.
+    """
+
+    inputs: int = 128
+    outputs: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that do not fit together, as :class:`Sizes` does."""
+        super().__post_init__()
+        check_sizes(inputs=self.inputs, **({"outputs": self.outputs} if self.outputs else {}))
 
     @property
     def experts(self) -> int:

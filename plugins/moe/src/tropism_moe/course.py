@@ -19,6 +19,7 @@ from tropism.errors import DivergedError
 from tropism_moe.agent_config import MoEConfig
 from tropism_moe.lessons import Lesson, Lessons
 from tropism_moe.model import Model, State, detach, forget
+from tropism_moe.stage_policy import save_network
 from tropism_moe.stages import (
     STAGES,
     Losses,
@@ -109,6 +110,7 @@ class Course:
     def _next_stage(self) -> None:
         """Hand over to the next stage what this one has learned."""
         learned = self.model
+        save_network(learned, self.run.directory, self.name)
         if self.stage + 1 == len(STAGES):
             self.stage += 1
             return

@@ -16,6 +16,7 @@ from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
 from tropism.agents.contract import Policy, Task
+from tropism.envs.core.wrappers import hidden_keys, visible
 from tropism_moe.choices import Choices
 from tropism_moe.encoders import Encoder
 
@@ -47,6 +48,7 @@ class Lessons:
         choices: of actions.
         lanes: how many.
         held_out: seeds at the end of the training range that are not used.
+        privileged: the teacher is told the labels.
     """
 
     def __init__(
@@ -57,12 +59,14 @@ class Lessons:
         choices: Choices,
         lanes: int,
         held_out: int = 0,
+        privileged: bool = False,
     ) -> None:
         self.env: Any = task.make_vec(lanes, train=True, autoreset_mode=AutoresetMode.DISABLED)
         self.teacher, self.encoder, self.choices, self.lanes = teacher, encoder, choices, lanes
         first, stop = task.train_seeds
         self._seeds = first, stop - held_out
         self._heard = not moves(task)
+        self._hidden = frozenset() if privileged else hidden_keys(self.env)
 
     def begin(self, rng: np.random.Generator) -> None:
         """Fresh episodes, of seeds drawn from ``rng``."""
@@ -87,7 +91,8 @@ class Lessons:
         seen = self.encoder(self._observation)
         advice = self.teacher.act(self._observation, self._info).action
         action = advice if self._heard else self._mixed(advice, player(seen, began))
-        self._observation, reward, terminated, truncated, self._info = self.env.step(action)
+        self._observation, reward, terminated, truncated, info = self.env.step(action)
+        self._info = visible(info, self._hidden)
         self.teacher.observe(action, self._observation, reward, terminated, truncated, self._info)
         self._over = terminated | truncated
         return seen, self.choices.numbers(advice), began
@@ -96,7 +101,8 @@ class Lessons:
         seeds = self._rng.integers(*self._seeds, self.lanes)
         options = None if mask.all() else {"reset_mask": mask}
         told: Any = [int(s) if m else None for s, m in zip(seeds, mask, strict=True)]
-        self._observation, self._info = self.env.reset(seed=told, options=options)
+        self._observation, info = self.env.reset(seed=told, options=options)
+        self._info = visible(info, self._hidden)
         self.teacher.reset(mask, seeds.astype(np.uint64))
 
     def _mixed(self, advice: Any, own: Any) -> Any:

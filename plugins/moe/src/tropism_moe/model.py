@@ -30,12 +30,10 @@ class Routing(NamedTuple):
     """How a model routes.
 
     Attributes:
-        pre_gated: the experts of a block are chosen at its entry, so that they can be fetched together; else each at its layer.
         temperature: of the gates.
         soft: let several experts answer.
     """
 
-    pre_gated: bool = True
     temperature: float = TEMPERATURE
     soft: bool = False
 
@@ -99,6 +97,7 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig, lattice: Lattice) -> None:
         super().__init__()
+        self.pre_gated = config.pre_gated
         self.routers = Routers(config.width, lattice, BLOCK - 1)
         self.recurrent = nn.ModuleList(RecurrentLayer(config) for _ in range(BLOCK - 1))
         self.attention = AttentionLayer(config)
@@ -116,7 +115,7 @@ class Block(nn.Module):
         for layer, router, before in zip(self.recurrent, self.routers, state, strict=False):
             x, new = layer.mix(x, before, resets)  # pyright: ignore[reportCallIssue]
             h = layer.norm_expert(x)  # pyright: ignore[reportCallIssue]
-            route = router(entry if routing.pre_gated else h, routing.temperature)
+            route = router(entry if self.pre_gated else h, routing.temperature)
             x = x + layer.experts(h, route, routing.soft)  # pyright: ignore[reportCallIssue]
             routes.append(route)
             after.append(new)
@@ -153,7 +152,7 @@ class Model(nn.Module):
             x: tokens ``int64[B, T]``, or observations ``float[B, T, inputs]``.
             state: of the steps before.
             resets: where an episode begins, ``bool[B, T]``.
-            routing: how; by default pre-gated and hard.
+            routing: how; by default to the nearest expert.
 
         Raises:
             OptionError: a token is not in the table.

@@ -175,11 +175,12 @@ class Served:
 
 
 class Block:
-    """Three layers that recur and have experts, which are chosen together at its entry, and one that attends."""
+    """Three layers that recur and have experts, and one that attends."""
 
     def __init__(self, arrays: Arrays, name: str, number: int, config: ModelConfig) -> None:
         self.tables = Tables(*(arrays[f"{name}.routers.{part}"] for part in Tables._fields))
         self.layers = [number * BLOCK + n for n in range(BLOCK - 1)]
+        self.pre_gated = config.pre_gated
         inner = [f"{name}.recurrent.{n}" for n in range(BLOCK - 1)]
         self.recurrences = [Recurrence(arrays, f"{one}.recurrence", config) for one in inner]
         norms = ("norm", "norm_expert")
@@ -199,25 +200,30 @@ class Block:
         self, x: Floats, state: State, model: Served, choose: Chooser
     ) -> tuple[Floats, State, Indices]:
         """The stream after the block, its state, and the experts that were chosen, ``int64[3, B]``."""
-        weights, bias, positions = self.tables
-        z = place(weights, bias, normalise(x, self.norms[0][0])[:, None])  # [B, 3, 3]
-        chosen, after = choose(z, positions, self.layers).T, []
-        keys = [
-            (layer, e)
-            for layer, some in zip(self.layers, chosen.tolist(), strict=True)
-            for e in some
-        ]
-        model.store.prefetch(dict.fromkeys(keys))
-        parts = zip(self.recurrences, self.norms, self.layers, chosen, state, strict=False)
-        for recurrence, (norm, norm_expert), layer, experts, before in parts:
+        ahead = self._choose(normalise(x, self.norms[0][0]), slice(None), model, choose) if self.pre_gated else None  # fmt: skip
+        chosen, after = [], []
+        parts = zip(self.recurrences, self.norms, self.layers, state, strict=False)
+        for n, (recurrence, (norm, norm_expert), layer, before) in enumerate(parts):
             found, new = recurrence.step(normalise(x, norm), before)
             x = x + found
-            x = x + model.answer(normalise(x, norm_expert), layer, experts)
+            h = normalise(x, norm_expert)
+            experts = self._choose(h, slice(n, n + 1), model, choose)[0] if ahead is None else ahead[n]  # fmt: skip
+            x = x + model.answer(h, layer, experts)
             after.append(new)
+            chosen.append(experts)
         found, last = self.attention.step(normalise(x, self.norm_attention), state[-1])
         x = x + found
         x = x + self.feed(normalise(x, self.norm_feed))
-        return x, (*after, last), chosen
+        return x, (*after, last), np.stack(chosen)
+
+    def _choose(self, h: Floats, some: slice, model: Served, choose: Chooser) -> Indices:
+        """Experts of some layers for ``float32[B, D]``, which begin to be read, ``int64[layers, B]``."""
+        weights, bias, positions = (table[some] for table in self.tables)
+        layers = self.layers[some]
+        chosen = choose(place(weights, bias, h[:, None]), positions, layers).T
+        pairs = zip(layers, chosen.tolist(), strict=True)
+        model.store.prefetch(dict.fromkeys((layer, e) for layer, one in pairs for e in one))
+        return chosen
 
 
 def forget(state: State, mask: npt.NDArray[np.bool_]) -> State:

@@ -118,7 +118,7 @@ def losses(
 
 def total(found: Losses, config: MoEConfig) -> Tensor:
     """The weighted sum."""
-    imitation = found.imitation + found.distillation
+    imitation = found.imitation + config.distillation * found.distillation
     return imitation + config.balance * found.balance + config.smoothness * found.smoothness
 
 

@@ -9,7 +9,7 @@ from tropism.bridges.errors import BridgeClosed, BridgeError, ConnectionLost, ti
 from tropism.bridges.protocol.header import Type, is_newer
 from tropism.bridges.protocol.messages import Message
 from tropism.bridges.transports.connection import Connection
-from tropism.bridges.transports.shm.patience import Patience
+from tropism.bridges.transports.patience import Patience
 from tropism.bridges.transports.shm.region import Region
 from tropism.bridges.transports.shm.ring import OBSERVATIONS, Ring
 from tropism.bridges.transports.stream import Bytes
@@ -55,7 +55,6 @@ class ShmChannel:
         self._last = self._episode = 0  # of the requests taken, on the side of the game
         self._held: Message | None = None
         self._closed = False
-        Patience.sessions += 1
 
     # --- as of the connection --------------------------------------------------------------------
 
@@ -117,7 +116,7 @@ class ShmChannel:
         if not self._closed:
             self._closed = True
             self._next_look = 0.0
-            Patience.sessions -= 1
+            self._patience.end()
             self.connection.close(reason)
             self._ring.release()
             self._region.close()

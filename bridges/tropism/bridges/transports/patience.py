@@ -7,16 +7,16 @@ from typing import ClassVar
 
 SPIN_US = 200.0
 COPIED_PER_S = 8e9
-MISSES, REST, LONG_LOOK = 4, 64, 2
+MISSES, REST, DOUBLINGS, LONG_LOOK = 4, 64, 4, 2
 
 
 class Patience:
-    """The time to spend on looking, for one session.
+    """The time to spend on looking, for one session; it counts as one of this process until :meth:`end`.
 
     A sleeping process takes 20 to 100 microseconds to wake up, so looking for about that long is worth it, if a
     processor is free for it and the answer mostly comes in that time. It must be longer than the other side takes to
     wake up, else two that have both gone to sleep never meet awake again. When nothing comes, sleep at once, and try again
-    now and then.
+    now and then, more and more rarely.
 
     Args:
         spin_us: microseconds to look each time; None: decide by what happens.
@@ -34,6 +34,7 @@ class Patience:
         self._budget = SPIN_US / 1e6 + size / COPIED_PER_S if spin_us is None else spin_us / 1e6
         self._processors = processors()
         self.misses = self._rest = 0
+        Patience.sessions += 1
 
     def seconds(self) -> float:
         """How long to look now."""
@@ -50,7 +51,11 @@ class Patience:
         """Nothing came while looking."""
         self.misses += 1
         if self.misses >= MISSES:
-            self._rest = REST
+            self._rest = REST << min(self.misses - MISSES, DOUBLINGS)
+
+    def end(self) -> None:
+        """The session is over."""
+        Patience.sessions -= 1
 
 
 def processors() -> int:

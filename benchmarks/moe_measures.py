@@ -1,0 +1,134 @@
+"""What is measured of a packed policy at play: whether its confidence is to be believed, and what a small cache costs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tropism.agents.contract import BoolArray, Decision, Policy, Task
+from tropism.agents.evaluate import RandomGate, evaluate
+from tropism.benchmarks.metrics.ranks import auroc
+from tropism.benchmarks.metrics.score import score
+from tropism_moe.calibration import expected_calibration_error
+from tropism_moe.expert_store import READERS, ExpertStore
+from tropism_moe.pack import STORE
+from tropism_moe.packed import expert_of
+from tropism_moe.policy import MoEPolicy
+from tropism_moe.serving import Served
+
+TOLERANCES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
+"""How much farther than the nearest expert one at hand may be, in sides of the torus."""
+CACHE = 8
+"""One of so many slabs may be in memory."""
+
+
+class Checked(Policy):
+    """Plays as another policy, and asks a teacher what it would have done.
+
+    Args:
+        policy: whose decisions tell a ``confidence`` and a ``disagreement``.
+        teacher: who is right.
+    """
+
+    def __init__(self, policy: MoEPolicy, teacher: Policy) -> None:
+        self.policy, self.teacher = policy, teacher
+        self.told: list[tuple[npt.NDArray[Any], ...]] = []
+
+    def reset(self, mask: BoolArray, seeds: npt.NDArray[np.uint64]) -> None:
+        """Begin an episode in the lanes of ``mask``."""
+        self.policy.reset(mask, seeds)
+        self.teacher.reset(mask, seeds)
+
+    def act(
+        self, observation: Any, info: Mapping[str, Any], gate: BoolArray | None = None
+    ) -> Decision:
+        """The policy's decision."""
+        decision = self.policy.act(observation, info, gate)
+        right = np.asarray(decision.action) == self.teacher.act(observation, info).action
+        facts = decision.diagnostics
+        self.told.append((facts["confidence"], facts["disagreement"], right))
+        return decision
+
+    def observe(
+        self,
+        action: Any,
+        observation: Any,
+        reward: npt.NDArray[np.float64],
+        terminated: BoolArray,
+        truncated: BoolArray,
+        info: Mapping[str, Any],
+    ) -> None:
+        """Told to both."""
+        for player in (self.policy, self.teacher):
+            player.observe(action, observation, reward, terminated, truncated, info)
+
+    def save(self, directory: Path) -> None:
+        """Save the policy."""
+        self.policy.save(directory)
+
+
+def confidence(
+    policy: MoEPolicy, teacher: Policy, task: Task, seeds: Sequence[int]
+) -> dict[str, float | None]:
+    """Calibration before and after the map, and how well errors are told by doubt and by disagreement, against the teacher's actions."""
+    fitted, policy.calibration = policy.calibration, None
+    try:
+        alone, together = (_told(policy, teacher, task, seeds, share) for share in (0, 1))
+    finally:
+        policy.calibration = fitted
+    said, _, right = alone
+    return {
+        "right": float(right.mean()),
+        "right_by_all_perspectives": float(together[2].mean()),
+        "ece_before": expected_calibration_error(said, right),
+        "ece_after": expected_calibration_error(fitted.apply(said), right) if fitted else None,
+        "auroc_doubt": auroc(1 - said, ~right),
+        "auroc_disagreement": auroc(together[1], ~together[2]),
+    }
+
+
+def _told(
+    policy: MoEPolicy, teacher: Policy, task: Task, seeds: Sequence[int], share: float
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    """Confidence, disagreement and rightness of all steps, ``[N]`` each; all perspectives are asked on a share of them."""
+    checked = Checked(policy, teacher)
+    evaluate(checked, task, seeds, gate=RandomGate(share))
+    said, apart, right = (np.concatenate(part) for part in zip(*checked.told, strict=True))
+    return np.clip(said.astype(np.float64), 0, 1), apart, right.astype(np.bool_)
+
+
+def caching(policy: MoEPolicy, task: Task, seeds: Sequence[int]) -> list[dict[str, float]]:
+    """One lane with an eighth of the slabs in memory: misses, substitutions and score by tolerance."""
+    whole, budget = policy.served, cache_bytes(policy.directory)
+    rows = []
+    for tolerance in TOLERANCES:
+        with Served.open(policy.directory, "ring", budget, tolerance) as served:
+            policy.served = served
+            episodes = evaluate(policy, task, seeds, lanes=1)
+            stats, config = served.store.stats, served.config
+            held = sum(int(served.store.resident(n).sum()) for n in config.expert_layers)
+            rows.append({
+                "tolerance": tolerance,
+                "score": score(episodes),
+                "requests": stats.requests,
+                "misses": stats.misses,
+                "unannounced": stats.prefetch_misses,
+                "substituted": served.substituted / stats.requests,
+                "held": held,
+                "slabs": config.experts * len(config.expert_layers),
+            })  # fmt: skip
+    policy.served = whole
+    return rows
+
+
+def cache_bytes(directory: Path) -> int:
+    """A budget with room for one slab in :data:`CACHE`, and for the buffers that are read into."""
+    with ExpertStore.open(directory / STORE, transform=expert_of) as store:
+        slabs = list(store.slabs.values())
+        one = store.get(*next(iter(store.slabs)))
+    made = one.nbytes
+    return made * max(2, len(slabs) // CACHE) + (READERS + 1) * max(s.padded for s in slabs)

@@ -1,0 +1,48 @@
+"""Tables in READMEs of plugins that are written from records, between two marks; ``--check`` tells where they differ."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tropism.agents.artifacts import write_atomic
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks/results"
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+
+
+def read(name: str) -> dict[str, Any]:
+    """A record, or nothing."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_bytes()) if path.exists() else {}
+
+
+def figure(found: Mapping[str, Any] | None, digits: int = 3) -> str:
+    """A mean with its interval."""
+    if not found:
+        return "–"
+    mean, low, high = (found[key] for key in ("mean", "low", "high"))
+    told = f"{mean:.{digits}f}"
+    return told if low is None else f"{told} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def rows(head: Sequence[str], body: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table."""
+    for row in (head, ["---"] * len(head), *body):
+        yield "| " + " | ".join(row) + " |"
+
+
+def fill(readme: Path, results: str, script: str) -> None:
+    """Write ``results`` between the marks of ``readme``; with ``--check`` on the command line fail if they are not there."""
+    text = readme.read_text()
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    new = f"{before}{BEGIN}\n\n{results}\n\n{END}{after}"
+    if "--check" not in sys.argv[1:]:
+        write_atomic(readme, new)
+    elif new != text:
+        sys.exit(f"{readme.relative_to(ROOT)} is not what the records say: run {script}")
