@@ -585,7 +585,7 @@ def told(features, targets):
         *[
             (lambda o=option: AdaptationConfig(**o), f"{next(iter(option))} is ")
             for option in (
-                {"rank": 0}, {"directions": 0}, {"pairs": 1.5}, {"window": True}, {"seed": -1}, {"sigma": 0.0},
+                {"rank": 0}, {"directions": -1}, {"pairs": 1.5}, {"window": True}, {"seed": -1}, {"sigma": 0.0},
                 {"learning_rate": math.inf}, {"position_rate": -1.0}, {"anchor": -1e-9}, {"margin": math.nan},
                 {"position_anchor": "much"}, {"population": 7},
             )

@@ -1,8 +1,8 @@
-"""Adaptation of a trained policy while it acts: its head by forward gradients, its router by an evolution strategy.
+"""Adaptation of a trained policy while it acts: its head by gradients, its router by an evolution strategy.
 
-Nothing is differentiated backwards and no history of activations is kept, so that it costs a few forward passes of a head and
-can go on for good.  Both are drawn to where they began and return to a snapshot that does better.  Forward gradients of ``n``
-parameters are noisy in proportion to ``n``, hence :data:`LIMIT`: the seed (``002``) would have adapted two million.
+No history of activations is kept, so that it costs a few passes of a head and can go on for good.  Both are drawn to where they
+began and return to a snapshot that does better.  Forward gradients of ``n`` parameters are noisy in proportion to ``n``, hence
+:data:`LIMIT`: the seed (``002``) would have adapted two million.
 """
 
 from __future__ import annotations
@@ -27,19 +27,18 @@ GROWING = ("head.features", "head.targets")
 
 
 class Adapter:
-    """The head of a policy, and if asked to the positions of its experts, that learn online.
+    """The head of a policy, the positions of its experts, or both, that learn online.
 
     Deterministic given ``config.seed`` and what is observed.
 
     Args:
-        weight: of the head, ``float[V, D]``; it is not changed.
+        weight: of the head, ``float[V, D]``; it is not changed.  None leaves the head alone.
         config: rates and sizes.
-        positions: of the experts, ``float[..., 3]`` in [0, 1).
-        loss: of outputs ``float[n, V]`` by targets ``[n, ...]``, ``float[n]``: :func:`squared_error`, :func:`policy_gradient`
-            by rewards, or any of operations that ``torch.func`` can differentiate and map over a batch.
+        positions: of the experts, or what is to be added to them in all layers alike, ``float[..., 3]`` in [0, 1).
+        loss: of outputs ``float[n, V]`` by targets ``[n, ...]``, ``float[n]``: :func:`squared_error`, :func:`cross_entropy` by right
+            answers, :func:`policy_gradient` by rewards, or any of operations that ``torch.func`` can differentiate and map over a batch.
 
     Attributes:
-        head: a :class:`HeadAdapter`.
         positions: a :class:`PositionAdapter`, or None.
 
     Raises:
@@ -48,23 +47,35 @@ class Adapter:
 
     def __init__(
         self,
-        weight: Tensor,
+        weight: Tensor | None,
         config: AdaptationConfig,
         positions: npt.ArrayLike | None = None,
         loss: Loss = squared_error,
     ) -> None:
-        self.head = HeadAdapter(weight, config, loss)
+        self._head = None if weight is None else HeadAdapter(weight, config, loss)
         self.positions = None if positions is None else PositionAdapter(positions, config)
         if self.size > LIMIT:
+            moved = self.positions.size if self.positions else 0
             raise OptionError(
-                f"{self.head.size} parameters of the head and {self.size - self.head.size} coordinates of experts would adapt; "
+                f"{self.size - moved} parameters of the head and {moved} coordinates of experts would adapt; "
                 f"{LIMIT} together at most: lower the rank ({config.rank}), or leave the positions alone"
             )
 
     @property
+    def head(self) -> HeadAdapter:
+        """The head.
+
+        Raises:
+            OptionError: it was left alone.
+        """
+        if self._head is None:
+            raise OptionError("the head does not adapt; an Adapter of its weight expected")
+        return self._head
+
+    @property
     def size(self) -> int:
         """Parameters that adapt."""
-        return self.head.size + (self.positions.size if self.positions else 0)
+        return sum(part.size for part in self._parts.values())
 
     def outputs(self, features: Tensor) -> Tensor:
         """Of latents ``float[..., D]``, by the head as adapted so far, ``float[..., V]``."""
@@ -80,10 +91,10 @@ class Adapter:
 
     def state_dict(self) -> dict[str, npt.NDArray[Any]]:
         """Everything that changes, as plain arrays."""
-        parts = {"head": self.head.state_dict()}
-        if self.positions:
-            parts["positions"] = self.positions.state_dict()
-        return {f"{part}.{name}": x.numpy() for part, of in parts.items() for name, x in of.items()}
+        states = {part: of.state_dict() for part, of in self._parts.items()}
+        return {
+            f"{p}.{name}": x.numpy() for p, state in states.items() for name, x in state.items()
+        }
 
     def load_state_dict(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take over what :meth:`state_dict` of an adapter with the same arguments gave.
@@ -95,9 +106,13 @@ class Adapter:
         for name in mine.keys() - {"head.targets"}:
             _alike(name, mine[name], state.get(name))
         tensors = {name: torch.from_numpy(np.array(x)) for name, x in state.items()}
-        for part, of in (("head.", self.head), ("positions.", self.positions)):
-            if of:
-                of.load_state_dict({k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)})  # fmt: skip
+        for part, of in self._parts.items():
+            of.load_state_dict({k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(part)})  # fmt: skip
+
+    @property
+    def _parts(self) -> dict[str, HeadAdapter | PositionAdapter]:
+        parts = {"head": self._head, "positions": self.positions}
+        return {name: part for name, part in parts.items() if part is not None}
 
 
 def _alike(name: str, mine: npt.NDArray[Any], theirs: npt.NDArray[Any] | None) -> None:

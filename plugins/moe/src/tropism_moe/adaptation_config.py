@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 
 from tropism.errors import OptionError
 
-COUNTS = ("rank", "directions", "pairs", "window")
+COUNTS = ("rank", "pairs", "window")
 POSITIVE = ("learning_rate", "sigma", "position_rate")
-SHARES = ("anchor", "position_anchor", "margin")
+LEAST_ZERO = ("directions", "anchor", "position_anchor", "margin", "seed")
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class AdaptationConfig:
 
     Attributes:
         rank: ``r`` of the head's LoRA, 1 or more (seed 002: 4).
-        directions: ``K`` of a forward gradient, 1 or more (seed 002: 8).
+        directions: ``K`` of a forward gradient (seed 002: 8); 0 takes the gradient itself, by reverse mode, which for a head alone
+            costs less than one direction.
         learning_rate: of the head, greater than 0, as if gradients were exact: a step along an estimate over ``n`` parameters
             is ``K / (n + K + 1)`` times as long, by as much as its square is too long.
         anchor: weight of the head's square distance from its start, 0 or more.
@@ -55,7 +56,7 @@ class AdaptationConfig:
             if not isinstance(value, int if whole else int | float) or isinstance(value, bool):
                 raise OptionError(f"{field.name} is {value!r}; a number expected")
         self._least(COUNTS, 1)
-        self._least((*SHARES, "seed"), 0)
+        self._least(LEAST_ZERO, 0)
         self._least(POSITIVE, math.nextafter(0, 1))
         if self.population < 2 or self.population % 2:
             raise OptionError(

@@ -1,4 +1,4 @@
-"""A head that learns while it is used, by forward gradients on its LoRA."""
+"""A head that learns while it is used, by gradients of its LoRA: estimated by forward mode, or exact."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call
+from torch.nn import functional
 
 from tropism.errors import OptionError
 from tropism_moe.adaptation_config import AdaptationConfig
-from tropism_moe.forward_gradient import forward_gradient
+from tropism_moe.forward_gradient import Gradient, forward_gradient, reverse_gradient
 from tropism_moe.lora import LoRA
 from tropism_moe.rollback import Rollback, Tensors, copies
 
@@ -25,6 +26,11 @@ CLIP = 0.2
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """Half the squared distance, ``float[n]``, of two ``float[n, V]``."""
     return (outputs - targets).square().sum(-1) / 2
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Nats, ``float[n]``, by which logits ``float[n, V]`` miss right answers ``int64[n, 1]``."""
+    return functional.cross_entropy(outputs, targets[:, 0], reduction="none")
 
 
 def policy_gradient(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -77,6 +83,11 @@ class HeadAdapter:
         with torch.no_grad():
             return self.lora(features)
 
+    def change(self, features: Tensor) -> Tensor:
+        """By how much those have changed, ``float[..., V]``, detached; exactly 0 before the first step."""
+        with torch.no_grad():
+            return self.lora.change(features)
+
     def observe(self, features: Tensor, targets: Tensor) -> Tensor:
         """Take in pairs; return to the snapshot if a window has shown that it does better.
 
@@ -107,14 +118,7 @@ class HeadAdapter:
         if targets is None or not len(targets):
             return None
         self.steps += 1
-        config, generator = self.config, _generator(self.config.seed, self.steps)
-        found = forward_gradient(
-            lambda p: self._loss(self._with(p, self._features), targets).mean(),
-            self._parameters,
-            config.directions,
-            generator,
-        )
-        rate = config.learning_rate * config.directions / (self.size + config.directions + 1)
+        found, rate, config = self._gradient(targets), self._rate, self.config
         moved = {}
         for name, p in self._parameters.items():
             pull = 2 * config.anchor * (p - self._start[name])
@@ -140,6 +144,23 @@ class HeadAdapter:
         self.rollback.load_state_dict(inner)
         self._features, self.steps = state["features"].clone(), int(state["steps"])
         self._targets = state["targets"].clone() if "targets" in state else None
+
+    def _gradient(self, targets: Tensor) -> Gradient:
+        """Of the mean loss of the pairs at hand."""
+
+        def loss(parameters: Tensors) -> Tensor:
+            return self._loss(self._with(parameters, self._features), targets).mean()
+
+        if not self.config.directions:
+            return reverse_gradient(loss, self._parameters)
+        generator = _generator(self.config.seed, self.steps)
+        return forward_gradient(loss, self._parameters, self.config.directions, generator)
+
+    @property
+    def _rate(self) -> float:
+        """Along a gradient, or along an estimate of it."""
+        directions, rate = self.config.directions, self.config.learning_rate
+        return rate * directions / (self.size + directions + 1) if directions else rate
 
     @property
     def _parameters(self) -> Tensors:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tropism.agents.artifacts import read_json, write_atomic
+from tropism.agents.artifacts import read_json
 from tropism.agents.contract import Agent, Budget, Policy, Task
 from tropism.agents.options import build_config
 from tropism.agents.records import spaces_record
 from tropism.errors import ArtifactError, UnsupportedTaskError
 from tropism_moe.agent_config import MoEConfig
+from tropism_moe.at_play import require
 from tropism_moe.choices import Choices
 from tropism_moe.confidence import calibrate
+from tropism_moe.constraints import Constraints, Sides, read_sides
 from tropism_moe.course import HELD_OUT, Course
 from tropism_moe.encoders import make_encoder
 from tropism_moe.lessons import Lessons
 from tropism_moe.pack import SETTINGS, pack
-from tropism_moe.policy import MoEPolicy
+from tropism_moe.policy import MoEPolicy, write_settings
 from tropism_moe.teachers import privileged, refusal, teach, teacher_of
 
 if TYPE_CHECKING:
@@ -40,13 +40,19 @@ class MoEAgent(Agent):
     config: MoEConfig
 
     def supports(self, task: Task) -> str | None:
-        """``None``, or why not: several agents, spaces it cannot read or answer, or a teacher who cannot."""
+        """``None``, or why not: several agents, spaces it cannot read or answer, options that do not go with them, or a teacher who cannot.
+
+        Raises:
+            OptionError: an option does not fit the task, or its file of constraints cannot be read.
+        """
         if task.agents:
             return "moe acts for one agent"
         observation, action = task.spaces()
         try:
             make_encoder(task.env_id, observation)
-            Choices(action)
+            require(self.config, Choices(action))
+            sides = self._sides()
+            _ = sides and Constraints(action, sides)
         except UnsupportedTaskError as error:
             return str(error)
         return refusal(teacher_of(self.config.teacher, task), task)
@@ -70,27 +76,37 @@ class MoEAgent(Agent):
                 model = course.run_all(update)
             packed = run.directory / "packed"
             pack(model, packed)
-            write_settings(packed, self.config, task)
+            write_settings(packed, self.config, spaces_record(task), self._sides())
             return calibrate(self.load(packed, task), lessons, task, held, self.seed)
 
     @classmethod
-    def load(cls, directory: Path, task: Task) -> MoEPolicy:
+    def load(cls, directory: Path, task: Task, **options: Any) -> MoEPolicy:
         """The policy saved in ``directory``.
+
+        Args:
+            directory: where it was saved.
+            task: that it was trained for.
+            options: of play, to be laid over those it was saved with: the same model with and without a memory, say.
 
         Raises:
             ArtifactError: a part is missing, damaged, or of another task.
+            tropism.errors.TropismError: an option does not exist, is out of range, or does not go with the task.
         """
         facts = read_json(Path(directory) / SETTINGS)
-        record = spaces_record(task)
-        for name, value in record.items():
+        for name, value in spaces_record(task).items():
             if facts.get(name) != value:
                 raise ArtifactError(
                     f"{directory}: {name} is {facts.get(name)!r}, the task needs {value!r}"
                 )
-        config = build_config(MoEConfig, facts.get("config"), owner=str(directory))
-        observation, action = task.spaces()
-        encoder = make_encoder(task.env_id, observation)
-        return MoEPolicy(Path(directory), config, encoder, Choices(action), record)
+        config = build_config(MoEConfig, {**facts["config"], **options}, owner=str(directory))
+        sides = facts.get("constraints")
+        if "constraints" in options:
+            sides = read_sides(config.constraints) if config.constraints else None
+        return MoEPolicy(Path(directory), config, task, sides)
+
+    def _sides(self) -> Sides | None:
+        """Of the constraints in the file that an option names."""
+        return read_sides(self.config.constraints) if self.config.constraints else None
 
     @contextmanager
     def _lessons(self, task: Task) -> Iterator[Lessons]:
@@ -105,10 +121,3 @@ class MoEAgent(Agent):
             yield lessons
         finally:
             lessons.env.close()
-
-
-def write_settings(directory: Path, config: MoEConfig, task: Task) -> None:
-    """Write what :meth:`MoEAgent.load` reads beside the packed model."""
-    facts: dict[str, Any] = {"config": asdict(config), **spaces_record(task)}
-    facts["config"]["lattice"] = list(config.lattice)
-    write_atomic(directory / SETTINGS, json.dumps(facts, indent=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from tropism.errors import OptionError
+from tropism.errors import OptionError, UnknownNameError
 from tropism_moe.config import ModelConfig, Sizes
 
 _LIMITS: dict[str, tuple[float, float]] = {
@@ -19,7 +19,17 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "budget_mb": (0, 2**20),
     "checkpoint_every": (1, 2**40),
     "threads": (1, 1024),
+    "memory": (0.0, 100.0),
+    "adapt_rate": (1e-6, 100.0),
+    "adapt_rank": (0, 2048),
+    "adapt_directions": (0, 4096),
+    "adapt_every": (1, 2**40),
+    "position_sigma": (1e-6, 0.5),
+    "position_rate": (1e-9, 1.0),
+    "fold_rate": (0.0, 1.0),
 }
+ADAPT = ("off", "head", "positions", "both", "fold")
+"""What may adapt at play."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,18 @@ class MoEConfig(Sizes):
         budget_mb: of experts in memory, MiB, in ``ring`` mode; 0 leaves them to the page cache.
         checkpoint_every: environment steps between checkpoints.
         threads: of torch.
+        memory: nats that an episodic memory adds to an answer it recalls, times its likeness beyond chance; 0 has none.
+        constraints: path of a JSON file, ``{"normals": N, "bounds": b}``: actions of a box are projected to ``N a <= b``; a saved policy
+            has them in its own files.
+        adapt: what adapts at play, in each lane for the length of an episode: ``off``, ``head``, ``positions`` of the experts,
+            ``both``, or ``fold``, by which experts follow what they are chosen for.
+        adapt_rate: learning rate of the head.
+        adapt_rank: of its low-rank change; 0 is the highest that 2,048 parameters allow.
+        adapt_directions: of a forward gradient; 0 takes the gradient itself.
+        adapt_every: steps between two that the head learns from, or that candidates for positions are tried on.
+        position_sigma: of those, in sides of the torus.
+        position_rate: learning rate of the positions.
+        fold_rate: part of the way to what it was chosen for, that an expert goes.
     """
 
     lattice: tuple[int, int, int] = (4, 2, 2)
@@ -56,6 +78,16 @@ class MoEConfig(Sizes):
     budget_mb: int = 0
     checkpoint_every: int = 500_000
     threads: int = 1
+    memory: float = 0.0
+    constraints: str = ""
+    adapt: str = "off"
+    adapt_rate: float = 0.3
+    adapt_rank: int = 0
+    adapt_directions: int = 0
+    adapt_every: int = 1
+    position_sigma: float = 0.05
+    position_rate: float = 0.001
+    fold_rate: float = 0.01
 
     def __post_init__(self) -> None:
         """Refuse values out of range, and sizes that do not fit together.
@@ -71,6 +103,8 @@ class MoEConfig(Sizes):
             if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
                 what = "an integer" if kind is int else "a number"
                 raise OptionError(f"{field.name} must be {what} in [{low}, {high}], got {value!r}")
+        if self.adapt not in ADAPT:
+            raise UnknownNameError("way to adapt", self.adapt, ADAPT)
         super().__post_init__()
 
     def model(self, inputs: int, outputs: int, experts: bool = True) -> ModelConfig:

@@ -66,6 +66,11 @@ class Sizes:
             raise OptionError(f"layers must be a multiple of {BLOCK}, got {self.layers}")
 
     @property
+    def experts(self) -> int:
+        """How many there are a layer."""
+        return prod(self.lattice)
+
+    @property
     def sizes(self) -> dict[str, Any]:
         """These fields, without those of a class that has more."""
         return {f.name: getattr(self, f.name) for f in fields(Sizes)}
@@ -87,11 +92,6 @@ class ModelConfig(Sizes):
         """Refuse shapes that do not fit together, as :class:`Sizes` does."""
         super().__post_init__()
         check_sizes(inputs=self.inputs, **({"outputs": self.outputs} if self.outputs else {}))
-
-    @property
-    def experts(self) -> int:
-        """How many there are a layer."""
-        return prod(self.lattice)
 
     @property
     def expert_layers(self) -> tuple[int, ...]:

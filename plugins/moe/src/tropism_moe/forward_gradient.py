@@ -15,19 +15,19 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import jvp, vmap
+from torch.func import grad_and_value, jvp, vmap
 
 from tropism.errors import OptionError
 
 Parameters = dict[str, Tensor]
 
 
-class ForwardGradient(NamedTuple):
-    """What :func:`forward_gradient` found.
+class Gradient(NamedTuple):
+    """What :func:`forward_gradient` or :func:`reverse_gradient` found.
 
     Attributes:
         loss: where the parameters are, a scalar.
-        gradients: an estimate each, in the shape of its parameter.
+        gradients: of each parameter, in its shape; an estimate of it, if by forward mode.
     """
 
     loss: Tensor
@@ -39,7 +39,7 @@ def forward_gradient(
     parameters: Mapping[str, Tensor],
     directions: int,
     generator: torch.Generator | None = None,
-) -> ForwardGradient:
+) -> Gradient:
     """Estimate a gradient.
 
     Args:
@@ -67,7 +67,15 @@ def forward_gradient(
             f"loss_fn gave {list(losses.shape[1:])}; a scalar expected: take the mean"
         )
     found = {name: torch.tensordot(slopes / directions, v, 1) for name, v in drawn.items()}
-    return ForwardGradient(losses[0], found)
+    return Gradient(losses[0], found)
+
+
+def reverse_gradient(
+    loss_fn: Callable[[Parameters], Tensor], parameters: Mapping[str, Tensor]
+) -> Gradient:
+    """The gradient itself, as a yardstick, and where little is kept of the forward pass; arguments as of :func:`forward_gradient`."""
+    gradients, loss = grad_and_value(loss_fn)({name: p.detach() for name, p in parameters.items()})
+    return Gradient(loss, gradients)
 
 
 @functools.cache

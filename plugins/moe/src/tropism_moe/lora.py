@@ -47,7 +47,11 @@ class LoRA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs ``float[..., V]`` of latents ``float[..., D]``."""
-        return x @ self.weight.T + x @ self.a.T @ self.b.T
+        return x @ self.weight.T + self.change(x)
+
+    def change(self, x: Tensor) -> Tensor:
+        """What the thin matrices add to the outputs, ``float[..., V]``; exactly 0 at first."""
+        return x @ self.a.T @ self.b.T
 
     def merged(self) -> Tensor:
         """``W + B A``, ``float[V, D]``, detached."""

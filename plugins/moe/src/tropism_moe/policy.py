@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
 import weakref
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,20 @@ import numpy.typing as npt
 from scipy.special import log_softmax
 
 from tropism.agents.artifacts import TEMPORARY, sync_directory, write_atomic
-from tropism.agents.contract import BoolArray, Decision, Policy
+from tropism.agents.contract import BoolArray, Decision, Policy, Task
+from tropism.agents.records import spaces_record
+from tropism_moe.adapting import Step
 from tropism_moe.agent_config import MoEConfig
+from tropism_moe.at_play import AtPlay
 from tropism_moe.calibration import Calibration
 from tropism_moe.choices import Choices
-from tropism_moe.encoders import Encoder
+from tropism_moe.constraints import Constraints, Sides, masked
+from tropism_moe.encoders import make_encoder
 from tropism_moe.ensemble import decide
 from tropism_moe.pack import PART, SETTINGS, STORE
-from tropism_moe.serving import Served, forget
+from tropism_moe.proofs import tokens_shown
+from tropism_moe.serving import Indices, Served, forget
+from tropism_moe.serving_layers import Floats
 from tropism_moe.voices import Voices
 
 CALIBRATION = "calibration.json"
@@ -31,48 +39,51 @@ CALIBRATION = "calibration.json"
 class MoEPolicy(Policy):
     """Acts by the nearest experts; in the costly mode, which ``gate`` imposes, by all perspectives of the routing.
 
-    ``compute`` counts passes: one, or one for each perspective.  The diagnostic ``confidence`` is that of the answer, calibrated if
-    held-out episodes were played.
+    ``compute`` counts passes: one, or one for each perspective, and those that learning at play took since the last decision.  The
+    diagnostic ``confidence`` is that of the answer, calibrated if held-out episodes were played.  What ``info["action_mask"]`` or
+    constraints forbid is never done.
 
     Args:
         directory: of the packed model.
         config: of the agent.
-        encoder: of observations.
-        choices: of actions.
-        record: of the task's spaces.
+        task: whose observations are read and whose actions are taken.
+        sides: of constraints on actions, if there are any.
+
+    Raises:
+        UnsupportedTaskError: the task's spaces, or options that do not go with its actions.
+        OptionError: an option does not fit the model or the task.
     """
 
     def __init__(
-        self,
-        directory: Path,
-        config: MoEConfig,
-        encoder: Encoder,
-        choices: Choices,
-        record: Mapping[str, str],
+        self, directory: Path, config: MoEConfig, task: Task, sides: Sides | None = None
     ) -> None:
-        self.directory, self.config, self.record = Path(directory), config, dict(record)
-        self.encoder, self.choices = encoder, choices
+        self.directory, self.config, self.sides = Path(directory), config, sides
+        observation, action = task.spaces()
+        self.record, self.encoder = spaces_record(task), make_encoder(task.env_id, observation)
+        self.choices = Choices(action)
+        self.constraints = Constraints(action, sides) if sides else None
+        self._tokens, self._lifelong = tokens_shown(task), task.lifelong
         mode, budget = ("ring", config.budget_mb << 20) if config.budget_mb else ("mmap", None)
         self.served = Served.open(self.directory, mode, budget, config.tolerance)  # pyright: ignore[reportArgumentType]
         weakref.finalize(self, self.served.close)  # nobody tells a policy when it is over
         self.calibration = _calibration(self.directory)
+        self.learned = self._learner(1)
         self._state: Any = None
         self._voices: Voices | None = None
 
     def reset(self, mask: BoolArray, seeds: npt.NDArray[np.uint64]) -> None:
-        """Begin an episode in the lanes of ``mask``."""
+        """Begin an episode in the lanes of ``mask``; in a lifelong task what was learned at play stays."""
+        begins = mask & (not self._lifelong)
         if self._voices is None or len(self._voices.lanes) != len(mask):
             self._state = self.served.begin(len(mask))
-            self._voices = Voices(len(mask))
-            mask = np.ones(len(mask), np.bool_)
+            self._voices, self.learned = Voices(len(mask)), self._learner(len(mask))
+            begins = mask = np.ones(len(mask), np.bool_)
         self._state = forget(self._state, mask)
         self._voices.reset(mask, seeds)
+        self.learned.reset(begins, seeds)
 
     def act(
-        self,
-        observation: Any,
-        info: Mapping[str, Any],  # noqa: ARG002  all it needs is shown
-        gate: BoolArray | None = None,
+        self, observation: Any, info: Mapping[str, Any], gate: BoolArray | None = None
     ) -> Decision:
         """What the nearest experts say; where ``gate`` says so, what all perspectives come to."""
         if self._voices is None:
@@ -80,31 +91,67 @@ class MoEPolicy(Policy):
                 "MoEPolicy.act() before reset(); call policy.reset(mask, seeds) first"
             )
         seen, before = self.encoder(observation), self._state
-        outputs, self._state = self.served.step(seen, before)
-        asked = np.zeros(len(seen), np.bool_) if gate is None else np.asarray(gate)
+        compute = 1 + self.learned.take_passes(len(seen))
+        outputs, self._state = self.served.step(seen, before, self.learned.choose)
+        step = Step(seen, before, self.served.features, outputs)
+        outputs = masked(self.learned.say(step), info, self.choices)
         action = self.choices.best(outputs)
+        if self.constraints:
+            action = self.constraints.allow(action)
+        asked = np.zeros(len(seen), np.bool_) if gate is None else np.asarray(gate)
         facts = {"mode": asked.astype(np.int64)}
-        log_probs = None
-        if len(self.choices.counts) == 1:
-            log_probs = log_softmax(outputs, -1).astype(np.float32)
-            confidence, apart = np.exp(log_probs.max(-1)), np.zeros(len(seen))
-            rows = np.flatnonzero(asked)
-            if len(rows):
-                said = self._voices.ask(self.served, seen, before, rows)
-                found = decide(log_softmax(np.concatenate([outputs[None, rows], said]), -1))
-                action[rows] = found.action + self.choices.first
-                confidence[rows], apart[rows] = found.confidence, found.disagreement
-            facts |= {"confidence": self._calibrated(confidence), "disagreement": apart}
-        compute = np.where(asked & (log_probs is not None), Voices.PASSES + 1, 1)
-        return Decision(action, compute.astype(np.int64), log_probs, facts)
+        if len(self.choices.counts) != 1:
+            return Decision(action, compute, None, facts)
+        log_probs = log_softmax(outputs, -1).astype(np.float32)
+        facts |= self._settle(step, outputs, info, action, log_probs, np.flatnonzero(asked))
+        return Decision(action, compute + asked * Voices.PASSES, log_probs, facts)
+
+    def observe(
+        self,
+        action: Any,
+        observation: Any,
+        reward: npt.NDArray[np.float64],
+        terminated: BoolArray,  # noqa: ARG002  a new episode announces itself by reset
+        truncated: BoolArray,  # noqa: ARG002  the same
+        info: Mapping[str, Any],  # noqa: ARG002  all that teaches is shown or paid
+    ) -> None:
+        """Learn at play, if options ask for it."""
+        self.learned.learn(action, observation, reward)
 
     def save(self, directory: Path) -> None:
         """Write model, store, settings and spaces."""
         directory = Path(directory)
-        for name in (f"{PART}.safetensors", f"{PART}.json", STORE, SETTINGS):
+        for name in (f"{PART}.safetensors", f"{PART}.json", STORE):
             _copy(self.directory / name, directory / name)
+        write_settings(directory, self.config, self.record, self.sides)
         if self.calibration:
             write_atomic(directory / CALIBRATION, self.calibration.to_json())
+
+    def _learner(self, lanes: int) -> AtPlay:
+        return AtPlay(self.served, self.config, self.choices, self._tokens, lanes)
+
+    def _settle(
+        self,
+        step: Step,
+        outputs: Floats,
+        info: Mapping[str, Any],
+        action: npt.NDArray[np.int64],
+        log_probs: Floats,
+        rows: Indices,
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Confidence and disagreement; in some lanes the answer of all perspectives, written into ``action``."""
+        assert self._voices
+        confidence, apart = np.exp(log_probs.max(-1)), np.zeros(len(log_probs))
+        if len(rows):
+
+            def hear(outputs: Floats, features: Floats, rows: Indices) -> Floats:
+                return masked(self.learned.echo(outputs, features, rows), info, self.choices, rows)
+
+            said = self._voices.ask(self.served, step.seen, step.before, rows, hear)
+            found = decide(log_softmax(np.concatenate([outputs[None, rows], said]), -1))
+            action[rows] = found.action + self.choices.first
+            confidence[rows], apart[rows] = found.confidence, found.disagreement
+        return {"confidence": self._calibrated(confidence), "disagreement": apart}
 
     def _calibrated(self, confidence: npt.NDArray[Any]) -> npt.NDArray[Any]:
         confidence = np.clip(confidence, 0, 1)
@@ -114,6 +161,15 @@ class MoEPolicy(Policy):
 def _calibration(directory: Path) -> Calibration | None:
     path = directory / CALIBRATION
     return Calibration.from_json(path.read_text()) if path.exists() else None
+
+
+def write_settings(
+    directory: Path, config: MoEConfig, record: Mapping[str, str], sides: Sides | None
+) -> None:
+    """Write what a policy is loaded by, beside its model: settings, spaces of the task, sides of constraints."""
+    facts: dict[str, Any] = {"config": asdict(config), "constraints": sides, **record}
+    facts["config"]["lattice"] = list(config.lattice)
+    write_atomic(directory / SETTINGS, json.dumps(facts, indent=1))
 
 
 def _copy(source: Path, target: Path) -> None:

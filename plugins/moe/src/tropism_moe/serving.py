@@ -50,6 +50,7 @@ class Served:
         store: of the experts.
         tolerance: how much farther than the nearest expert one at hand may be and still be taken; 0 takes the nearest.
         chosen: experts of the last step, ``int64[layers with experts, B]``.
+        features: latents of the last step, of which the heads made its outputs, ``float32[B, D]``.
         substituted: choices so far that were not the nearest.
         compute_s: seconds that steps took, without those they waited for the store.
 
@@ -72,6 +73,7 @@ class Served:
             Block(arrays, f"blocks.{n}", n, config) for n in range(config.layers // BLOCK)
         ]
         self.chosen = np.zeros((0, 0), np.int64)
+        self.features = np.zeros((0, config.width), np.float32)
         self.substituted, self.compute_s = 0, 0.0
         self._work = Workspace(config.width, config.hidden)
 
@@ -123,11 +125,12 @@ class Served:
         started, waited = time.perf_counter(), self.store.stats.stall_s
         x, after, chosen = self._embed(x), [], []
         for block, before in zip(self.blocks, state, strict=True):
-            x, new, found = block.step(x, before, self, choose or self._nearest)
+            x, new, found = block.step(x, before, self, choose or self.nearest)
             after.append(new)
             chosen.append(found)
         self.chosen = np.concatenate(chosen)
-        outputs = product(normalise(x, self.norm), self.heads.T)
+        self.features = normalise(x, self.norm)
+        outputs = product(self.features, self.heads.T)
         elapsed = time.perf_counter() - started
         self.compute_s += elapsed - (self.store.stats.stall_s - waited)
         return outputs, tuple(after)
@@ -155,7 +158,8 @@ class Served:
     ) -> None:  # fmt: skip
         self.close()
 
-    def _nearest(self, z: Floats, positions: Floats, layers: Sequence[int]) -> Indices:
+    def nearest(self, z: Floats, positions: Floats, layers: Sequence[int]) -> Indices:
+        """The nearest expert, or with a tolerance one at hand that is hardly farther; of positions that all lanes share, or of each its own."""
         squared = squared_distance(z[..., None, :], positions)
         if not self.tolerance:
             return squared.argmin(-1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,12 @@ class Voices:
             self.lanes[lane] = np.random.default_rng(int(seeds[lane]))
 
     def ask(
-        self, served: Served, seen: npt.NDArray[Any], before: State, rows: Indices
+        self,
+        served: Served,
+        seen: npt.NDArray[Any],
+        before: State,
+        rows: Indices,
+        hear: Callable[[Floats, Floats, Indices], Floats],
     ) -> npt.NDArray[np.float32]:
         """What the model says of a step by each other perspective, ``float32[3, R, outputs]``; no state is kept.
 
@@ -42,14 +47,13 @@ class Voices:
             seen: what all lanes were shown.
             before: their state before it.
             rows: lanes that ask, ``int64[R]``.
+            hear: makes what is said of the outputs ``float32[R, outputs]``, the latents ``float32[R, D]``, and the rows.
         """
-        state = take(before, rows)
-        return np.stack(
-            [
-                served.step(seen[rows], state, self._by(number, rows))[0]
-                for number in range(1, len(PERSPECTIVES))
-            ]
-        )
+        state, said = take(before, rows), []
+        for number in range(1, len(PERSPECTIVES)):
+            outputs, _ = served.step(seen[rows], state, self._by(number, rows))
+            said.append(hear(outputs, served.features, rows))
+        return np.stack(said)
 
     def _by(self, number: int, rows: Indices) -> Any:
         """Chooses experts by one perspective, each lane for itself."""
