@@ -59,25 +59,32 @@ class Game:
 
     # -- messages -------------------------------------------------------------------------------------------
 
-    def send(self, kind: int, body: bytes, seq: int = 0, episode: int = 0) -> None:
-        """Header and body in one call."""
-        now = time.monotonic_ns()
-        head = HEADER.pack(b"GBR1", kind, 0, 0, len(body), seq, now, episode, 0)
-        self.sock.sendall(head + body)
+    def send(
+        self, kind: int, body: bytes, seq: int = 0, episode: int = 0, tail: bytes = b""
+    ) -> None:
+        """Header and body, of which the tail is not copied, in one call."""
+        now, length = time.monotonic_ns(), len(body) + len(tail)
+        head = HEADER.pack(b"GBR1", kind, 0, 0, length, seq, now, episode, 0)
+        sent = self.sock.sendmsg((head, body, tail))
+        if sent < len(head) + length:
+            self.sock.sendall((head + body + tail)[sent:])
 
     def receive(self) -> tuple[int, int, int, bytes]:
         """Type, number, episode and body."""
-        _, kind, _, _, length, seq, _, episode, _ = HEADER.unpack(self._exactly(32))
-        return kind, seq, episode, self._exactly(length) if length else b""
+        data = self.received
+        while len(data) < 32:
+            data += self._more()
+        _, kind, _, _, length, seq, _, episode, _ = HEADER.unpack_from(data)
+        while len(data) < 32 + length:
+            data += self._more()
+        self.received = data[32 + length :]
+        return kind, seq, episode, data[32 : 32 + length]
 
-    def _exactly(self, size: int) -> bytes:
-        while len(self.received) < size:
-            more = self.sock.recv(4096)
-            if not more:
-                raise SystemExit("the agent is gone")
-            self.received += more
-        data, self.received = self.received[:size], self.received[size:]
-        return data
+    def _more(self) -> bytes:
+        more = self.sock.recv(4096)
+        if not more:
+            raise SystemExit("the agent is gone")
+        return more
 
     # -- the opening ----------------------------------------------------------------------------------------
 
@@ -123,7 +130,7 @@ class Game:
         """Answer a request."""
         head = HEAD.pack(self.step, seq, 0, 2 - (self.step == 0), 1, 0.0, 1 << 16)
         if self.memory is None:
-            self.send(OBS, head + TAIL, seq, episode)
+            self.send(OBS, head, seq, episode, TAIL)
         elif self.memory.write(head + TAIL, seq, episode):
             self.send(BELL, b"")
 

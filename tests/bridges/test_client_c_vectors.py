@@ -56,7 +56,7 @@ def said(agent):
 
 def push(agent, name):
     """The bytes of a file as they are."""
-    agent.connection._write([raw(name)], PATIENCE)
+    agent.connection._write(raw(name), b"", PATIENCE)
 
 
 @pytest.mark.parametrize("name", GAMES)

@@ -84,8 +84,8 @@ class ObsCodec:
         self._offsets = _offsets(self.head.size, self.layouts)
         self._end = self._offsets.pop()
         self.size = self._end + 8
-        self._sole = _sole(self.layouts)
-        self._usual: Any = self.layouts[0].node if len(self.layouts) == 1 else None
+        self._only = _only(self.layouts)
+        self._usual = struct.Struct(_USUAL.format(self.layouts[0].size if self.layouts else 0))
 
     def encode(
         self,
@@ -101,12 +101,12 @@ class ObsCodec:
         Raises:
             InvalidValue: an observation or the info cannot be sent; the text names the key.
         """
-        if self._sole is not None and not info and len(agents) == 1 and agents[0][3]:
+        if self._only is not None and not info and len(agents) == 1 and agents[0][3]:
             reward, terminated, truncated, alive, observation = agents[0]
             head = self._head(
                 step, applied, game_time, status, 1, reward, terminated, truncated, alive
             )
-            return head + self._sole.pack(observation) + _NO_INFO
+            return self._only.between(head, observation, _NO_INFO)
         tail = write_json(info) if info else b""
         buffer = bytearray(self.size + len(tail))
         self.encode_into(buffer, agents, step, applied, game_time, status, tail)
@@ -157,11 +157,11 @@ class ObsCodec:
         Raises:
             ProtocolError: it is no body of OBS of this game.
         """
-        if self._usual is not None and len(buffer) == self.size:
-            step, applied, game_time, state, reward, flags = _USUAL.unpack_from(buffer)
-            if state == _RUNNING and flags == _ALIVE and buffer[self._end :] == _NO_INFO:
+        if self._only is not None and len(buffer) == self.size:
+            step, applied, game_time, state, reward, flags, tail = self._usual.unpack_from(buffer)
+            if state == _RUNNING and flags == _ALIVE and not tail:
                 # as Outcome(...) and Observation(...) would do it, in half the time
-                seen = self._usual.decode(buffer, _USUAL.size, copy)
+                seen = self._only.decode(buffer, self.head.size, copy)
                 agent = _new(Outcome, (reward, False, False, True, seen))
                 return _new(Observation, (step, applied, game_time, _GOES_ON, [agent], {}))
         _check_length(len(buffer), self.size, Type.OBS)
@@ -207,7 +207,7 @@ class ActionCodec:
             self._offsets.append(end)
             end += 8 + layout.size
         self.size = end
-        self._sole = _sole(self.layouts)
+        self._only = _only(self.layouts)
 
     def encode(self, actions: Sequence[Any]) -> bytes | bytearray:
         """Write a body: for each agent its action, or None if it does not act.
@@ -215,8 +215,8 @@ class ActionCodec:
         Raises:
             InvalidValue: an action cannot be sent; the text names the key.
         """
-        if self._sole is not None and len(actions) == 1 and actions[0] is not None:
-            return _SOLE_ACTS + self._sole.pack(actions[0])
+        if self._only is not None and len(actions) == 1 and actions[0] is not None:
+            return self._only.between(_ONLY_ACTS, actions[0], b"")
         buffer = bytearray(self.size)
         self.encode_into(buffer, actions)
         return buffer
@@ -247,8 +247,8 @@ class ActionCodec:
         Raises:
             ProtocolError: it is no body of STEP or ACTION for this game.
         """
-        if self._sole is not None and len(buffer) == self.size and buffer[:16] == _SOLE_ACTS:
-            return [self._sole.decode(buffer, 16, copy)]
+        if self._only is not None and len(buffer) == self.size and buffer[:16] == _ONLY_ACTS:
+            return [self._only.decode(buffer, 16, copy)]
         _check_length(len(buffer), self.size, Type.STEP)
         count, zero = _PAIR.unpack_from(buffer)
         if count != len(self.layouts) or zero or len(buffer) != self.size:
@@ -265,20 +265,18 @@ class ActionCodec:
 
 _STATUS = tuple(Status)
 _NO_INFO = bytes(8)
-# The head of OBS with one agent that is alive and goes on: status and count as one number, its flags as another.
-_USUAL = struct.Struct("<QQQQdQ")
+# OBS without info of one agent that is alive and goes on: status and count are one number, its flags another, so is the tail.
+_USUAL = "<QQQQdQ{}xQ"
 _GOES_ON = Status.RUNNING
 _RUNNING = Status.RUNNING | 1 << 32
 _ALIVE = 1 << 16
-_SOLE_ACTS = _PAIR.pack(1, 0) + _U64.pack(1)
-SMALL = 4096
-"""Bytes up to which a value is cheaper to join with what is around it than to write in its place."""
+_ONLY_ACTS = _PAIR.pack(1, 0) + _U64.pack(1)
 _new = tuple.__new__
 
 
-def _sole(layouts: Sequence[Layout]) -> Node | None:
-    """The layout of the only agent, if it is small: the usual case, which is worth a short way."""
-    return layouts[0].node if len(layouts) == 1 and layouts[0].size <= SMALL else None
+def _only(layouts: Sequence[Layout]) -> Node | None:
+    """The layout of the only agent: the usual case, which is worth a short way."""
+    return layouts[0].node if len(layouts) == 1 else None
 
 
 def _check_length(length: int, least: int, type: Type) -> None:  # noqa: A002

@@ -28,12 +28,14 @@ class Dict(Node):
 
     def encode(self, buffer: Buffer, offset: int, value: Any) -> None:
         """Write a mapping that has just these keys."""
-        if not isinstance(value, Mapping) or len(value) != len(self.parts):
-            raise InvalidValue(f"{self.path}: not a dictionary of {self._names()}: {_kind(value)}")
+        self._check(value)
         for name, at, node in self.parts:
-            if name not in value:
-                raise InvalidValue(f"{node.path}: missing")
             node.encode(buffer, offset + at, value[name])
+
+    def pieces(self, value: Any) -> list[Any]:
+        """Those of the parts."""
+        self._check(value)
+        return [piece for name, _, node in self.parts for piece in node.pieces(value[name])]
 
     def decode(self, buffer: Any, offset: int, copy: bool) -> dict[str, Any]:
         """Read a dictionary."""
@@ -49,8 +51,15 @@ class Dict(Node):
         for _, at, node in self.parts:
             yield from node.leaves(offset + at)
 
-    def _names(self) -> list[str]:
-        return [name for name, _, _ in self.parts]
+    def _check(self, value: Any) -> None:
+        """That it is a mapping with just these keys; only asking whether it is a `Mapping` takes long."""
+        mapping = type(value) is dict or isinstance(value, Mapping)
+        if not mapping or len(value) != len(self.parts):
+            names = [name for name, _, _ in self.parts]
+            raise InvalidValue(f"{self.path}: not a dictionary of {names}: {_kind(value)}")
+        for name, _, node in self.parts:
+            if name not in value:
+                raise InvalidValue(f"{node.path}: missing")
 
 
 class Tuple(Node):

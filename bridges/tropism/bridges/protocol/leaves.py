@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,8 @@ from tropism.bridges.errors import InvalidValue, ProtocolError
 Buffer = bytearray | memoryview
 I64 = struct.Struct("<q")
 U32 = struct.Struct("<I")
+SMALL = 4096
+"""Bytes up to which copying an array takes less time than asking for a view of its memory."""
 
 
 class Leaf(NamedTuple):
@@ -49,11 +51,15 @@ class Node:
         """Write a value; raises `InvalidValue` if it has no place here."""
         raise NotImplementedError
 
-    def pack(self, value: Any) -> Buffer | bytes:
-        """A value as bytes of its own; raises as `encode` does."""
+    def pieces(self, value: Any) -> Sequence[Any]:
+        """A value as bytes and arrays of bytes to be joined at once; raises as `encode` does."""
         buffer = bytearray(self.size)
         self.encode(buffer, 0, value)
-        return buffer
+        return (buffer,)
+
+    def between(self, before: bytes, value: Any, after: bytes) -> bytes:
+        """A value as bytes, with what stands around it; raises as `encode` does."""
+        return b"".join((before, *self.pieces(value), after))
 
     def decode(self, buffer: Any, offset: int, copy: bool) -> Any:
         """Read a value; raises `ProtocolError` if there is none."""
@@ -78,10 +84,17 @@ class Array(Node):
         """Copy an array in."""
         np.ndarray(self.shape, self.dtype, buffer, offset)[...] = self._fitted(value)
 
-    def pack(self, value: Any) -> bytes:
-        """The bytes of the array."""
-        raw = self._fitted(value).tobytes()
-        return raw + self._padding if self._padding else raw
+    def pieces(self, value: Any) -> Sequence[Any]:
+        """The array itself, or its bytes where that is cheaper, and what fills up the last eight."""
+        array = self._fitted(value)
+        raw = array if self.size > SMALL and array.flags.c_contiguous else array.tobytes()
+        return (raw, self._padding) if self._padding else (raw,)
+
+    def between(self, before: bytes, value: Any, after: bytes) -> bytes:
+        """The same in less time for a small array."""
+        if self.size > SMALL:
+            return super().between(before, value, after)
+        return before + self._fitted(value).tobytes() + self._padding + after
 
     def decode(self, buffer: Any, offset: int, copy: bool) -> np.ndarray:
         """Copy the array out, or view it."""

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import NoReturn
 
 from tropism.bridges.errors import (
@@ -129,21 +129,22 @@ class Connection:
         else:
             now = time.monotonic_ns()
             header = _pack(MAGIC, type, 0, 0, len(body), seq, now, episode, 0)
-        self._write(self._stream.frame(header, body), self.send_timeout)
+        first, rest = self._stream.frame(header, body)
+        self._write(first, rest, self.send_timeout)
 
     def can_send(self) -> bool:
         """Whether the system has taken everything that was sent and would take more."""
         self._check_open()
         with contextlib.suppress(BridgeTimeout):
-            self._write((), 0.0)
+            self._write(b"", b"", 0.0)
             return self._outbox.wait(0.0)
         return False
 
-    def _write(self, parts: Sequence[Bytes], timeout: float) -> None:
+    def _write(self, first: Bytes, rest: Bytes, timeout: float) -> None:
         if self._fd < 0:
             self._check_open()
         try:
-            self._outbox.write(parts, timeout)
+            self._outbox.write(first, rest, timeout)
         except OSError as error:
             self._outbox.clear()
             self._deaf = True
@@ -215,23 +216,22 @@ class Connection:
 
     def _await(self, timeout: float) -> bool:
         """Wait for bytes and receive them; False if none come in time."""
-        if self.patience is not None and self._looked(self.patience, timeout):
+        patience = self.patience
+        if patience and (seconds := patience.seconds()) and self._looked(min(seconds, timeout)):
             return True
         if timeout >= BLOCK_S and BLOCKS and self._read(0):
             return True  # a process that blocks in `recv` wakes up sooner than one that polls
         return self.wait(0.0 if timeout >= BLOCK_S else timeout) and self._read()
 
-    def _looked(self, patience: Patience, timeout: float) -> bool:
+    def _looked(self, seconds: float) -> bool:
         """Ask again and again for a while, without sleeping; whether bytes came."""
-        seconds = patience.seconds()
-        if not seconds:
-            return False
-        end = time.perf_counter() + min(seconds, timeout)
+        assert self.patience is not None
+        end = time.perf_counter() + seconds
         while not self._read():
             if time.perf_counter() > end:
-                patience.miss()
+                self.patience.miss()
                 return False
-        patience.misses = 0
+        self.patience.misses = 0
         return True
 
     def _pull(self) -> Message | None:
@@ -266,7 +266,7 @@ class Connection:
         stream = self._stream
         try:
             message = stream.next()
-            while message is not None and message.type in _HANDLED:
+            while message is not None and message[0] in _HANDLED:
                 self._handle(message)
                 message = stream.next()
         except ProtocolError as error:
@@ -294,7 +294,7 @@ class Connection:
     def _reply(self) -> None:
         replies = bytes(self._stream.replies)
         self._stream.replies.clear()
-        self._write((replies,), self.send_timeout)
+        self._write(replies, b"", self.send_timeout)
 
     def _end(self) -> NoReturn:
         self._deaf = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -27,10 +26,10 @@ LONG = 4096
 """Bytes from which on a body is handed over with the buffer it was received into, not copied."""
 JOINED_UP_TO = 16384
 """Bytes of a body whose copy is cheaper than a system call for two pieces."""
-# A header whose magic, type, flags and stream are one number.
+# A header whose magic, type, flags and stream are one number, and the types of those without flags by that number.
 _PLAIN = struct.Struct("<QIIQII")
-_TYPE = 0xFF << 32
-_PLAIN_KIND = int.from_bytes(MAGIC, "little")
+_PLAIN_TYPES = {int.from_bytes(MAGIC, "little") | number << 32: number for number in KNOWN}
+_new = tuple.__new__
 
 
 class Stream(Protocol):
@@ -42,7 +41,7 @@ class Stream(Protocol):
         skipped: how many messages of unknown types were skipped.
         replies: bytes that have to be sent back to the peer as they stand, oldest first.
         closed: whether the peer has said below the messages that no more will come.
-        empty: nothing was received that was not taken, so that `next` can have nothing to give.
+        empty: whether it is known that `next` has nothing to give.
     """
 
     max_message: int
@@ -50,10 +49,7 @@ class Stream(Protocol):
     skipped: int
     replies: bytearray
     closed: bool
-
-    @property
-    def empty(self) -> bool:  # noqa: D102
-        ...
+    empty: bool
 
     def room(self) -> memoryview:
         """Where the next bytes shall be received; never empty."""
@@ -75,8 +71,8 @@ class Stream(Protocol):
         """Of what an unfinished message consists so far, for people; empty between messages."""
         ...
 
-    def frame(self, header: bytes, body: Bytes) -> Sequence[Bytes]:
-        """What has to be sent for one message."""
+    def frame(self, header: bytes, body: Bytes) -> tuple[Bytes, Bytes]:
+        """What has to be sent for one message, in two pieces; the second may be empty."""
         ...
 
 
@@ -109,27 +105,26 @@ class RawStream:
 
     def __init__(self) -> None:
         self.max_message, self.allowed = MAX_MESSAGE, int(Flag.MUST_UNDERSTAND)
-        self.skipped, self.replies, self.closed = 0, bytearray(), False
+        self.skipped, self.replies, self.closed, self.empty = 0, bytearray(), False, True
         self._buffer = memoryview(bytearray(BUFFER))
         self._start = self._end = self._expected = 0
         self._header: Header | None = None
         self._body: memoryview | None = None  # of a large message
         self._filled = 0
 
-    @property
-    def empty(self) -> bool:  # noqa: D102
-        return self._start == self._end and self._header is None
-
     def room(self) -> memoryview:  # noqa: D102
         if self._body is not None:
             return self._body[self._filled :]
+        if not self._end:
+            return self._buffer
         if self._end == len(self._buffer):  # move what is left, less than a message, to the front
             rest = bytes(self._buffer[self._start : self._end])
             self._buffer[: len(rest)] = rest
             self._start, self._end = 0, len(rest)
-        return self._buffer[self._end :] if self._end else self._buffer
+        return self._buffer[self._end :]
 
     def received(self, count: int) -> None:  # noqa: D102
+        self.empty = False
         if self._body is None:
             self._end += count
         else:
@@ -156,23 +151,21 @@ class RawStream:
         name = f"body of {name_of(self._header.type)}"
         return Progress.of(name, "payload", have, self._header.length)
 
-    def frame(self, header: bytes, body: Bytes) -> Sequence[Bytes]:  # noqa: D102
-        return (header + body,) if len(body) <= JOINED_UP_TO else (header, body)
+    def frame(self, header: bytes, body: Bytes) -> tuple[Bytes, Bytes]:  # noqa: D102
+        return (header + body, b"") if len(body) <= JOINED_UP_TO else (header, body)
 
     def _plain(self) -> Message | None:
         """The message in front if it is whole, of a known type and without flags: the usual one, in half the time."""
-        start = self._start + HEADER_SIZE
-        kind, length, seq, sent, episode, crc = _PLAIN.unpack_from(self._buffer, self._start)
-        end = start + length
-        if kind & ~_TYPE != _PLAIN_KIND or crc or end > self._end or length > self.max_message:
+        start = self._start
+        kind, length, seq, sent, episode, crc = _PLAIN.unpack_from(self._buffer, start)
+        number, end = _PLAIN_TYPES.get(kind), start + HEADER_SIZE + length
+        if number is None or crc or end > self._end or length > self.max_message:
             return None
-        number = kind >> 32 & 0xFF
-        if number not in KNOWN:
-            return None
-        whole = self._start == 0 and end == self._end
-        body = self._long(end) if whole and length >= LONG else self._cut(start, end)
-        # as Message(...) would do it
-        return tuple.__new__(Message, (number, seq, episode, body, 0, sent))
+        if length >= LONG and start == 0 and end == self._end:
+            body = self._long(end)
+        else:
+            body = self._cut(start + HEADER_SIZE, end)
+        return _new(Message, (number, seq, episode, body, 0, sent))  # as Message(...) would do it
 
     def _whole(self) -> Header | None:
         """The header in front, once all of its body is there."""
@@ -198,7 +191,9 @@ class RawStream:
         have = min(self._end - self._start, length)
         self._body[:have] = self._buffer[self._start : self._start + have]
         self._filled = have
-        self._advance(have)
+        self._start += have
+        if self._start == self._end:
+            self._start = self._end = 0
         if len(self._buffer) < BUFFER:  # another length was expected
             self._buffer = memoryview(bytearray(BUFFER))
 
@@ -210,22 +205,21 @@ class RawStream:
     def _cut(self, start: int, end: int) -> bytearray:
         """A copy of these bytes, which are the next ones: the reader may keep it."""
         body = bytearray(self._buffer[start:end])
-        self._advance(end - self._start)
+        self._start = end
+        if end == self._end:
+            self._start, self._end, self.empty = 0, 0, True
         return body
 
     def _long(self, end: int) -> Bytes:
         """The body of a message that is all there is; after two of a length a third is expected."""
-        fills, again, self._expected = end == len(self._buffer), end == self._expected, end
-        body = self._buffer[HEADER_SIZE:] if fills else self._cut(HEADER_SIZE, end)
-        self._start = self._end = 0
-        if fills or again:
+        if end == len(self._buffer):
+            body, again = self._buffer[HEADER_SIZE:], True
+        else:
+            body, again, self._expected = self._cut(HEADER_SIZE, end), end == self._expected, end
+        if again:
             self._buffer = np.empty(end, np.uint8).data
+        self._start, self._end, self.empty = 0, 0, True
         return body
-
-    def _advance(self, count: int) -> None:
-        self._start += count
-        if self._start == self._end:
-            self._start = self._end = 0
 
 
 def check_end(stream: Stream) -> None:

@@ -31,16 +31,13 @@ class WebSocketStream:
     def __init__(self, is_client: bool) -> None:
         self.max_message, self.allowed = MAX_MESSAGE, int(Flag.MUST_UNDERSTAND)
         self.skipped, self.replies, self.closed = 0, bytearray(), False
+        self.empty = False  # `next` may have to answer a ping or tell of the end
         self._is_client = is_client
         self._buffer = memoryview(bytearray(BUFFER))
         self._bytes = bytearray()  # received, not taken apart yet
         self._parts: bytearray | None = None  # of a binary message under way
         self._payload: memoryview | None = None  # of a large frame under way
         self._filled = 0
-
-    @property
-    def empty(self) -> bool:  # noqa: D102
-        return False  # `next` may have to answer a ping or tell of the end
 
     def room(self) -> memoryview:  # noqa: D102
         rest = None if self._payload is None else self._payload[self._filled :]
@@ -69,9 +66,9 @@ class WebSocketStream:
         part = "header" if head is None else "payload"
         return Progress.of("a WebSocket message", part, have, whole)
 
-    def frame(self, header: bytes, body: Bytes) -> Sequence[Bytes]:  # noqa: D102
+    def frame(self, header: bytes, body: Bytes) -> tuple[Bytes, Bytes]:  # noqa: D102
         if self._is_client:
-            return (_frame(BINARY, (header, body), masked=True),)
+            return _frame(BINARY, (header, body), masked=True), b""
         return _head(BINARY, len(header) + len(body), 0) + header, body
 
     def _message(self, raw: bytearray | memoryview) -> Message | None:
