@@ -129,7 +129,7 @@ def arm(low=1.0, **means):
 
 def test_the_table_tells_what_is_on_record_and_what_is_missing(monkeypatch, tmp_path):
     table = script("council_table")
-    monkeypatch.setattr(table, "RESULTS", tmp_path)
+    monkeypatch.setattr(script("readme_rows"), "RESULTS", tmp_path)
     recur = {"recur": arm(savings=1.5, ideal_savings=1.75)}
     (tmp_path / "council.json").write_text(json.dumps({"arms": recur, "runs": {}}))
     found = table.results()
