@@ -10,6 +10,8 @@ import sys
 import numpy as np
 import pytest
 
+from tropism.errors import ArtifactError
+from tropism_moe import pack
 from tropism_moe.config import ModelConfig
 from tropism_moe.expert_store import ExpertStore, verify
 from tropism_moe.pack import STORE, pack_random
@@ -97,11 +99,10 @@ import sys
 from pathlib import Path
 from tropism_moe.config import ModelConfig
 from tropism_moe.pack import pack_random
-config, seed = ModelConfig(**eval(sys.argv[2])), 0
+config = ModelConfig(**eval(sys.argv[2]))
 print("go", flush=True)
 while True:
-    pack_random(config, Path(sys.argv[1]), seed)
-    seed += 1
+    pack_random(config, Path(sys.argv[1]), 0)
 """
 
 ACT = """
@@ -139,6 +140,22 @@ def test_a_packing_that_is_killed_leaves_a_model_that_acts(directory, after):
         assert np.isfinite(list(play(model))[-1][0]).all()
     known = {STORE, "model.json", "model.safetensors"}
     assert all(f.name in known or f.name.startswith(".tmp-") for f in directory.iterdir())
+
+
+def test_a_packing_over_another_model_that_is_killed_between_its_parts_is_refused(
+    directory, monkeypatch
+):
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pack, "write_checked", dies)
+    with pytest.raises(KeyboardInterrupt):
+        pack_random(MODEL, directory, 1)
+    with pytest.raises(ArtifactError, match=r"of different models.*pack the model again"):
+        Served.open(directory)
+    monkeypatch.undo()
+    pack_random(MODEL, directory, 1)
+    Served.open(directory).close()
 
 
 @pytest.mark.parametrize("mode", ["mmap", "ring"])

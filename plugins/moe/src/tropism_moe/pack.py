@@ -10,7 +10,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ import torch
 from safetensors.numpy import load, save
 from torch import nn
 
-from tropism.agents.artifacts import read_checked, write_checked
+from tropism.agents.artifacts import read_checked, read_json, write_checked
+from tropism.errors import ArtifactError
 from tropism_moe.config import BLOCK, ModelConfig
 from tropism_moe.lattice import Lattice
 from tropism_moe.model import Model, RecurrentLayer
@@ -32,6 +34,8 @@ from tropism_moe.ternary import TernaryLinear
 FORMAT = 1
 PART, STORE, SETTINGS = "model", "experts.store", "moe.json"
 Progress = Callable[[int], None]
+NamedSlab = tuple[int, int, bytes, dict[str, Any]]
+"""Layer, expert, weights in base 3, and what is to be known of them."""
 
 
 def pack(model: Model, directory: Path, progress: Progress = lambda _: None) -> None:
@@ -45,31 +49,20 @@ def pack(model: Model, directory: Path, progress: Progress = lambda _: None) -> 
     Raises:
         StoreWriteError: the disk is full, say; the store that was there is as it was.
     """
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    with StoreWriter(directory / STORE, {"config": model.config.to_json()}) as writer:
-        for done, (layer, expert, network) in enumerate(_experts(model), 1):
-            writer.add(layer, expert, *slab(network))
-            progress(done)
-    write_shared(directory, model.config, shared_arrays(model))
+    slabs = ((layer, expert, *slab(network)) for layer, expert, network in _experts(model))
+    _write(Path(directory), model.config, shared_arrays(model), slabs, progress)
 
 
 def pack_random(
     config: ModelConfig, directory: Path, seed: int, progress: Progress = lambda _: None
 ) -> None:
     """Write a model of random weights slab by slab, to be measured: it may be larger than the memory."""
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         arrays = _random_shared(config)
-    with StoreWriter(directory / STORE, {"config": config.to_json()}) as writer:
-        keys = [(layer, e) for layer in config.expert_layers for e in range(config.experts)]
-        for done, (layer, expert) in enumerate(keys, 1):
-            rng = np.random.default_rng([seed, layer, expert])
-            writer.add(layer, expert, *_random_slab(config, rng))
-            progress(done)
-    write_shared(directory, config, arrays)
+    keys = ((layer, e) for layer in config.expert_layers for e in range(config.experts))
+    slabs = ((*key, *_random_slab(config, np.random.default_rng([seed, *key]))) for key in keys)
+    _write(Path(directory), config, arrays, slabs, progress)
 
 
 def shared_arrays(model: Model) -> Arrays:
@@ -89,10 +82,18 @@ def shared_arrays(model: Model) -> Arrays:
     return {**found, "inputs": model.inputs.detach().numpy().copy()}
 
 
-def write_shared(directory: Path, config: ModelConfig, arrays: Arrays) -> None:
-    """Write all but the experts."""
+def _write(
+    directory: Path, config: ModelConfig, arrays: Arrays, slabs: Iterable[NamedSlab], progress: Progress
+) -> None:  # fmt: skip
+    """Write the experts, then the shared weights, by whose checksum the store says what it belongs to."""
+    directory.mkdir(parents=True, exist_ok=True)
     data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-    write_checked(Path(directory), PART, data, {"config": config.to_json()}, FORMAT)
+    facts = {"config": config.to_json(), "belongs": hashlib.sha3_256(data).hexdigest()}
+    with StoreWriter(directory / STORE, facts) as writer:
+        for done, (layer, expert, weights, meta) in enumerate(slabs, 1):
+            writer.add(layer, expert, weights, meta)
+            progress(done)
+    write_checked(directory, PART, data, {"config": config.to_json()}, FORMAT)
 
 
 def read_shared(directory: Path) -> tuple[ModelConfig, Arrays]:
@@ -103,6 +104,24 @@ def read_shared(directory: Path) -> tuple[ModelConfig, Arrays]:
     """
     data, facts = read_checked(Path(directory), PART, FORMAT, "tropism-moe")
     return ModelConfig(**facts["config"]), load(data)
+
+
+def check_same_pack(directory: Path, store: Mapping[str, Any]) -> None:
+    """Refuse experts and shared weights of different models, as a packing that was killed half way over an older model leaves.
+
+    Args:
+        directory: of the model.
+        store: facts of its store.
+
+    Raises:
+        ArtifactError: they are.
+    """
+    shared = read_json(directory / f"{PART}.json").get("sha3_256")
+    if store.get("belongs", shared) != shared:
+        raise ArtifactError(
+            f"{directory}: {STORE} and {PART}.safetensors are of different models, as if a packing had been killed between "
+            "them; pack the model again"
+        )
 
 
 def _experts(model: Model) -> Iterator[tuple[int, int, Any]]:

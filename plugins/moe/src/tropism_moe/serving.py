@@ -88,14 +88,15 @@ class Served:
         """A model that was packed into ``directory``.
 
         Raises:
-            ArtifactError: a part is missing, damaged or of another version.
+            ArtifactError: a part is missing, damaged, of another version or of another model.
             BudgetError: the budget is smaller than two slabs.
         """
-        from tropism_moe.pack import STORE, read_shared
+        from tropism_moe.pack import STORE, check_same_pack, read_shared
 
         config, arrays = read_shared(directory)
         store = ExpertStore.open(Path(directory) / STORE, mode, budget_bytes, transform=expert_of)
         try:
+            check_same_pack(Path(directory), store.facts)
             return cls(config, arrays, store, tolerance)
         except BaseException:
             store.close()
