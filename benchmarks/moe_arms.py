@@ -40,6 +40,7 @@ ARMS: dict[str, Arm] = {
     "affine, one expert": Arm(AFFINE, FULL, ONE),
     "chemotaxis, one expert": Arm(LEVEL, FULL, {**PROBE, **ONE}),
     "switch, gated at each layer": Arm(SWITCH, FULL, {"pre_gated": False}),
+    "switch, tokens alone": Arm(SWITCH, FULL, {"tokens": True}),
     "chemotaxis, ppo": Arm(LEVEL, FULL // 2, agent="ppo"),
 }
 """Arms that the promises are about."""

@@ -107,6 +107,8 @@ def parts(found: Arms) -> Iterator[tuple[str, Iterator[str]]]:
     yield "What reinforcement learning comes to on the same tasks:", beside(found, read("full"))
     ones = {f"{name}, one expert": f"{told}, one expert" for name, told in TASKS.items()}
     yield "One expert a layer, that is as many weights at work:", stages(ones, found)
+    alone = {"switch": "observations, from a teacher", "switch, tokens alone": "tokens, from those that follow"}  # fmt: skip
+    yield "Switch, what is read and learned from:", stages(alone, found)
     gated = {"switch": "at a block's entry", "switch, gated at each layer": "at each layer"}
     yield "Switch, experts chosen:", stages(gated, found)
     yield "Confidence on test episodes, right being what the teacher would have done:", confidence(found)  # fmt: skip

@@ -20,11 +20,12 @@ from tropism_moe.choices import Choices
 from tropism_moe.confidence import calibrate
 from tropism_moe.constraints import Constraints, Sides, read_sides
 from tropism_moe.course import HELD_OUT, Course
-from tropism_moe.encoders import make_encoder
+from tropism_moe.encoders import encoder_of
 from tropism_moe.lessons import Lessons
 from tropism_moe.pack import SETTINGS, pack
 from tropism_moe.policy import MoEPolicy, write_settings
 from tropism_moe.teachers import privileged, refusal, teach, teacher_of
+from tropism_moe.token_lessons import TokenLessons, why_not
 
 if TYPE_CHECKING:
     from tropism.agents.runs import Run
@@ -47,9 +48,11 @@ class MoEAgent(Agent):
         """
         if task.agents:
             return "moe acts for one agent"
-        observation, action = task.spaces()
+        _, action = task.spaces()
         try:
-            make_encoder(task.env_id, observation)
+            if self.config.tokens and (reason := why_not(task)):
+                return reason
+            encoder_of(task, self.config.tokens)
             require(self.config, Choices(action))
             sides = self._sides()
             _ = sides and Constraints(action, sides)
@@ -110,13 +113,14 @@ class MoEAgent(Agent):
 
     @contextmanager
     def _lessons(self, task: Task) -> Iterator[Lessons]:
-        observation, action = task.spaces()
+        _, action = task.spaces()
         first, stop = task.train_seeds
         held = HELD_OUT if stop - first > 2 * HELD_OUT else 0
-        encoder, choices = make_encoder(task.env_id, observation), Choices(action)
+        encoder, choices = encoder_of(task, self.config.tokens), Choices(action)
         name, lanes = teacher_of(self.config.teacher, task), self.config.lanes
         teacher = teach(name, task)
-        lessons = Lessons(task, teacher, encoder, choices, lanes, held, privileged(name))
+        kind = TokenLessons if self.config.tokens else Lessons
+        lessons = kind(task, teacher, encoder, choices, lanes, held, privileged(name))
         try:
             yield lessons
         finally:

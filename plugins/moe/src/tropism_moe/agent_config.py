@@ -40,6 +40,8 @@ class MoEConfig(Sizes):
         lattice: as there, of fewer experts.
         teacher: who is imitated: an agent that needs no training, or the directory of a run of any agent, ``runs/recurrent-ppo-…``
             say; ``auto``: ``ideal`` on PatternWorld, else ``heuristic``.
+        tokens: read PatternWorld's tokens and nothing else, and say the next one by the table that reads them: learned from the
+            tokens that follow, without a teacher.
         lanes: episodes side by side in training.
         stretch: steps of an update, through which gradients flow.
         learning_rate: of AdamW; in the second half of a stage it falls linearly to a thirtieth.
@@ -67,6 +69,7 @@ class MoEConfig(Sizes):
 
     lattice: tuple[int, int, int] = (4, 2, 2)
     teacher: str = "auto"
+    tokens: bool = False
     lanes: int = 32
     stretch: int = 64
     learning_rate: float = 2e-3
@@ -103,6 +106,8 @@ class MoEConfig(Sizes):
             if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
                 what = "an integer" if kind is int else "a number"
                 raise OptionError(f"{field.name} must be {what} in [{low}, {high}], got {value!r}")
+        if not isinstance(self.tokens, bool):
+            raise OptionError(f"tokens must be true or false, got {self.tokens!r}")
         if self.adapt not in ADAPT:
             raise UnknownNameError("way to adapt", self.adapt, ADAPT)
         super().__post_init__()

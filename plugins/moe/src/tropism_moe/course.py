@@ -103,8 +103,7 @@ class Course:
     def _enter(self, stage: int) -> None:
         """Build what a stage trains."""
         self.stage = stage
-        sizes = self.lessons.encoder.size, self.lessons.choices.size
-        self.model = build(self.name, self.config, *sizes)
+        self.model = build(self.name, self.config, *self.lessons.sizes)
         self.adam = torch.optim.AdamW(self.model.parameters(), self.config.learning_rate)
 
     def _next_stage(self) -> None:
@@ -212,6 +211,5 @@ class Course:
         restore_weights(self.model, weights, where)
         restore_optimiser(self.adam, read_part(where, "optimiser")[0])
         if self.stage:
-            sizes = self.lessons.encoder.size, self.lessons.choices.size
-            self.dense = build("dense", self.config, *sizes).requires_grad_(False)
+            self.dense = build("dense", self.config, *self.lessons.sizes).requires_grad_(False)
             restore_weights(self.dense, read_part(where, "dense")[0], where)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from tropism.agents.contract import Task
 from tropism.envs.patternworld.observation import read
 from tropism.errors import UnsupportedTaskError
 
@@ -20,17 +21,17 @@ FloatArray = npt.NDArray[np.float32]
 
 
 class Encoder(NamedTuple):
-    """Turns the observations of ``B`` lanes into ``float32[B, size]``.
+    """Turns the observations of ``B`` lanes into ``float32[B, size]``, or tokens ``int64[B]`` below ``size``.
 
     Attributes:
-        size: numbers of one lane.
+        size: numbers of one lane, or tokens that there are.
         encode: does it.
     """
 
     size: int
-    encode: Callable[[Any], FloatArray]
+    encode: Callable[[Any], npt.NDArray[Any]]
 
-    def __call__(self, observation: Any) -> FloatArray:
+    def __call__(self, observation: Any) -> npt.NDArray[Any]:
         """Encode a batch."""
         return self.encode(observation)
 
@@ -57,6 +58,22 @@ def make_encoder(env_id: str, space: spaces.Space[Any]) -> Encoder:
     raise UnsupportedTaskError(
         f"an observation of {space} cannot be encoded: moe reads Box, Discrete, MultiDiscrete, MultiBinary, or one Dict of those"
     )
+
+
+def encoder_of(task: Task, tokens: bool = False) -> Encoder:
+    """The encoder of what a task shows, or of PatternWorld's tokens alone.
+
+    Raises:
+        UnsupportedTaskError: naming the space that has none.
+    """
+    space, _ = task.spaces()
+    return _tokens(space) if tokens else make_encoder(task.env_id, space)
+
+
+def _tokens(space: Any) -> Encoder:
+    """The newest token, ``int64[B]``; the one that stands for none is not in the table."""
+    vocabulary = int(space["history"].nvec[-1]) - 1
+    return Encoder(vocabulary, lambda seen: read(seen).history[:, -1].astype(np.int64))
 
 
 def _pattern(space: spaces.Dict) -> Encoder:

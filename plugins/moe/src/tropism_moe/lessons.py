@@ -68,6 +68,11 @@ class Lessons:
         self._heard = not moves(task)
         self._hidden = frozenset() if privileged else hidden_keys(self.env)
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Inputs and outputs of a network that learns here."""
+        return self.encoder.size, self.choices.size
+
     def begin(self, rng: np.random.Generator) -> None:
         """Fresh episodes, of seeds drawn from ``rng``."""
         self._rng = rng

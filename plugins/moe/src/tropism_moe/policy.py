@@ -25,7 +25,7 @@ from tropism_moe.at_play import AtPlay
 from tropism_moe.calibration import Calibration
 from tropism_moe.choices import Choices
 from tropism_moe.constraints import Constraints, Sides, masked
-from tropism_moe.encoders import make_encoder
+from tropism_moe.encoders import encoder_of
 from tropism_moe.ensemble import decide
 from tropism_moe.pack import PART, SETTINGS, STORE
 from tropism_moe.proofs import tokens_shown
@@ -58,8 +58,8 @@ class MoEPolicy(Policy):
         self, directory: Path, config: MoEConfig, task: Task, sides: Sides | None = None
     ) -> None:
         self.directory, self.config, self.sides = Path(directory), config, sides
-        observation, action = task.spaces()
-        self.record, self.encoder = spaces_record(task), make_encoder(task.env_id, observation)
+        _, action = task.spaces()
+        self.record, self.encoder = spaces_record(task), encoder_of(task, config.tokens)
         self.choices = Choices(action)
         self.constraints = Constraints(action, sides) if sides else None
         self._tokens, self._lifelong = tokens_shown(task), task.lifelong

@@ -15,7 +15,7 @@ from tropism.agents.options import build_config
 from tropism_moe.agent import MoEAgent
 from tropism_moe.agent_config import MoEConfig
 from tropism_moe.choices import Choices
-from tropism_moe.encoders import make_encoder
+from tropism_moe.encoders import encoder_of
 from tropism_moe.expert_store import ExpertStore
 from tropism_moe.pack import STORE, read_shared
 from tropism_moe.policy import MoEPolicy
@@ -98,13 +98,13 @@ def assess(
 def _players(
     directory: Path, task: Task, config: MoEConfig, packed: Path
 ) -> Iterator[tuple[str, Policy]]:
-    observation, action = task.spaces()
+    _, action = task.spaces()
     yield "random", teach("random", task)
     yield "teacher", teach(teacher_of(config.teacher, task), task)
     for stage in STAGES:
         network = load_network(directory, stage.name)
-        encoder, choices = make_encoder(task.env_id, observation), Choices(action)
-        yield stage.name, NetworkPolicy(network, encoder, choices)
+        encoder = encoder_of(task, config.tokens)
+        yield stage.name, NetworkPolicy(network, encoder, Choices(action))
     yield "packed", MoEAgent.load(packed, task)
 
 
