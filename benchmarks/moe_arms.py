@@ -48,7 +48,6 @@ ARMS: dict[str, Arm] = {
 ABLATIONS: dict[str, Arm] = {
     "all": Arm(SWITCH, SHORT),
     "no balance": Arm(SWITCH, SHORT, {"balance": 0.0}),
-    "no smoothness": Arm(SWITCH, SHORT, {"smoothness": 0.0}),
     "no distillation": Arm(SWITCH, SHORT, {"distillation": 0.0}),
     "experts begin alike": Arm(SWITCH, SHORT, {"noise": 0.0}),
 }
