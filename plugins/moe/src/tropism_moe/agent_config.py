@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from tropism.errors import OptionError
+from tropism.limits import Limits, check_fields
 from tropism_moe.config import ModelConfig
 
-_LIMITS: dict[str, tuple[float, float]] = {
+_LIMITS: dict[str, Limits] = {
     "lanes": (1, 4096),
     "stretch": (1, 4096),
     "learning_rate": (1e-6, 1.0),
@@ -75,14 +75,7 @@ class MoEConfig:
         Raises:
             OptionError: naming the field, its value and the range.
         """
-        for field in fields(self):
-            if field.name not in _LIMITS:
-                continue
-            low, high = _LIMITS[field.name]
-            value, kind = getattr(self, field.name), int if isinstance(low, int) else (int, float)
-            if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
-                what = "an integer" if kind is int else "a number"
-                raise OptionError(f"{field.name} must be {what} in [{low}, {high}], got {value!r}")
+        check_fields(self, _LIMITS)
         object.__setattr__(self, "lattice", tuple(self.lattice))
         self.model(1, 1)
 
