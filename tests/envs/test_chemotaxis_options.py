@@ -28,7 +28,7 @@ WRONG = [
     ({"gradient_dropout": 1.5}, r"gradient_dropout must be a number in \[0, 1\], got 1.5"),
     ({"obs_noise": -1}, r"obs_noise must be a number in \[0, 10\], got -1"),
     ({"sensing_range": -1}, r"sensing_range must be an integer in \[0, 1000\], got -1"),
-    ({"informed": 1}, r"informed must be True or False, got 1"),
+    ({"informed": 1}, r"informed must be true or false, got 1"),
     ({"respawn_delay": 3}, r"respawn_delay=3 means nothing on L0.2: it needs deplete"),
     ({"harmful_deplete_p": 0.5}, r"harmful_deplete_p=0.5 means nothing on L0.2"),
     ({"deplete": True, "respawn_delay": -1}, r"respawn_delay must be an integer in \[0, 10000\]"),

@@ -331,7 +331,7 @@ def test_steps_out_of_order_are_refused():
         ({"num_rules": 4, "active_rules": 6}, OptionError, "active_rules=6"),
         ({"tier": "Switch", "active_rules": 2}, OptionError, "active_rules=2"),
         ({"tier": "Order2", "num_rules": 0}, OptionError, "num_rules=0"),
-        ({"flat": "no"}, OptionError, "flat must be True or False"),
+        ({"flat": "no"}, OptionError, "flat must be true or false"),
         ({"reward_right": 2.0}, OptionError, "reward_right"),
         ({"reward_wrong": 1.0}, OptionError, "must exceed"),
         ({"first_token": [5, 97]}, OptionError, r"\[5, 97\]"),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tropism.errors import OptionError
+from tropism.limits import within
 
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
@@ -167,9 +167,7 @@ def _vector_takes(spec: EnvSpec, argument: str) -> bool:
 
 def _checked_seed(seed: Any) -> int:
     """``seed`` as an int that every framework takes."""
-    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-    if not whole or not 0 <= seed < 2**32:
-        raise OptionError(f"seed must be an integer in [0, {2**32 - 1}], got {seed!r}")
+    within("seed", seed, 0, 2**32 - 1, integer=True)
     return int(seed)
 
 

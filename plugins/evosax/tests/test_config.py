@@ -32,7 +32,7 @@ def test_json_gives_the_same_config_back(config):
         ({"population": 1}, ["population", "[2, 1000000]", "1"]),
         ({"population": 127}, ["population", "even", "openes", "127"]),
         ({"episodes": 0}, ["episodes", "[1,"]),
-        ({"sigma": 0.0}, ["sigma", "[1e-06, 100]"]),
+        ({"sigma": 0.0}, ["sigma", "[1e-06, 100.0]"]),
         ({"lr": float("nan")}, ["lr", "nan"]),
         ({"steps": 0}, ["steps", "[1,"]),
         ({"train_seeds": (5, 5)}, ["train_seeds", "(5, 5)"]),

@@ -583,7 +583,7 @@ def told(features, targets):
         (lambda: PositionAdapter(np.full((2, 3), 1.0), AdaptationConfig()), r"in \[0, 1\)"),
         (lambda: PositionAdapter(np.zeros((2, 2)), AdaptationConfig()), r"positions \[2, 2\]"),
         *[
-            (lambda o=option: AdaptationConfig(**o), f"{next(iter(option))} is ")
+            (lambda o=option: AdaptationConfig(**o), f"^{next(iter(option))} must be ")
             for option in (
                 {"rank": 0}, {"directions": -1}, {"pairs": 1.5}, {"window": True}, {"seed": -1}, {"sigma": 0.0},
                 {"learning_rate": math.inf}, {"position_rate": -1.0}, {"anchor": -1e-9}, {"margin": math.nan},

@@ -365,9 +365,9 @@ def test_the_same_seed_makes_the_same_layers():
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ((0, 4, 2, 6, 5), "width must be a whole number >= 1, got 0"),
-        ((8, 4, 2, 6, 0), "window must be a whole number >= 1, got 0"),
-        ((8, 4, True, 6, 5), "kv_heads must be a whole number >= 1, got True"),
+        ((0, 4, 2, 6, 5), "width must be an integer >= 1, got 0"),
+        ((8, 4, 2, 6, 0), "window must be an integer >= 1, got 0"),
+        ((8, 4, True, 6, 5), "kv_heads must be an integer >= 1, got True"),
         ((8, 4, 3, 6, 5), "query_heads must be a multiple of kv_heads = 3, got 4"),
         ((8, 4, 2, 5, 5), "head_width must be even for rotary positions, got 5"),
     ],
@@ -378,7 +378,7 @@ def test_sizes_that_do_not_fit_are_refused(sizes, message):
 
 
 def test_a_feed_forward_layer_of_no_size_is_refused():
-    with pytest.raises(OptionError, match="hidden must be a whole number >= 1, got 0"):
+    with pytest.raises(OptionError, match="hidden must be an integer >= 1, got 0"):
         SwiGLU(8, 0)
 
 

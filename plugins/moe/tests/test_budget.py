@@ -94,10 +94,10 @@ def test_presets_survive_json(name):
     ("changes", "hint"),
     [
         ({"layers": 6}, "layers must be a multiple of 4, got 6"),
-        ({"width": 0}, "width must be a whole number >= 1, got 0"),
-        ({"outputs": -1}, "outputs must be a whole number >= 1, got -1"),
+        ({"width": 0}, "width must be an integer >= 1, got 0"),
+        ({"outputs": -1}, "outputs must be an integer >= 1, got -1"),
         ({"lattice": (8, 4)}, r"lattice must have three axes, got \(8, 4\)"),
-        ({"lattice": (8, 0, 4)}, "lattice y must be a whole number >= 1, got 0"),
+        ({"lattice": (8, 0, 4)}, "lattice y must be an integer >= 1, got 0"),
         ({"query_heads": 3}, "query_heads must be a multiple of kv_heads = 2, got 3"),
         ({"head_width": 5}, "head_width must be even"),
     ],

@@ -366,9 +366,9 @@ def test_what_a_transform_raises_in_a_reader_reaches_the_caller(path):
     [
         ({"mode": "disk"}, "mode='disk' must be one of 'mmap', 'resident', 'ring'"),
         ({"mode": "ring"}, "mode='ring' needs budget_bytes"),
-        ({"budget_bytes": 0}, "budget_bytes=0 must be a whole number of at least 1"),
-        ({"budget_bytes": 1e9}, "budget_bytes=1000000000.0 must be a whole number"),
-        ({"readers": 0}, "readers=0 must be a whole number of at least 1"),
+        ({"budget_bytes": 0}, "budget_bytes must be an integer >= 1, got 0"),
+        ({"budget_bytes": 1e9}, "budget_bytes must be an integer >= 1, got 1000000000.0"),
+        ({"readers": 0}, "readers must be an integer >= 1, got 0"),
     ],
 )
 def test_options_out_of_range_are_refused_by_name(path, options, message):

@@ -385,7 +385,7 @@ def test_a_layer_of_the_seed_has_52_million_weights():
 )
 def test_sizes_below_one_are_refused(sizes, name):
     with pytest.raises(
-        OptionError, match=rf"{name} must be a whole number >= 1, got {sizes[name == 'rank']}"
+        OptionError, match=rf"{name} must be an integer >= 1, got {sizes[name == 'rank']}"
     ):
         GatedRecurrence(*sizes)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any
 
-from tropism.envs.chemotaxis.limits import MEANT_FOR, within
+from tropism.envs.chemotaxis.limits import MEANT_FOR
 from tropism.envs.chemotaxis.params import FAMILY, Params
 from tropism.errors import OptionError, UnknownNameError
+from tropism.limits import within
 
 _VALENCE: dict[str, Any] = {"num_sources": (4,), "num_harmful": 2}
 _TEMPORAL: dict[str, Any] = _VALENCE | {"deplete": True}

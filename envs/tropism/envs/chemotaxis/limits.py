@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tropism.errors import OptionError
 
 INTEGERS: dict[str, tuple[int, int]] = {
@@ -65,18 +63,6 @@ MEANT_FOR = {
     "switch_every": "switch",
 }
 """What a parameter needs to have a meaning."""
-
-
-def within(name: str, value: Any, low: float, high: float, *, integer: bool = False) -> None:
-    """Check a number.
-
-    Raises:
-        OptionError: unless ``value`` is a number (an integer if asked) in ``[low, high]``.
-    """
-    kinds = (int, np.integer) if integer else (int, float, np.number)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
-        kind = "an integer" if integer else "a number"
-        raise OptionError(f"{name} must be {kind} in [{low}, {high}], got {value!r}")
 
 
 def pair(name: str, given: Any, low: int, high: tuple[int, int]) -> tuple[int, int]:

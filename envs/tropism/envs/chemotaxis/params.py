@@ -19,9 +19,9 @@ from tropism.envs.chemotaxis.limits import (
     counts,
     pair,
     span,
-    within,
 )
 from tropism.errors import OptionError
+from tropism.limits import check_flag, within
 
 UNIT = 6400
 """Fixed-point units in 1.0 of energy or integrity: 1/128, 1/256, .05 and .25 are whole numbers of them."""
@@ -138,8 +138,7 @@ class Params:
         for name, (low, high) in NUMBERS.items():
             within(name, getattr(self, name), low, high)
         for name in FLAGS:
-            if not isinstance(getattr(self, name), bool):
-                raise OptionError(f"{name} must be True or False, got {getattr(self, name)!r}")
+            check_flag(name, getattr(self, name))
         self._settle()
         within("num_harmful", self.num_harmful, 0, self.total_sources, integer=True)
         within("walls", self.walls, 0, max(self.width - 2, 0) // 3, integer=True)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from tropism.envs.chemotaxis.levels import LEVELS, change
-from tropism.envs.chemotaxis.limits import within
 from tropism.envs.chemotaxis.params import Params
 from tropism.errors import OptionError, UnknownNameError
+from tropism.limits import within
 
 MOST_ORGANISMS = 32
 SHARED = Params(

@@ -13,7 +13,8 @@ from gymnasium.error import InvalidAction, ResetNeeded
 
 from tropism.envs.core.baselines import Baseline
 from tropism.envs.core.random import Key, seed_key
-from tropism.errors import OptionError, UnknownNameError
+from tropism.errors import UnknownNameError
+from tropism.limits import within
 
 
 class ReferenceEnv(gymnasium.Env[Any, Any]):
@@ -110,13 +111,6 @@ def check_options(
         if name not in ranges:
             raise UnknownNameError("reset option", name, ranges)
         low, high = ranges[name]
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, (int, np.integer))
-            or not low <= value <= high
-        ):
-            raise OptionError(
-                f"reset option {name!r} must be an integer in [{low}, {high}], got {value!r}"
-            )
+        within(f"reset option {name!r}", value, low, high, integer=True)
         checked[name] = int(value)
     return checked

@@ -7,6 +7,7 @@ arrays are always fresh.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +22,8 @@ from gymnasium.vector.utils import batch_space
 
 from tropism.envs.core.random import seed_key
 from tropism.envs.core.single import need_reset
-from tropism.errors import OptionError, UnknownNameError
+from tropism.errors import UnknownNameError
+from tropism.limits import check_number
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -47,8 +49,7 @@ class LaneVectorEnv(VectorEnv[Any, Any, Any]):
         action_space: Space[Any],
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     ) -> None:
-        if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
-            raise OptionError(f"num_envs must be an integer >= 1, got {num_envs!r}")
+        check_number("num_envs", num_envs, 1, math.inf, integer=True)
         self.num_envs = num_envs
         self.single_observation_space, self.single_action_space = observation_space, action_space
         self.observation_space = batch_space(observation_space, num_envs)

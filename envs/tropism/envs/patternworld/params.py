@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tropism.errors import OptionError, UnknownNameError
+from tropism.limits import check_flag, within
 
 FEEDBACKS = ("reveal", "bandit", "probe", "closed")
 SCHEDULES = ("geometric", "periodic", "minimum-dwell", "cyclic")
@@ -26,13 +27,6 @@ PEEK_REWARD = float(np.float32(-0.2))
 def _among(name: str, value: Any, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise UnknownNameError(name, value, choices)
-
-
-def _within(name: str, value: Any, low: float, high: float, *, integer: bool = False) -> None:
-    kinds = (int, np.integer) if integer else (int, float, np.number)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
-        kind = "an integer" if integer else "a number"
-        raise OptionError(f"{name} must be {kind} in [{low}, {high}], got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -93,8 +87,8 @@ class Params:
         _among("feedback", self.feedback, FEEDBACKS)
         _among("schedule", self.schedule, SCHEDULES)
         _among("split", self.split, SPLITS)
-        _within("hazard", self.hazard, 0.001, 1.0)
-        _within("noise", self.noise, 0.0, 0.9)
+        within("hazard", self.hazard, 0.001, 1.0)
+        within("noise", self.noise, 0.0, 0.9)
         for name, low, high in (
             ("period", 1, 1_000_000),
             ("min_dwell", 0, 1_000_000),
@@ -104,7 +98,7 @@ class Params:
             ("active_rules", 0, 64),
             ("num_rules", 0, 4096),
         ):
-            _within(name, getattr(self, name), low, high, integer=True)
+            within(name, getattr(self, name), low, high, integer=True)
         if self.active_rules == 1 or self.num_rules == 1 or 1 < self.num_rules < self.active_rules:
             raise OptionError(
                 f"num_rules={self.num_rules} and active_rules={self.active_rules}: a switch needs at least two rules "
@@ -113,11 +107,10 @@ class Params:
         if self.first_token is not None:
             self._check_first_token()
         if self.max_episode_steps is not None:
-            _within("max_episode_steps", self.max_episode_steps, 1, 2**30, integer=True)
-        if not isinstance(self.flat, bool):
-            raise OptionError(f"flat must be True or False, got {self.flat!r}")
+            within("max_episode_steps", self.max_episode_steps, 1, 2**30, integer=True)
+        check_flag("flat", self.flat)
         for name in ("reward_right", "reward_wrong"):
-            _within(name, getattr(self, name), -1.0, 1.0)
+            within(name, getattr(self, name), -1.0, 1.0)
         if self.reward_right <= self.reward_wrong:
             raise OptionError(
                 f"reward_right must exceed reward_wrong, got {self.reward_right} and {self.reward_wrong}"

@@ -16,7 +16,7 @@ from tropism.envs.core.baselines import Baseline
 from tropism.envs.core.random import Key, below, bits, episode_key
 from tropism.envs.core.single import ReferenceEnv, need_reset
 from tropism.envs.core.uniform import UniformBaseline
-from tropism.errors import OptionError, UnknownNameError
+from tropism.errors import UnknownNameError
 
 CELL = 24
 """Pixels of one square of a picture."""
@@ -170,20 +170,6 @@ class SanityEnv(ReferenceEnv):
         if isinstance(action, (bool, np.bool_)) or not space.contains(action):
             raise InvalidAction(f"action must be an element of {space}, got {action!r}")
         return action
-
-
-def within(name: str, value: Any, low: int, high: int) -> None:
-    """Check an integer parameter.
-
-    Raises:
-        OptionError: unless ``value`` is an integer in ``[low, high]``.
-    """
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, np.integer))
-        or not low <= value <= high
-    ):
-        raise OptionError(f"{name} must be an integer in [{low}, {high}], got {value!r}")
 
 
 def hit(reward: float) -> int:

@@ -12,8 +12,9 @@ from gymnasium import spaces
 
 from tropism.envs.core.random import bits
 from tropism.envs.core.single import check_options
-from tropism.envs.sanity.base import BLUE, GREEN, GREY, YELLOW, SanityEnv, within
+from tropism.envs.sanity.base import BLUE, GREEN, GREY, YELLOW, SanityEnv
 from tropism.envs.sanity.players import Player
+from tropism.limits import within
 
 _SIZE = 9
 """Squares of a side of the picture."""
@@ -31,7 +32,7 @@ class ContinuousParams:
 
     def __post_init__(self) -> None:
         """Refuse a speed out of range."""
-        within("speed", self.speed, 1, 100)
+        within("speed", self.speed, 1, 100, integer=True)
 
 
 class ContinuousEnv(SanityEnv):

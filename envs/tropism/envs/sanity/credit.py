@@ -11,8 +11,9 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from tropism.envs.core.single import check_options
-from tropism.envs.sanity.base import BLUE, GREY, WHITE, YELLOW, SanityEnv, hit, within
+from tropism.envs.sanity.base import BLUE, GREY, WHITE, YELLOW, SanityEnv, hit
 from tropism.envs.sanity.players import FirstAction, Player
+from tropism.limits import within
 
 _NEED, _NOISE = 0, 1  # streams of random numbers
 
@@ -31,8 +32,8 @@ class CreditParams:
 
     def __post_init__(self) -> None:
         """Refuse sizes out of range."""
-        within("length", self.length, 2, 1000)
-        within("distraction", self.distraction, 0, 100)
+        within("length", self.length, 2, 1000, integer=True)
+        within("distraction", self.distraction, 0, 100, integer=True)
 
 
 class CreditEnv(SanityEnv):

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from tropism.envs.core.single import check_options
-from tropism.envs.sanity.base import BLUE, GREY, WHITE, SanityEnv, hit, within
+from tropism.envs.sanity.base import BLUE, GREY, WHITE, SanityEnv, hit
 from tropism.envs.sanity.players import FirstAction, Player
+from tropism.limits import within
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class MemoryParams:
 
     def __post_init__(self) -> None:
         """Refuse sizes out of range."""
-        within("cues", self.cues, 2, 16)
-        within("delay", self.delay, 0, 1000)
+        within("cues", self.cues, 2, 16, integer=True)
+        within("delay", self.delay, 0, 1000, integer=True)
 
 
 class MemoryEnv(SanityEnv):

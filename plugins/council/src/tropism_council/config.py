@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from tropism.errors import OptionError, UnknownNameError
+from tropism.limits import Limits, check_fields, check_flag
 
 SIGNALS = {
     "all": ("entropy", "surprise", "surprise_before", "belief_change", "disagreement"),
@@ -14,7 +15,7 @@ SIGNALS = {
 """What a gate may look at, by name."""
 PONDER_LOSSES = ("expectation", "likelihood")
 """What of its steps the council learns from: see :func:`tropism_council.council.ponder_loss`."""
-_LIMITS: dict[str, tuple[float, float]] = {
+_LIMITS: dict[str, Limits] = {
     "width": (8, 4096),
     "layers": (1, 64),
     "heads": (1, 64),
@@ -104,20 +105,8 @@ class CouncilConfig:
             raise UnknownNameError("signals", self.signals, SIGNALS)
         if self.ponder_loss not in PONDER_LOSSES:
             raise UnknownNameError("ponder_loss", self.ponder_loss, PONDER_LOSSES)
-        if not isinstance(self.online, bool):
-            raise OptionError(f"online must be true or false, got {self.online!r}")
-        for field in fields(self):
-            if field.name not in _LIMITS:
-                continue
-            low, high = _LIMITS[field.name]
-            value = getattr(self, field.name)
-            whole = isinstance(low, int)
-            right = isinstance(value, int if whole else (int, float)) and not isinstance(
-                value, bool
-            )
-            if not right or not low <= value <= high:
-                kind = "an integer" if whole else "a number"
-                raise OptionError(f"{field.name} must be {kind} in [{low}, {high}], got {value!r}")
+        check_flag("online", self.online)
+        check_fields(self, _LIMITS)
         if self.width % (4 * self.heads):
             raise OptionError(
                 f"width must be a multiple of 4 * heads = {4 * self.heads}, got {self.width}"

@@ -9,11 +9,12 @@ from typing import Any
 
 from tropism.agents.options import build_config
 from tropism.errors import OptionError, UnknownNameError
-from tropism_evosax.checks import check_flag, check_integer, check_name, check_number
+from tropism.limits import Limits, check_fields, check_flag
+from tropism_evosax.checks import check_name
 from tropism_evosax.filters import Novelty, Rung, Viability
 from tropism_evosax.registry import OPTIMIZERS, SCHEDULES, SHAPINGS, find
 
-_INTEGERS: dict[str, tuple[int, int]] = {
+_LIMITS: dict[str, Limits] = {
     "population": (2, 1_000_000),
     "episodes": (1, 65_536),
     "generations": (1, 10_000_000),
@@ -22,13 +23,14 @@ _INTEGERS: dict[str, tuple[int, int]] = {
     "finalist_episodes": (1, 65_536),
     "checkpoint_every": (1, 1_000_000),
     "seed": (0, 2**32 - 1),
-}
-_NUMBERS: dict[str, tuple[float, float]] = {
+    "steps": (1, 1_000_000),
+    "devices": (1, 1_000_000),
     "sigma": (1e-6, 100.0),
     "sigma_final": (1e-6, 1.0),
     "lr_final": (1e-6, 1.0),
+    "lr": (1e-9, 100.0),
+    "init_sigma": (0.0, 100.0),
 }
-_OPEN: dict[str, tuple[float, float]] = {"lr": (1e-9, 100.0), "init_sigma": (0.0, 100.0)}
 
 
 @dataclass(frozen=True)
@@ -114,16 +116,7 @@ class EvoConfig:
             OptionError: naming the field, the value and the range.
             UnknownNameError: for a name that does not exist.
         """
-        for name, (low, high) in _INTEGERS.items():
-            check_integer(name, getattr(self, name), low, high)
-        for name, bounds in _NUMBERS.items():
-            check_number(name, getattr(self, name), *bounds)
-        for name, bounds in _OPEN.items():
-            if getattr(self, name) is not None:
-                check_number(name, getattr(self, name), *bounds)
-        for name in ("steps", "devices"):
-            if getattr(self, name) is not None:
-                check_integer(name, getattr(self, name), 1, 1_000_000)
+        check_fields(self, _LIMITS)
         check_flag("common_episodes", self.common_episodes)
         self._check_names()
         self._check_seeds()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tropism_evosax.checks import check_integer, check_number
+from tropism.limits import check_number
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Viability:
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        check_integer("viability.episodes", self.episodes, 1, 1024)
-        check_integer("viability.steps", self.steps, 1, 1_000_000)
-        check_integer("viability.min_alive", self.min_alive, 0, self.steps)
+        check_number("viability.episodes", self.episodes, 1, 1024, integer=True)
+        check_number("viability.steps", self.steps, 1, 1_000_000, integer=True)
+        check_number("viability.min_alive", self.min_alive, 0, self.steps, integer=True)
         check_number("viability.min_entropy", self.min_entropy, 0, 10)
         check_number("viability.min_energy", self.min_energy, 0, 1)
 
@@ -50,8 +50,8 @@ class Rung:
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        check_integer("rung.steps", self.steps, 1, 1_000_000)
-        check_integer("rung.episodes", self.episodes, 1, 1024)
+        check_number("rung.steps", self.steps, 1, 1_000_000, integer=True)
+        check_number("rung.episodes", self.episodes, 1, 1024, integer=True)
         check_number("rung.keep", self.keep, 1e-6, 1)
 
 
@@ -77,6 +77,6 @@ class Novelty:
         """Refuse values out of range."""
         check_number("novelty.weight", self.weight, 0, 1)
         check_number("novelty.quota", self.quota, 0, 1)
-        check_integer("novelty.neighbours", self.neighbours, 1, 1024)
-        check_integer("novelty.capacity", self.capacity, 1, 65_536)
-        check_integer("novelty.additions", self.additions, 1, 65_536)
+        check_number("novelty.neighbours", self.neighbours, 1, 1024, integer=True)
+        check_number("novelty.capacity", self.capacity, 1, 65_536, integer=True)
+        check_number("novelty.additions", self.additions, 1, 65_536, integer=True)

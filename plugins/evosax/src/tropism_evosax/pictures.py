@@ -14,7 +14,7 @@ from tropism.envs.chemotaxis.params import Params
 from tropism.envs.chemotaxis.recording import Recording
 from tropism.envs.chemotaxis.render import draw_life, film_life
 from tropism.errors import OptionError, UnsupportedTaskError
-from tropism_evosax.checks import check_integer
+from tropism.limits import check_number
 from tropism_evosax.config import EvoConfig
 from tropism_evosax.evolution import Evolution
 from tropism_evosax.face import Face, keys_of_seeds
@@ -41,7 +41,7 @@ def draw_champion(directory: Path, config: EvoConfig, episode: int, path: Path) 
         OptionError: for another format, or an episode below 0.
         UnsupportedTaskError: if the environment is none of the Chemotaxis ladder.
     """
-    check_integer("episode", episode, 0, 1_000_000)
+    check_number("episode", episode, 0, 1_000_000, integer=True)
     if path.suffix.lower() not in DRAWN:
         raise OptionError(f"render must end in {' or '.join(DRAWN)}, got {str(path)!r}")
     evolution = Evolution(config)

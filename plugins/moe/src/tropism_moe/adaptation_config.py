@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from tropism.errors import OptionError
+from tropism.limits import Limits, check_fields
 
-COUNTS = ("rank", "pairs", "window")
-POSITIVE = ("learning_rate", "sigma", "position_rate")
-LEAST_ZERO = ("directions", "anchor", "position_anchor", "margin", "seed")
+_LIMITS: dict[str, Limits] = {
+    "rank": (1, math.inf),
+    "directions": (0, math.inf),
+    "learning_rate": (math.nextafter(0, 1), math.inf),
+    "anchor": (0.0, math.inf),
+    "pairs": (1, math.inf),
+    "window": (1, math.inf),
+    "margin": (0.0, math.inf),
+    "population": (2, math.inf),
+    "sigma": (math.nextafter(0, 1), math.inf),
+    "position_rate": (math.nextafter(0, 1), math.inf),
+    "position_anchor": (0.0, math.inf),
+    "seed": (0, math.inf),
+}
 
 
 @dataclass(frozen=True)
@@ -50,20 +62,6 @@ class AdaptationConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            whole = field.type == "int"
-            if not isinstance(value, int if whole else int | float) or isinstance(value, bool):
-                raise OptionError(f"{field.name} is {value!r}; a number expected")
-        self._least(COUNTS, 1)
-        self._least(LEAST_ZERO, 0)
-        self._least(POSITIVE, math.nextafter(0, 1))
-        if self.population < 2 or self.population % 2:
-            raise OptionError(
-                f"population is {self.population}; an even number, 2 or more, expected"
-            )
-
-    def _least(self, names: tuple[str, ...], least: float) -> None:
-        for name in names:
-            if not least <= getattr(self, name) < math.inf:
-                raise OptionError(f"{name} is {getattr(self, name)}; a finite number, {least:g} or more, expected")  # fmt: skip
+        check_fields(self, _LIMITS)
+        if self.population % 2:
+            raise OptionError(f"population must be even, got {self.population}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from tropism.errors import OptionError, UnknownNameError
+from tropism.errors import UnknownNameError
+from tropism.limits import Limits, check_fields, check_flag
 from tropism_moe.config import ModelConfig, Sizes
 
-_LIMITS: dict[str, tuple[float, float]] = {
+_LIMITS: dict[str, Limits] = {
     "lanes": (1, 4096),
     "stretch": (1, 4096),
     "learning_rate": (1e-6, 1.0),
@@ -98,16 +99,8 @@ class MoEConfig(Sizes):
         Raises:
             OptionError: naming the field, its value and the range.
         """
-        for field in fields(self):
-            if field.name not in _LIMITS:
-                continue
-            low, high = _LIMITS[field.name]
-            value, kind = getattr(self, field.name), int if isinstance(low, int) else (int, float)
-            if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
-                what = "an integer" if kind is int else "a number"
-                raise OptionError(f"{field.name} must be {what} in [{low}, {high}], got {value!r}")
-        if not isinstance(self.tokens, bool):
-            raise OptionError(f"tokens must be true or false, got {self.tokens!r}")
+        check_fields(self, _LIMITS)
+        check_flag("tokens", self.tokens)
         if self.adapt not in ADAPT:
             raise UnknownNameError("way to adapt", self.adapt, ADAPT)
         super().__post_init__()

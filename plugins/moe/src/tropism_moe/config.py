@@ -13,6 +13,7 @@ from math import prod
 from typing import Any, Literal, NamedTuple
 
 from tropism.errors import OptionError, UnknownNameError
+from tropism.limits import check_flag
 from tropism_moe.shapes import attention_shapes, check_sizes, feed_forward_shapes, recurrence_shapes
 
 BLOCK = 4
@@ -59,8 +60,7 @@ class Sizes:
         axes = dict(zip(("lattice x", "lattice y", "lattice z"), self.lattice, strict=True))
         numbers = {n: x for n, x in self.sizes.items() if n not in ("lattice", "pre_gated")}
         check_sizes(**axes, **numbers)
-        if not isinstance(self.pre_gated, bool):
-            raise OptionError(f"pre_gated must be true or false, got {self.pre_gated!r}")
+        check_flag("pre_gated", self.pre_gated)
         attention_shapes(self.width, self.query_heads, self.kv_heads, self.head_width)
         if self.layers % BLOCK:
             raise OptionError(f"layers must be a multiple of {BLOCK}, got {self.layers}")

@@ -6,7 +6,10 @@ build from these, and each key is the name of the attribute that holds the map.
 
 from __future__ import annotations
 
+import math
+
 from tropism.errors import OptionError
+from tropism.limits import check_number
 
 Shapes = dict[str, tuple[int, int]]
 """By the name of a map."""
@@ -19,8 +22,7 @@ def check_sizes(**sizes: int) -> None:
         OptionError: if one is not a whole number of at least 1; the message names it.
     """
     for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise OptionError(f"{name} must be a whole number >= 1, got {size!r}")
+        check_number(name, size, 1, math.inf, integer=True)
 
 
 def recurrence_shapes(width: int, rank: int) -> Shapes:

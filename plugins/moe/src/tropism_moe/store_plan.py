@@ -8,6 +8,7 @@ from io import FileIO
 from typing import Literal, get_args
 
 from tropism.errors import OptionError
+from tropism_moe.shapes import check_sizes
 from tropism_moe.store_errors import BudgetError, Key, PathLike, StoreReadError
 from tropism_moe.store_format import Index
 from tropism_moe.store_mapped import MappedSource
@@ -44,10 +45,9 @@ def check_options(path: PathLike, mode: str, budget_bytes: int | None, readers: 
         raise OptionError(f"mode={mode!r} must be one of {', '.join(map(repr, get_args(Mode)))}")
     if budget_bytes is None and mode == "ring":
         raise OptionError(f"{os.fspath(path)}: mode='ring' needs budget_bytes, a number of bytes")
-    if budget_bytes is not None and (type(budget_bytes) is not int or budget_bytes < 1):
-        raise OptionError(f"budget_bytes={budget_bytes!r} must be a whole number of at least 1")
-    if type(readers) is not int or readers < 1:
-        raise OptionError(f"readers={readers!r} must be a whole number of at least 1")
+    if budget_bytes is not None:
+        check_sizes(budget_bytes=budget_bytes)
+    check_sizes(readers=readers)
 
 
 def open_file(path: PathLike) -> FileIO:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from tropism.errors import OptionError, UnknownNameError
+from tropism.limits import Limits, check_fields
 
 ENCODINGS = ("auto", "raw", "one-hot", "tokens")
 """How an observation becomes numbers; see :mod:`tropism_ppo.encoding`."""
 
-_RANGES: dict[str, tuple[float, float]] = {
+_LIMITS: dict[str, Limits] = {
     "n_envs": (1, 65_536),
     "n_steps": (1, 1_000_000),
     "batch_size": (2, 10_000_000),
@@ -93,10 +93,7 @@ class PPOConfig:
             OptionError: naming the field, the value and the range.
             UnknownNameError: for an encoding or activation that does not exist.
         """
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in _RANGES and value is not None:
-                _check_range(field.name, value, "int" in str(field.type))
+        check_fields(self, _LIMITS)
         for name in ("net_arch", "value_arch"):
             _check_layers(name, getattr(self, name))
         if self.encoding not in ENCODINGS:
@@ -115,14 +112,6 @@ class RecurrentPPOConfig(PPOConfig):
 
     checkpoint_every: int = 50_000
     lstm_size: int = 64
-
-
-def _check_range(name: str, value: Any, integer: bool) -> None:
-    low, high = _RANGES[name]
-    kinds = (int,) if integer else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
-        kind = "an integer" if integer else "a number"
-        raise OptionError(f"{name} must be {kind} in [{low:g}, {high:g}], got {value!r}")
 
 
 def _check_layers(name: str, layers: tuple[int, ...] | None) -> None:

@@ -65,12 +65,12 @@ def held_out(episodes: int, first_seed: int | None) -> range:
     Raises:
         OptionError: for numbers out of range.
     """
-    from tropism_evosax.checks import check_integer
+    from tropism.limits import check_number
     from tropism_evosax.heldout import FIRST_SEED
 
     first = FIRST_SEED if first_seed is None else first_seed
-    check_integer("episodes", episodes, 2, 1_000_000)
-    check_integer("first-seed", first, 0, 2**31)
+    check_number("episodes", episodes, 2, 1_000_000, integer=True)
+    check_number("first-seed", first, 0, 2**31, integer=True)
     return range(first, first + episodes)
 
 

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tropism.errors import OptionError
-from tropism_evosax.checks import check_integer
+from tropism.limits import check_number
 from tropism_evosax.networks.contract import SPEC_VERSION, Array
 from tropism_evosax.networks.layout import check_genome, split
 from tropism_evosax.networks.plasticity import Rates
@@ -73,8 +73,8 @@ class CPPN:
         Raises:
             OptionError: naming the field, the value and the range.
         """
-        check_integer("hidden", self.hidden, 4, 64)
-        check_integer("identity", self.identity, 1, 64)
+        check_number("hidden", self.hidden, 4, 64, integer=True)
+        check_number("identity", self.identity, 1, 64, integer=True)
         network = self.controller
         if not isinstance(network, Spiking) or network.topology != "lattice":
             raise OptionError(

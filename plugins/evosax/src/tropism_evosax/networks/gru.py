@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tropism_evosax.checks import check_integer
+from tropism.limits import check_number
 from tropism_evosax.networks.contract import SPEC_VERSION, Array, LearnStats, Signals
 from tropism_evosax.networks.layout import check_genome, split
 
@@ -68,9 +68,9 @@ class GRU:
         Raises:
             OptionError: naming the field, the value and the range.
         """
-        check_integer("num_inputs", self.num_inputs, 1, 65_536)
-        check_integer("num_actions", self.num_actions, 1, 65_536)
-        check_integer("hidden", self.hidden, 1, 4096)
+        check_number("num_inputs", self.num_inputs, 1, 65_536, integer=True)
+        check_number("num_actions", self.num_actions, 1, 65_536, integer=True)
+        check_number("hidden", self.hidden, 1, 4096, integer=True)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

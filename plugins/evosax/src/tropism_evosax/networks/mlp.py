@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from tropism_evosax.checks import check_integer
+from tropism.limits import check_number
 from tropism_evosax.networks.contract import SPEC_VERSION, Array, LearnStats, Signals
 from tropism_evosax.networks.layout import check_genome, split
 
@@ -55,7 +55,7 @@ class MLP:
             OptionError: naming the field, the value and the range.
         """
         for name in ("num_inputs", "num_actions", "hidden"):
-            check_integer(name, getattr(self, name), 1, 65_536)
+            check_number(name, getattr(self, name), 1, 65_536, integer=True)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -32,7 +32,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from tropism.envs.core.random import Hash
-from tropism_evosax.checks import check_flag, check_name, check_number
+from tropism.limits import check_flag, check_number
+from tropism_evosax.checks import check_name
 from tropism_evosax.networks.contract import Array, LearnStats, Signals
 from tropism_evosax.networks.wiring import Wiring
 

@@ -20,7 +20,8 @@ from typing import Any, ClassVar, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from tropism_evosax.checks import check_integer, check_name, check_number
+from tropism.limits import check_number
+from tropism_evosax.checks import check_name
 from tropism_evosax.networks.contract import SPEC_VERSION, Array, LearnStats, Signals
 from tropism_evosax.networks.layout import check_genome, split
 from tropism_evosax.networks.plasticity import (
@@ -109,14 +110,14 @@ class Spiking:
             OptionError: naming the field, the value and the range.
             UnknownNameError: for a topology that does not exist.
         """
-        check_integer("num_inputs", self.num_inputs, 1, 65_536)
-        check_integer("num_actions", self.num_actions, 1, 65_536)
-        check_integer("neurons", self.neurons, 2, 4096)
-        check_integer("edges", self.edges, 1, self.neurons - 1)
+        check_number("num_inputs", self.num_inputs, 1, 65_536, integer=True)
+        check_number("num_actions", self.num_actions, 1, 65_536, integer=True)
+        check_number("neurons", self.neurons, 2, 4096, integer=True)
+        check_number("edges", self.edges, 1, self.neurons - 1, integer=True)
         check_number("tau", self.tau, 0.01, 1e6)
         check_number("theta", self.theta, 1e-6, 1e6)
         check_name("topology", self.topology, TOPOLOGIES)
-        check_integer("topology_seed", self.topology_seed, 0, 2**32 - 1)
+        check_number("topology_seed", self.topology_seed, 0, 2**32 - 1, integer=True)
 
     @cached_property
     def wiring(self) -> Wiring:
