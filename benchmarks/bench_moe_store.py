@@ -33,7 +33,9 @@ import numpy as np
 from tropism.agents.artifacts import write_atomic
 from tropism.agents.manifest import manifest
 from tropism.agents.progress import progress
+from tropism_moe.bench import MEGABYTE, chill, memory
 from tropism_moe.expert_store import READERS, ExpertStore
+from tropism_moe.store_format import Slab
 from tropism_moe.store_writer import StoreWriter
 
 RESULTS = Path(__file__).parent / "results" / "moe_store.json"
@@ -41,7 +43,6 @@ SLAB = 3 * 512 * 1536 // 4
 """Bytes of a ternary expert of width 512 and 1536 hidden units at 2 bits a weight."""
 EXPERTS = 128
 MODES = ("mmap", "resident", "ring")
-MEGABYTE = 10**6
 Key = tuple[int, int]
 
 
@@ -55,28 +56,24 @@ def write_store(path: Path, slabs: int) -> list[Key]:
     return [keys[i] for i in rng.permutation(slabs)]
 
 
-def chill(path: Path) -> None:
-    """Drop the pages of a file from the page cache."""
-    with path.open("rb") as file:
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def probe(path: Path, order: list[Key]) -> float:
-    """Seconds to read all slabs with O_DIRECT, as many at a time as the store has readers."""
+def probe(path: Path, *orders: list[Key]) -> float:
+    """Seconds to read slabs with O_DIRECT, as many at a time as the store has readers; each order to its end before the next."""
     with ExpertStore.open(path) as store:
-        offsets = [store.slabs[key].offset for key in order]
+        places = [[store.slabs[key] for key in order] for order in orders]
+        most = max(slab.padded for slab in store.slabs.values())
     file, mine = os.open(path, os.O_RDONLY | os.O_DIRECT), local()
 
-    def read(offset: int) -> int:
+    def read(slab: Slab) -> int:
         if not hasattr(mine, "buffer"):
-            mine.buffer = mmap.mmap(-1, SLAB)
-        return os.preadv(file, [mine.buffer], offset)
+            mine.buffer = mmap.mmap(-1, most)
+        return os.preadv(file, [memoryview(mine.buffer)[: slab.padded]], slab.offset)
 
     with ThreadPoolExecutor(READERS) as pool:
         began = perf_counter()
-        assert sum(pool.map(read, offsets)) == SLAB * len(order)
+        got = sum(sum(pool.map(read, some)) for some in places)
         wall = perf_counter() - began
     os.close(file)
+    assert got == sum(slab.padded for some in places for slab in some)
     return wall
 
 
@@ -136,25 +133,19 @@ def summary(rounds: list[dict[str, float]], loads: list[float], nbytes: int) -> 
     return rows
 
 
-def status() -> dict[str, float]:
-    """Memory of this process in units of a million bytes."""
-    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return {name: int(fields[name].split()[0]) * 1024 / MEGABYTE for name in ("VmRSS", "RssAnon")}
-
-
 def growth(path: Path, mode: Any, budget: int) -> dict[str, float]:
     """By how much the memory of this process grows, at most, while all slabs are read twice in random orders."""
     with ExpertStore.open(path) as store:
         keys = list(store.slabs)
-    rng, before, most = np.random.default_rng(1), status(), status()
+    rng, before, most = np.random.default_rng(1), memory(), memory()
     with ExpertStore.open(path, mode, budget) as store:
         for _ in range(2):
             order = [keys[i] for i in rng.permutation(len(keys))]
             store.prefetch(order)
             for key in order:
                 store.get(*key)
-                most = {name: max(value, most[name]) for name, value in status().items()}
-    return {name: round(most[name] - before[name], 1) for name in before}
+                most = {name: max(value, most[name]) for name, value in memory().items()}
+    return {name: round((most[name] - before[name]) / MEGABYTE, 1) for name in before}
 
 
 def in_fresh_process(path: Path, mode: str, budget: int) -> dict[str, float]:

@@ -1,0 +1,138 @@
+"""Measure whole models of experts: memory, speed and bits in each residency mode, streaming, and how all that scales.
+
+Prints tables; ``--record`` writes ``benchmarks/results/moe_model.json``, too::
+
+    .venv/bin/python benchmarks/bench_moe_model.py --record
+
+``demo-2.4b`` is packed with random weights beside the repository and acts under a budget of 128 MB on random tokens, which make the
+routing visit most experts: in each mode in a process of its own, which has imported and compiled everything before its memory is
+looked at (:mod:`tropism_moe.bench`, as ``tropism moe bench``).  ``demo-0.8b`` acts in memory, for the speed of one core.  Streaming
+(``moe_streaming.py``) and scaling (``moe_scaling.py``) follow.  ``--small`` does all of that with models of a few MB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from moe_scaling import ROWS, Row, row, scaling, sizes
+from moe_streaming import streaming
+from tropism.agents.artifacts import write_atomic
+from tropism.agents.manifest import manifest
+from tropism.agents.progress import progress
+from tropism_moe.bench import MEGABYTE, Measured, compare, same_bits
+from tropism_moe.config import ModelConfig, preset
+from tropism_moe.pack import pack_random
+
+RESULTS = Path(__file__).parent / "results" / "moe_model.json"
+LARGE, SMALL = "demo-2.4b", "demo-0.8b"
+BUDGET = 128
+"""MB."""
+STREAMED = {1: 60, 8: 15, 32: 6}
+"""Steps of a round of streaming by lanes."""
+RESIDENT_STEPS = 2000
+
+
+def shrunk(config: ModelConfig) -> ModelConfig:
+    """A model of the same kind and a few MB."""
+    return replace(config, width=config.width // 4, hidden=config.hidden // 4, layers=4)
+
+
+def packed(config: ModelConfig, name: str, directory: Path) -> Path:
+    """Write a random model."""
+    with progress(config.experts * len(config.expert_layers), f"pack {name}") as update:
+        pack_random(config, directory, 0, update)
+    return directory
+
+
+def modes(directory: Path, budget: int, steps: int) -> dict[str, Row]:
+    """A row a mode, and whether all gave the same bits."""
+    with progress(3, "modes") as update:
+        found = compare(directory, budget * MEGABYTE, 1, steps, 0, update)
+    rows = {mode: told(one) for mode, one in found.items()}
+    return {**rows, "all": {"same_bits": same_bits(found), "sha256": found["ring"].sha256}}
+
+
+def told(one: Measured) -> Row:
+    """What was measured, rounded."""
+    grown = {f"grown_{name}_mb": round(x / MEGABYTE, 1) for name, x in one.grown.items()}
+    found = {k: round(v, 4) if isinstance(v, float) else v for k, v in one._asdict().items()}
+    del found["grown"], found["read_bytes"]
+    return {**grown, **found, "read_mb": round(one.read_bytes / MEGABYTE, 1)}
+
+
+def streams(directory: Path, budget: int, rounds: int) -> dict[str, Row]:
+    """A row for each number of lanes."""
+    found = {}
+    for lanes, steps in STREAMED.items():
+        with progress(rounds, f"streaming, {lanes} lanes") as update:
+            one = streaming(directory, budget * MEGABYTE, lanes, steps, rounds, update)
+        found[f"{lanes} lanes"] = {"steps_a_round": steps, **one}
+    return found
+
+
+def measure_all(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """All of it; models that were packed before are used again."""
+    configs, budget = {name: preset(name) for name in (LARGE, SMALL)}, BUDGET
+    if options.small:
+        configs, budget = {name: shrunk(one) for name, one in configs.items()}, 4
+    large, small = (packed(config, name, work / name) for name, config in configs.items())
+    found: dict[str, Any] = {
+        "models": {name: sizes(config) for name, config in configs.items()},
+        "modes": modes(large, budget, options.steps),
+        "resident": {SMALL: row(small, "resident", 0, 1, RESIDENT_STEPS)},
+        "streaming": streams(large, budget, options.rounds),
+    }
+    if not options.no_scaling:
+        with progress(ROWS, "scaling") as update:
+            base = configs[SMALL]
+            found["scaling"] = scaling(large, base, options.scaling_steps, work, update)
+    return found
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print a table for each part."""
+    for part, rows in found.items():
+        print(part)
+        for name, values in rows.items():
+            print(f"  {name:24}" + ", ".join(f"{key} {value}" for key, value in values.items()))
+
+
+def main() -> None:
+    """Measure, print and, where asked to, record."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--steps", type=int, default=400, help="in each mode")
+    parser.add_argument("--scaling-steps", type=int, default=100, help="of each lane, a row")
+    parser.add_argument("--rounds", type=int, default=5, help="of streaming")
+    parser.add_argument("--small", action="store_true", help="models of a few MB, to try it out")
+    parser.add_argument("--no-scaling", action="store_true", help="leave the last table out")
+    beside = Path(__file__).resolve().parents[1].parent
+    parser.add_argument("--directory", type=Path, default=beside, help="where models are packed")
+    parser.add_argument("--record", action="store_true", help=f"write {RESULTS.name}")
+    options = parser.parse_args()
+    began = os.getloadavg()
+    with tempfile.TemporaryDirectory(dir=options.directory) as work:
+        found = measure_all(options, Path(work))
+    show(found)
+    if options.record:
+        done = {k: v for k, v in vars(options).items() if k not in ("record", "directory")}
+        results = {
+            "command": "python benchmarks/bench_moe_model.py --record",
+            "work": {
+                **done,
+                "budget_mb": BUDGET,
+                "load_before_and_after": [began, os.getloadavg()],
+            },
+            "results": found,
+            "manifest": {k: v for k, v in manifest(seed=0).items() if k != "command"},
+        }
+        write_atomic(RESULTS, json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
