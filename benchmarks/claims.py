@@ -21,6 +21,7 @@ from typing import Any
 from claims_bridge import BRIDGE
 from claims_council import COUNCIL
 from claims_ladder import LADDER
+from claims_moe import MOE
 
 RESULTS = Path(__file__).parent / "results"
 IDEAL = {"Switch": 0.966, "Affine": 0.974, "Noisy": 0.869, "Fast": 0.874, "Order2": 0.975}
@@ -176,7 +177,7 @@ CLAIMS: dict[str, Callable[[], Finding]] = {
     "ledger speed published": ledger_speed,
     **{
         promise: partial(check, lambda name: read(name))
-        for promise, check in (LADDER | BRIDGE | COUNCIL).items()
+        for promise, check in (LADDER | BRIDGE | COUNCIL | MOE).items()
     },
 }
 """What is promised and shown by records; parity, checkers, attacks and the plugin are shown by tests."""
