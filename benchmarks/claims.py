@@ -21,6 +21,7 @@ from typing import Any
 from claims_bridge import BRIDGE
 from claims_council import COUNCIL
 from claims_ladder import LADDER
+from claims_moe import MOE
 from claims_moe_learning import MOE_LEARNING
 
 RESULTS = Path(__file__).parent / "results"
@@ -177,7 +178,7 @@ CLAIMS: dict[str, Callable[[], Finding]] = {
     "ledger speed published": ledger_speed,
     **{
         promise: partial(check, lambda name: read(name))
-        for promise, check in (LADDER | BRIDGE | COUNCIL | MOE_LEARNING).items()
+        for promise, check in (LADDER | BRIDGE | COUNCIL | MOE | MOE_LEARNING).items()
     },
 }
 """What is promised and shown by records; parity, checkers, attacks and the plugin are shown by tests."""
