@@ -21,3 +21,35 @@ def one_thread():
 def host():
     """A host that knows this plugin, whether it is installed or not."""
     return PluginHost([EntryPoint("moe", "tropism_moe.plugin", "tropism")], environ={})
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory):
+    """Directories of policies of random weights, by task: what is asked of them is not what they know."""
+    from tropism.agents.records import spaces_record
+    from tropism_moe.agent_config import MoEConfig
+    from tropism_moe.choices import Choices
+    from tropism_moe.encoders import make_encoder
+    from tropism_moe.pack import pack
+    from tropism_moe.policy import write_settings
+    from tropism_moe.stages import build
+
+    made = {}
+
+    def directory(task):
+        key = repr(task)
+        if key not in made:
+            config = MoEConfig(
+                width=32, hidden=16, head_width=8, window=8, rank=4, lattice=(2, 2, 2)
+            )
+            observation, action = task.spaces()
+            inputs = make_encoder(task.env_id, observation).size
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                model = build("ternary", config, inputs, Choices(action).size)
+            made[key] = tmp_path_factory.mktemp("untrained")
+            pack(model, made[key])
+            write_settings(made[key], config, spaces_record(task), None)
+        return made[key]
+
+    return directory
