@@ -29,7 +29,7 @@ def untrained(tmp_path_factory):
     from tropism.agents.records import spaces_record
     from tropism_moe.agent_config import MoEConfig
     from tropism_moe.choices import Choices
-    from tropism_moe.encoders import make_encoder
+    from tropism_moe.encoders import encoder_of
     from tropism_moe.pack import pack
     from tropism_moe.policy import write_settings
     from tropism_moe.stages import build
@@ -42,8 +42,8 @@ def untrained(tmp_path_factory):
             config = MoEConfig(
                 width=32, hidden=16, head_width=8, window=8, rank=4, lattice=(2, 2, 2)
             )
-            observation, action = task.spaces()
-            inputs = make_encoder(task.env_id, observation).size
+            _, action = task.spaces()
+            inputs = encoder_of(task).size
             with torch.random.fork_rng():
                 torch.manual_seed(0)
                 model = build("ternary", config, inputs, Choices(action).size)

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tropism.envs  # noqa: F401  registers the environments
+from tropism.agents.contract import Task
 from tropism.errors import UnsupportedTaskError
 from tropism_moe.choices import Choices
-from tropism_moe.encoders import make_encoder
+from tropism_moe.encoders import encoder_of, make_encoder
 
 FEW = settings(deadline=None, max_examples=40, derandomize=True)
 SPACES = [
@@ -77,6 +78,26 @@ def test_of_patternworld_the_newest_token_the_query_and_the_last_answer_are_read
         assert token.sum() == query.sum() == action.sum() == 1
         assert action.argmax() == answer
         assert found[-1] == reward
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "size"),
+    [({}, 101 + 9), ({"feedback": "bandit"}, 101 + 9 + 101 + 1), ({"feedback": "closed"}, 101 + 9 + 101 + 1)],
+)  # fmt: skip
+def test_where_the_right_answer_is_shown_the_own_one_is_not_read(kwargs, size):
+    task = Task("tropism/PatternWorld-Switch-v0", kwargs)
+    encoder, env = encoder_of(task), task.make()
+    assert encoder.size == size
+    found = []
+    for answer in (3, 7):
+        env.reset(seed=1)
+        observation, *_ = env.step(answer)
+        lane = {key: np.asarray(value)[None] for key, value in observation.items()}
+        found.append(encoder(lane)[0])
+    assert found[0].shape == (size,)
+    assert found[0][: 101 + 9].sum() == 2
+    assert np.array_equal(*found) is (kwargs == {})
+    assert encoder_of(Task("tropism/PatternWorld-Hop-v0")).size == 9 + 9 + 9 + 1
 
 
 def test_what_cannot_be_read_or_done_is_named():
