@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tropism.agents.artifacts import read_json, write_atomic
+from tropism.agents.artifacts import write_atomic
 from tropism.agents.contract import Agent, Budget, Policy, Task
 from tropism.agents.options import build_config
 from tropism.agents.plugins import default_host
-from tropism.agents.records import spaces_record
-from tropism.errors import ArtifactError, UnsupportedTaskError
+from tropism.agents.records import read_record, spaces_record
+from tropism.errors import UnsupportedTaskError
 from tropism_moe.agent_config import MoEConfig
 from tropism_moe.choices import Choices
 from tropism_moe.confidence import calibrate
@@ -83,13 +83,8 @@ class MoEAgent(Agent):
         Raises:
             ArtifactError: a part is missing, damaged, or of another task.
         """
-        facts = read_json(Path(directory) / SETTINGS)
         record = spaces_record(task)
-        for name, value in record.items():
-            if facts.get(name) != value:
-                raise ArtifactError(
-                    f"{directory}: {name} is {facts.get(name)!r}, the task needs {value!r}"
-                )
+        facts = read_record(Path(directory) / SETTINGS, record)
         config = build_config(MoEConfig, facts.get("config"), owner=str(directory))
         observation, action = task.spaces()
         encoder = make_encoder(task.env_id, observation)

@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import load, save
 from torch import nn
 
-from tropism.agents.artifacts import read_checked, write_checked
+from tropism.agents.parts import Parts
 from tropism_moe.config import BLOCK, ModelConfig
 from tropism_moe.lattice import Lattice
 from tropism_moe.model import Model, RecurrentLayer
@@ -29,7 +28,7 @@ from tropism_moe.routing import Routers
 from tropism_moe.store_writer import StoreWriter
 from tropism_moe.ternary import TernaryLinear
 
-FORMAT = 1
+PARTS = Parts("tropism-moe", 1, "numpy")
 PART, STORE, SETTINGS = "model", "experts.store", "moe.json"
 Progress = Callable[[int], None]
 
@@ -91,8 +90,7 @@ def shared_arrays(model: Model) -> Arrays:
 
 def write_shared(directory: Path, config: ModelConfig, arrays: Arrays) -> None:
     """Write all but the experts."""
-    data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-    write_checked(Path(directory), PART, data, {"config": config.to_json()}, FORMAT)
+    PARTS.write(Path(directory), PART, arrays, {"config": config.to_json()})
 
 
 def read_shared(directory: Path) -> tuple[ModelConfig, Arrays]:
@@ -101,8 +99,8 @@ def read_shared(directory: Path) -> tuple[ModelConfig, Arrays]:
     Raises:
         ArtifactError: a file is missing, damaged, or of another version.
     """
-    data, facts = read_checked(Path(directory), PART, FORMAT, "tropism-moe")
-    return ModelConfig(**facts["config"]), load(data)
+    arrays, facts = PARTS.read(Path(directory), PART)
+    return ModelConfig(**facts["config"]), arrays
 
 
 def _experts(model: Model) -> Iterator[tuple[int, int, Any]]:
