@@ -38,7 +38,6 @@ ARMS: dict[str, Arm] = {
     "chemotaxis": Arm(LEVEL, FULL, PROBE),
     "switch, one expert": Arm(SWITCH, FULL, ONE),
     "affine, one expert": Arm(AFFINE, FULL, ONE),
-    "chemotaxis, one expert": Arm(LEVEL, FULL, {**PROBE, **ONE}),
     "switch, gated at each layer": Arm(SWITCH, FULL, {"pre_gated": False}),
     "switch, tokens alone": Arm(SWITCH, FULL, {"tokens": True}),
     "chemotaxis, ppo": Arm(LEVEL, FULL // 4, agent="ppo"),
