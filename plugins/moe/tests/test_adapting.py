@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -159,17 +160,17 @@ def test_the_rank_is_the_highest_that_fits_and_no_higher_is_taken():
 def test_folding_is_the_k_means_of_the_lattice_in_every_lane_and_layer(served):
     folding = Folding(served, 0.3, 2)
     tables = served.blocks[0].tables.positions
-    mine = np.stack([tables.copy(), tables.copy()])
+    mine = np.stack([tables.copy(), tables.copy()], 1)
     rng = np.random.default_rng(0)
-    for _ in range(20):
-        z = rng.random((2, 3, 3))
-        found = folding.choose(z, tables, [0, 1, 2])
-        for lane, layer in np.ndindex(2, 3):
-            nearest = squared_distance(z[lane, layer], mine[lane, layer]).argmin()
-            assert found[lane, layer] == nearest
-            fold(mine[lane, layer], z[lane, layer][None], [nearest], 0.3)
+    for layers in ([0, 1, 2], [1], [2], [0, 1, 2], [0]) * 4:
+        z = rng.random((2, len(layers), 3))
+        found = folding.choose(z, tables[layers], layers)
+        for lane, (n, layer) in itertools.product(range(2), enumerate(layers)):
+            nearest = squared_distance(z[lane, n], mine[layer, lane]).argmin()
+            assert found[lane, n] == nearest
+            fold(mine[layer, lane], z[lane, n][None], [nearest], 0.3)
     np.testing.assert_array_equal(folding.positions[0], mine)
     assert folding.size == 3 * 8 * 3
     folding.reset(np.array([False, True]))
-    np.testing.assert_array_equal(folding.positions[0], [mine[0], tables])
+    np.testing.assert_array_equal(folding.positions[0], np.stack([mine[:, 0], tables], 1))
     assert served.blocks[0].tables.positions is tables

@@ -67,7 +67,8 @@ def rollouts(
             same.append(np.asarray(decision.action) == np.asarray(advice))
             observation, reward, terminated, truncated, info = env.step(decision.action)
             happened = decision.action, observation, reward, terminated, truncated, info
-            lessons.teacher.observe(*happened)
+            for player in (policy, lessons.teacher):
+                player.observe(*happened)
             over = terminated | truncated
     finally:
         env.close()

@@ -22,13 +22,13 @@ class Folding:
         lanes: ``B``.
 
     Attributes:
-        positions: ``float64[blocks, B, 3, E, 3]``.
+        positions: ``float64[blocks, 3, B, E, 3]``, of three layers a block.
     """
 
     def __init__(self, served: Served, rate: float, lanes: int) -> None:
         self._served, self._rate = served, rate
-        self._start = np.stack([block.tables.positions for block in served.blocks])[:, None]
-        self.positions = self._start.repeat(lanes, 1)
+        self._start = np.stack([block.tables.positions for block in served.blocks])[:, :, None]
+        self.positions = self._start.repeat(lanes, 2)
 
     @property
     def size(self) -> int:
@@ -37,12 +37,13 @@ class Folding:
 
     def reset(self, mask: BoolArray) -> None:
         """Episodes begin in the lanes of ``mask``."""
-        self.positions[:, mask] = self._start
+        self.positions[:, :, mask] = self._start
 
     def choose(self, z: Floats, positions: Floats, layers: Sequence[int]) -> Indices:  # noqa: ARG002  each lane has its own
         """The nearest experts, which are drawn to what chose them."""
-        mine = self.positions[layers[0] // BLOCK]
-        found = self._served.nearest(z, mine, layers)
-        first = np.arange(found.size).reshape(found.shape) * mine.shape[-2]
-        fold(mine.reshape(-1, 3), z, first + found, self._rate)
+        block, first = divmod(layers[0], BLOCK)
+        mine = self.positions[block, first : first + len(layers)]  # [L, B, E, 3]
+        found = self._served.nearest(z, mine.swapaxes(0, 1), layers)
+        begins = np.arange(found.size).reshape(found.T.shape) * mine.shape[-2]
+        fold(mine.reshape(-1, 3), z.swapaxes(0, 1), begins + found.T, self._rate)
         return found
