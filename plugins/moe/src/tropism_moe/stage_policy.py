@@ -11,13 +11,14 @@ import numpy.typing as npt
 import torch
 
 from tropism.agents.contract import BoolArray, Decision, Policy
+from tropism.agents.torch_state import restore_weights
 from tropism_moe.choices import Choices
 from tropism_moe.config import ModelConfig
 from tropism_moe.encoders import Encoder
 from tropism_moe.lattice import gini
 from tropism_moe.model import Model, Routing, State, forget
 from tropism_moe.packed import ternarise
-from tropism_moe.store import read_part, restore_weights, write_part
+from tropism_moe.store import read_part, write_part
 
 HOME = "stages"
 """Of the networks that stages ended with, inside a run directory."""
