@@ -97,7 +97,7 @@ def play(policy: Any, worlds: list[tuple[Task, Names, int]], seeds: list[int]) -
     rewards = []
     policy.reset(np.ones(len(seeds), np.bool_), np.array(seeds, np.uint64))
     for task, names, steps in worlds:
-        env = task.make_vec(len(seeds), max_episode_steps=steps + 1)
+        env: Any = task.make_vec(len(seeds), max_episode_steps=steps + 1)
         observation, info = env.reset(seed=list(seeds))
         hidden = hidden_keys(env)
         for _ in range(steps):

@@ -94,6 +94,8 @@ def test_a_lane_has_the_bits_that_it_has_alone(served, adapt):
         both.learn(step, proof(right, right))
         alone.learn(single, proof(right[1:], right[1:]))
     if adapt != "head":
+        assert both.choose
+        assert alone.choose
         z = np.random.default_rng(0).random((2, 3, 3))
         table = served.blocks[0].tables.positions
         np.testing.assert_array_equal(
@@ -105,6 +107,7 @@ def test_a_lane_has_the_bits_that_it_has_alone(served, adapt):
 def test_one_offset_of_an_expert_moves_it_in_every_layer(served):
     adapting = seeded(served, replace(HEAD, adapt="positions"), [1])
     assert adapting.size == 3 * 8
+    assert adapting.choose
     table = served.blocks[0].tables.positions
     z = np.random.default_rng(0).random((1, 3, 3))
     np.testing.assert_array_equal(

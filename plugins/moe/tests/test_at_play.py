@@ -166,7 +166,7 @@ def test_constraints_that_cannot_be_are_told_before_training(tmp_path):
 
     file = sides(tmp_path / "sides.json")
     assert supports(constraints=file)(BOX) is None
-    assert "constraints need actions of a Box" in supports(constraints=file)(PAID)
+    assert "constraints need actions of a Box" in str(supports(constraints=file)(PAID))
     with pytest.raises(OptionError, match=r"nowhere\.json gives none"):
         supports(constraints=str(tmp_path / "nowhere.json"))(BOX)
     with pytest.raises(PolytopeError, match="leave no interior"):

@@ -68,7 +68,8 @@ class Adapting:
         self._head = torch.from_numpy(served.heads) if config.adapt in ("head", "both") else None
         moves = config.adapt in ("positions", "both")
         self._start = np.zeros((served.config.experts, 3)) if moves else None
-        self._settings = settings(config, *served.heads.shape, served.config.experts)
+        outputs, width = served.heads.shape
+        self._settings = settings(config, outputs, width, served.config.experts)
         self._loss = cross_entropy if told else policy_gradient
         self._adapters = [self._adapter(0) for _ in range(lanes)]
         self._tried: list[list[Floats]] = [[] for _ in range(lanes)]
@@ -103,7 +104,7 @@ class Adapting:
     def learn(self, step: Step, proof: Proof) -> None:
         """Learn from a step what came of it, in every lane where something did."""
         known = proof.right >= 0 if self._told else proof.beyond != 0
-        for lane in np.flatnonzero(known):
+        for lane in np.flatnonzero(known).tolist():
             targets = self._targets(step, proof, lane)
             adapter, due = self._adapters[lane], self._steps[lane] % self._every == 0
             self._steps[lane] += 1

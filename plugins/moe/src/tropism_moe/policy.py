@@ -135,7 +135,7 @@ class MoEPolicy(Policy):
         step: Step,
         outputs: Floats,
         info: Mapping[str, Any],
-        action: npt.NDArray[np.int64],
+        action: npt.NDArray[Any],
         log_probs: Floats,
         rows: Indices,
     ) -> dict[str, npt.NDArray[Any]]:
