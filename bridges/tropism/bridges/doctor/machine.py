@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tropism.bridges.doctor.finding import Finding
 from tropism.bridges.errors import BridgeError
-from tropism.bridges.transports.address import Address
 from tropism.bridges.transports import patience
+from tropism.bridges.transports.address import Address
 from tropism.bridges.transports.binding import bind
 from tropism.bridges.transports.shm.region import DIRECTORY, find_directory
 from tropism.errors import TropismError
