@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from tropism.errors import ArtifactError, OptionError
+from tropism.errors import ArtifactError, OptionError, UnknownNameError
 from tropism_moe.config import ModelConfig
 from tropism_moe.expert_store import ExpertStore
 from tropism_moe.model import Model
 from tropism_moe.pack import STORE, pack, pack_random, read_shared
-from tropism_moe.packed import ternarise
+from tropism_moe.packed import FORMS, expert_of, slab_of, ternarise
+from tropism_moe.packing import pack_2bit
 from tropism_moe.serving import Served, forget
 from tropism_moe.store_errors import ChecksumError
 
@@ -171,3 +172,34 @@ def test_a_damaged_slab_is_named_and_damaged_weights_are_refused(trained, tmp_pa
     part.write_bytes(part.read_bytes()[:-1] + b"!")
     with pytest.raises(ArtifactError):
         read_shared(tmp_path)
+
+
+# --- experts on disk as they are in memory ----------------------------------------------------------------------------
+
+
+def test_both_forms_on_disk_give_the_same_bits_in_all_modes(trained, tmp_path):
+    model, directory = trained
+    pack(model, tmp_path, form="2bit")
+    xs = observations()
+    with Served.open(directory) as served:
+        wanted, _ = play(served, xs)
+    for mode, budget in MODES:
+        with Served.open(tmp_path, mode, budget) as served:
+            np.testing.assert_array_equal(play(served, xs)[0], wanted)
+            if mode == "ring":
+                assert served.store.stats.evictions > 0
+            if mode == "mmap":
+                gate = expert_of(served.store.get(0, 0), served.store.slabs[0, 0].meta).gate
+                assert not gate.flags.owndata  # it lies in the mapped file
+
+
+def test_a_form_that_is_not_there_and_a_slab_that_is_too_short_are_refused(tmp_path):
+    with pytest.raises(UnknownNameError, match=r"form of experts on disk '2bits'.*'2bit'"):
+        pack_random(TINY, tmp_path, 0, form="2bits")
+    for form in FORMS:
+        codes = [np.zeros(shape, np.int8) for shape in ((6, 4), (6, 4), (4, 6))]
+        data, facts = slab_of(codes, [1, 2, 3], form)
+        found = expert_of(np.frombuffer(data, np.uint8), facts)
+        np.testing.assert_array_equal(found.down, pack_2bit(codes[2]))
+        with pytest.raises(ArtifactError, match=r"has .* bytes, found"):
+            expert_of(np.frombuffer(data[1:], np.uint8), facts)

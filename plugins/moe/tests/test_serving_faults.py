@@ -148,7 +148,7 @@ def test_a_packing_over_another_model_that_is_killed_between_its_parts_is_refuse
     def dies(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pack.Parts, "write", dies)
+    monkeypatch.setattr(type(pack.PARTS), "write", dies)
     with pytest.raises(KeyboardInterrupt):
         pack_random(MODEL, directory, 1)
     with pytest.raises(ArtifactError, match=r"of different models.*pack the model again"):

@@ -62,7 +62,8 @@ def budget(name: str | None, plain: bool) -> None:
 @click.argument("name", metavar="PRESET")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--seed", default=0, show_default=True, help="Of the random weights.")
-def pack(name: str, directory: Path, seed: int) -> None:
+@click.option("--form", default="base3", show_default=True, help="Of the experts: base3 or 2bit.")
+def pack(name: str, directory: Path, seed: int, form: str) -> None:
     """Write a model of PRESET with random weights into DIRECTORY, slab by slab, to be measured.
 
     Trained models are packed by `tropism train moe`.
@@ -74,7 +75,7 @@ def pack(name: str, directory: Path, seed: int) -> None:
     config = preset(name)
     slabs = config.experts * len(config.expert_layers)
     with progress(slabs, f"pack {name}") as update:
-        pack_random(config, directory, seed, update)
+        pack_random(config, directory, seed, update, form)
     click.echo(f"{directory}: {slabs} slabs written")
 
 

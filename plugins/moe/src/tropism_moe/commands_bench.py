@@ -24,13 +24,14 @@ COLUMNS = ("mode", "steps/s", "per core", "p50 ms", "p99 ms", "open s", "grown M
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path), required=False)
 @click.option("--preset", default=PRESET, show_default=True, help="Random model, without DIRECTORY.")  # fmt: skip
+@click.option("--form", default="base3", show_default=True, help="Of its experts: base3 or 2bit.")
 @click.option("--budget-mb", type=float, help="For slabs in memory, in 10⁶ bytes; by default a quarter, at most 128.")  # fmt: skip
 @click.option("--lanes", default=1, show_default=True, help="That act together.")
 @click.option("--steps", default=200, show_default=True, help="Of each lane.")
 @click.option("--seed", default=0, show_default=True, help="Of what they are shown.")
 @click.option("--json", "plain", is_flag=True, help="Numbers for programs.")
 def bench(
-    directory: Path | None, preset: str, budget_mb: float | None, lanes: int, steps: int, seed: int, plain: bool
+    directory: Path | None, preset: str, form: str, budget_mb: float | None, lanes: int, steps: int, seed: int, plain: bool
 ) -> None:  # fmt: skip
     """Measure the packed model in DIRECTORY on this machine: speed, memory and reads of each residency mode.
 
@@ -46,7 +47,7 @@ def bench(
             directory = Path(
                 stack.enter_context(tempfile.TemporaryDirectory(prefix="tropism-moe-"))
             )
-            _pack(preset, directory)
+            _pack(preset, form, directory)
         config, _ = read_shared(directory)
         budget = default_budget(config) if budget_mb is None else _bytes(budget_mb)
         update = stack.enter_context(progress(3, "measure"))
@@ -62,7 +63,7 @@ def bench(
         raise SystemExit(1)
 
 
-def _pack(preset: str, directory: Path) -> None:
+def _pack(preset: str, form: str, directory: Path) -> None:
     """A random model."""
     from tropism.agents.progress import progress
     from tropism_moe.config import preset as find
@@ -70,7 +71,7 @@ def _pack(preset: str, directory: Path) -> None:
 
     config = find(preset)
     with progress(config.experts * len(config.expert_layers), f"pack {preset}") as update:
-        pack_random(config, directory, 0, update)
+        pack_random(config, directory, 0, update, form)
 
 
 def _bytes(megabytes: float) -> int:

@@ -4,13 +4,13 @@
 
     model.json            shapes, SHA3-256 of the shared weights
     model.safetensors     shared weights in 2 bits, norms, biases, routers, table of inputs and heads
-    experts.store         ternary experts in base 3, see :mod:`tropism_moe.store_format`
+    experts.store         ternary experts in base 3 or in 2 bits, see :mod:`tropism_moe.store_format`
     moe.json              (of a policy) settings of the agent and spaces of its task
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ from tropism.agents.artifacts import read_json
 from tropism.agents.parts import Parts
 from tropism.errors import ArtifactError
 from tropism_moe.config import BLOCK, ModelConfig
+from tropism_moe.expert_store import ExpertStore
 from tropism_moe.lattice import Lattice
 from tropism_moe.model import Model, RecurrentLayer
-from tropism_moe.packed import Arrays, Packed, slab, slab_facts, ternarise
-from tropism_moe.packing import pack_base3
+from tropism_moe.packed import BASE3, Arrays, Packed, expert_of, form_of, slab, slab_of, ternarise
 from tropism_moe.routing import Routers
+from tropism_moe.store_plan import Mode
 from tropism_moe.store_writer import StoreWriter
 from tropism_moe.ternary import TernaryLinear
 
@@ -34,34 +35,38 @@ PARTS = Parts("tropism-moe", 1, "numpy")
 PART, STORE, SETTINGS = "model", "experts.store", "moe.json"
 Progress = Callable[[int], None]
 NamedSlab = tuple[int, int, bytes, dict[str, Any]]
-"""Layer, expert, weights in base 3, and what is to be known of them."""
+"""Layer, expert, weights, and what is to be known of them."""
 
 
-def pack(model: Model, directory: Path, progress: Progress = lambda _: None) -> None:
+def pack(
+    model: Model, directory: Path, progress: Progress = lambda _: None, form: str = BASE3
+) -> None:
     """Write a ternary model (:func:`tropism_moe.packed.ternarise`).
 
     Args:
         model: whose maps are all ternary.
         directory: where to; an older model there is replaced part by part, each whole.
         progress: told the number of experts that are written.
+        form: of the experts, one of :data:`tropism_moe.packed.FORMS`.
 
     Raises:
+        UnknownNameError: there is no such form.
         StoreWriteError: the disk is full, say; the store that was there is as it was.
     """
-    slabs = ((layer, expert, *slab(network)) for layer, expert, network in _experts(model))
-    _write(Path(directory), model.config, shared_arrays(model), slabs, progress)
+    slabs = ((layer, e, *slab(network, form)) for layer, e, network in _experts(model))
+    _write(Path(directory), model.config, shared_arrays(model), slabs, form, progress)
 
 
 def pack_random(
-    config: ModelConfig, directory: Path, seed: int, progress: Progress = lambda _: None
-) -> None:
+    config: ModelConfig, directory: Path, seed: int, progress: Progress = lambda _: None, form: str = BASE3
+) -> None:  # fmt: skip
     """Write a model of random weights slab by slab, to be measured: it may be larger than the memory."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         arrays = _random_shared(config)
     keys = ((layer, e) for layer in config.expert_layers for e in range(config.experts))
-    slabs = ((*key, *_random_slab(config, np.random.default_rng([seed, *key]))) for key in keys)
-    _write(Path(directory), config, arrays, slabs, progress)
+    slabs = ((*key, *_random_slab(config, np.random.default_rng([seed, *key]), form)) for key in keys)  # fmt: skip
+    _write(Path(directory), config, arrays, slabs, form, progress)
 
 
 def shared_arrays(model: Model) -> Arrays:
@@ -82,11 +87,11 @@ def shared_arrays(model: Model) -> Arrays:
 
 
 def _write(
-    directory: Path, config: ModelConfig, arrays: Arrays, slabs: Iterable[NamedSlab], progress: Progress
+    directory: Path, config: ModelConfig, arrays: Arrays, slabs: Iterable[NamedSlab], form: str, progress: Progress
 ) -> None:  # fmt: skip
     """Write the experts, then the shared weights, by whose checksum the store says what it belongs to."""
     directory.mkdir(parents=True, exist_ok=True)
-    facts = {"config": config.to_json()}
+    facts = {"config": config.to_json(), "form": form}
     belongs = {**facts, "belongs": PARTS.checksum(arrays)}
     with StoreWriter(directory / STORE, belongs) as writer:
         for done, (layer, expert, weights, meta) in enumerate(slabs, 1):
@@ -105,22 +110,24 @@ def read_shared(directory: Path) -> tuple[ModelConfig, Arrays]:
     return ModelConfig(**facts["config"]), arrays
 
 
-def check_same_pack(directory: Path, store: Mapping[str, Any]) -> None:
-    """Refuse experts and shared weights of different models, as a packing that was killed half way over an older model leaves.
-
-    Args:
-        directory: of the model.
-        store: facts of its store.
+def open_store(directory: Path, mode: Mode, budget_bytes: int | None) -> ExpertStore:
+    """The experts of a packed model; they may have to be made of what it gives by :func:`tropism_moe.packed.expert_of`.
 
     Raises:
-        ArtifactError: they are.
+        ArtifactError: the store is of another model than the shared weights, as a packing that was killed between them leaves it.
+        BudgetError: the budget is smaller than two slabs.
+        StoreError: it is missing or damaged.
     """
-    shared = read_json(directory / f"{PART}.json").get("sha3_256")
-    if store.get("belongs", shared) != shared:
+    facts = read_json(directory / f"{PART}.json")
+    transform = None if form_of(facts).lends else expert_of
+    store = ExpertStore.open(directory / STORE, mode, budget_bytes, transform)
+    if store.facts.get("belongs", facts["sha3_256"]) != facts["sha3_256"]:
+        store.close()
         raise ArtifactError(
             f"{directory}: {STORE} and {PART}.safetensors are of different models, as if a packing had been killed between "
             "them; pack the model again"
         )
+    return store
 
 
 def _experts(model: Model) -> Iterator[tuple[int, int, Any]]:
@@ -141,10 +148,10 @@ def _random_shared(config: ModelConfig) -> Arrays:
     return arrays
 
 
-def _random_slab(config: ModelConfig, rng: np.random.Generator) -> tuple[bytes, dict[str, Any]]:
+def _random_slab(
+    config: ModelConfig, rng: np.random.Generator, form: str
+) -> tuple[bytes, dict[str, Any]]:
     d, f = config.width, config.hidden
     codes = [rng.integers(-1, 2, shape, np.int8) for shape in ((f, d), (f, d), (d, f))]
-    scales = [
-        (1.5 / n) ** 0.5 for n in (d, d, f)
-    ]  # two of three weights are not 0: outputs have variance 1
-    return b"".join(pack_base3(c).tobytes() for c in codes), slab_facts(d, f, scales)
+    # two of three weights are not 0: outputs have variance 1
+    return slab_of(codes, [(1.5 / n) ** 0.5 for n in (d, d, f)], form)

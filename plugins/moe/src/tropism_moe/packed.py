@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -10,13 +11,36 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from tropism.errors import ArtifactError
+from tropism.errors import ArtifactError, UnknownNameError
 from tropism_moe.blocks import SwiGLU
-from tropism_moe.budget import disk_row
+from tropism_moe.budget import disk_row, memory_row
 from tropism_moe.kernels import Expert, linear
 from tropism_moe.packing import pack_2bit, pack_base3, transcode
 from tropism_moe.ternary import TernaryLinear, quantise
 
+
+class Form(NamedTuple):
+    """How the weights of an expert lie on the disk.
+
+    Attributes:
+        pack: of weights ``int8[N, K]`` their bytes.
+        row: bytes of so many columns.
+        read: of the bytes and ``(N, K)`` the form in memory, ``uint8[N, W]``.
+        lends: whether that is the same memory.
+    """
+
+    pack: Callable[[npt.NDArray[np.int8]], npt.NDArray[np.uint8]]
+    row: Callable[[int], int]
+    read: Callable[[npt.NDArray[np.uint8], tuple[int, int]], npt.NDArray[np.uint8]]
+    lends: bool
+
+
+BASE3 = "base3"
+FORMS = {
+    BASE3: Form(pack_base3, disk_row, transcode, lends=False),
+    "2bit": Form(pack_2bit, memory_row, lambda data, shape: data.reshape(shape[0], -1), lends=True),
+}
+"""``base3`` takes four fifths of the bytes, and has to be transcoded whenever it is read; ``2bit`` is what products read, as it lies."""
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 Arrays = dict[str, npt.NDArray[Any]]
 MATRICES = ("gate", "up", "down")
@@ -68,38 +92,56 @@ def ternarise(model: AnyModule) -> AnyModule:
     return model
 
 
-def slab(network: SwiGLU) -> tuple[bytes, dict[str, Any]]:
-    """An expert on disk: gate, up and down in base 3, row by row; and what is to be known of it."""
-    codes, scales = [], []
-    for name in MATRICES:
-        code, scale = quantise(getattr(network, name).weight)
-        codes.append(code.numpy())
-        scales.append(scale.item())
+def slab(network: SwiGLU, form: str = BASE3) -> tuple[bytes, dict[str, Any]]:
+    """An expert on disk, and what is to be known of it."""
+    found = [quantise(getattr(network, name).weight) for name in MATRICES]
+    return slab_of(
+        [codes.numpy() for codes, _ in found], [scale.item() for _, scale in found], form
+    )
+
+
+def slab_of(
+    codes: Sequence[npt.NDArray[np.int8]], scales: Sequence[float], form: str = BASE3
+) -> tuple[bytes, dict[str, Any]]:
+    """The same of weights of gate, up and down in {-1, 0, 1}, ``int8``, one after the other, row by row.
+
+    Raises:
+        UnknownNameError: there is no such form.
+    """
     hidden, width = codes[0].shape
-    return b"".join(pack_base3(c).tobytes() for c in codes), slab_facts(width, hidden, scales)
-
-
-def slab_facts(width: int, hidden: int, scales: list[float]) -> dict[str, Any]:
-    """Metadata of a slab."""
-    return {"width": width, "hidden": hidden, "scales": scales}
+    facts = {"width": width, "hidden": hidden, "scales": list(scales), "form": form}
+    return b"".join(form_of(facts).pack(c).tobytes() for c in codes), facts
 
 
 def expert_of(data: npt.NDArray[np.uint8], facts: Mapping[str, Any]) -> Expert:
-    """An expert in memory, of the bytes of its slab.
+    """An expert in memory, of the bytes of its slab; of those of the form ``2bit`` it is a view.
 
     Raises:
         ArtifactError: the bytes are not as many as its shape needs, or no ternary weights.
+        UnknownNameError: there is no such form.
     """
-    width, hidden = int(facts["width"]), int(facts["hidden"])
+    width, hidden, form = int(facts["width"]), int(facts["hidden"]), form_of(facts)
     shapes = (hidden, width), (hidden, width), (width, hidden)
-    lengths = [rows * disk_row(columns) for rows, columns in shapes]
-    if data.size != sum(lengths):
+    ends = list(accumulate(rows * form.row(columns) for rows, columns in shapes))
+    if data.size != ends[-1]:
         raise ArtifactError(
-            f"a slab of width {width} and {hidden} hidden units has {sum(lengths)} bytes, found {data.size}: pack the model again"
+            f"a slab of width {width} and {hidden} hidden units has {ends[-1]} bytes, found {data.size}: pack the model again"
         )
-    parts = np.split(np.asarray(data), np.cumsum(lengths)[:-1])
-    gate, up, down = (transcode(part, shape) for part, shape in zip(parts, shapes, strict=True))
+    parts = (data[start:end] for start, end in zip([0, *ends], ends, strict=False))
+    gate, up, down = (form.read(part, shape) for part, shape in zip(parts, shapes, strict=True))
     return Expert(gate, up, down, np.array(facts["scales"], np.float32))
+
+
+def form_of(facts: Mapping[str, Any]) -> Form:
+    """The form of a slab or a store that says so.
+
+    Raises:
+        UnknownNameError: there is none of this name.
+    """
+    name = facts.get("form", BASE3)
+    if name not in FORMS:
+        raise UnknownNameError("form of experts on disk", name, FORMS)
+    return FORMS[name]
 
 
 def _ternary(module: nn.Linear) -> TernaryLinear:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from tropism.errors import OptionError
 from tropism_moe.config import BLOCK, ModelConfig
 from tropism_moe.expert_store import ExpertStore
-from tropism_moe.kernels import Workspace, expert
+from tropism_moe.kernels import Expert, Workspace, expert
 from tropism_moe.lattice import squared_distance
 from tropism_moe.packed import Arrays, expert_of
 from tropism_moe.routing import Tables, nearest_resident, place
@@ -69,9 +69,8 @@ class Served:
         self.config, self.store, self.tolerance = config, store, tolerance
         self.inputs, self.norm = arrays["inputs"], arrays["norm.weight"]
         self.heads = arrays.get("heads.weight", self.inputs)
-        self.blocks = [
-            Block(arrays, f"blocks.{n}", n, config) for n in range(config.layers // BLOCK)
-        ]
+        numbers = range(config.layers // BLOCK)
+        self.blocks = [Block(arrays, f"blocks.{n}", n, config) for n in numbers]
         self.chosen = np.zeros((0, 0), np.int64)
         self.features = np.zeros((0, config.width), np.float32)
         self.substituted, self.compute_s = 0, 0.0
@@ -91,12 +90,11 @@ class Served:
             ArtifactError: a part is missing, damaged, of another version or of another model.
             BudgetError: the budget is smaller than two slabs.
         """
-        from tropism_moe.pack import STORE, check_same_pack, read_shared
+        from tropism_moe.pack import open_store, read_shared
 
         config, arrays = read_shared(directory)
-        store = ExpertStore.open(Path(directory) / STORE, mode, budget_bytes, transform=expert_of)
+        store = open_store(Path(directory), mode, budget_bytes)
         try:
-            check_same_pack(Path(directory), store.facts)
             return cls(config, arrays, store, tolerance)
         except BaseException:
             store.close()
@@ -142,9 +140,11 @@ class Served:
         for lane, e in enumerate(experts.tolist()):
             lanes.setdefault(e, []).append(lane)
         for e, some in lanes.items():  # in the order in which they were announced
-            weights = self.store.get(layer, e)
+            found = self.store.get(layer, e)
+            if not isinstance(found, Expert):  # a slab of the form that is read as it lies
+                found = expert_of(found, self.store.slabs[layer, e].meta)
             for lane in some:
-                said[lane] = expert(weights, h[lane], self._work)
+                said[lane] = expert(found, h[lane], self._work)
         return said
 
     def close(self) -> None:
