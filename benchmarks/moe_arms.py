@@ -38,10 +38,9 @@ ARMS: dict[str, Arm] = {
     "chemotaxis": Arm(LEVEL, FULL, PROBE),
     "switch, one expert": Arm(SWITCH, FULL, ONE),
     "affine, one expert": Arm(AFFINE, FULL, ONE),
-    "chemotaxis, one expert": Arm(LEVEL, FULL, {**PROBE, **ONE}),
     "switch, gated at each layer": Arm(SWITCH, FULL, {"pre_gated": False}),
     "switch, tokens alone": Arm(SWITCH, FULL, {"tokens": True}),
-    "chemotaxis, ppo": Arm(LEVEL, FULL // 2, agent="ppo"),
+    "chemotaxis, ppo": Arm(LEVEL, FULL // 4, agent="ppo"),
 }
 """Arms that the promises are about."""
 
@@ -49,6 +48,5 @@ ABLATIONS: dict[str, Arm] = {
     "all": Arm(SWITCH, SHORT),
     "no balance": Arm(SWITCH, SHORT, {"balance": 0.0}),
     "no distillation": Arm(SWITCH, SHORT, {"distillation": 0.0}),
-    "experts begin alike": Arm(SWITCH, SHORT, {"noise": 0.0}),
 }
 """What parts of the training are worth, with half of the steps."""

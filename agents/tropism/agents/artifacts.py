@@ -14,7 +14,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tropism.errors import ArtifactError
 
@@ -117,44 +116,6 @@ def read_json(path: str | os.PathLike[str]) -> dict:
     if not isinstance(value, dict):
         raise ArtifactError(f"{path} must hold a JSON object, it holds {type(value).__name__}")
     return value
-
-
-def write_checked(
-    directory: Path, name: str, data: bytes, facts: dict[str, Any], version: int
-) -> None:
-    """Write ``<name>.safetensors``, then ``<name>.json`` with ``facts``, the version and the SHA3-256 of ``data``."""
-    write_atomic(directory / f"{name}.safetensors", data)
-    header = {"format": version, **facts, "sha3_256": hashlib.sha3_256(data).hexdigest()}
-    write_atomic(directory / f"{name}.json", json.dumps(header, indent=1))
-
-
-def read_checked(
-    directory: Path, name: str, version: int, owner: str
-) -> tuple[bytes, dict[str, Any]]:
-    """Read what :func:`write_checked` wrote.
-
-    Args:
-        directory: where.
-        name: of the part.
-        version: that the reader understands.
-        owner: distribution that wrote it, for the advice.
-
-    Raises:
-        ArtifactError: a file is missing, damaged, or of another version.
-    """
-    facts = read_json(directory / f"{name}.json")
-    if facts.get("format") != version:
-        raise ArtifactError(
-            f"{directory / name}.json has format {facts.get('format')!r}, this version reads {version}; "
-            f"install the version of {owner} that wrote it"
-        )
-    path = directory / f"{name}.safetensors"
-    if not path.exists():
-        raise ArtifactError(f"{path} is missing; the directory is incomplete, restore or remove it")
-    data = path.read_bytes()
-    if hashlib.sha3_256(data).hexdigest() != facts.get("sha3_256"):
-        raise ArtifactError(f"{path} is truncated or edited; restore it from a copy or remove it")
-    return data, facts
 
 
 def _temporary(directory: Path) -> Path:

@@ -26,7 +26,18 @@ def read_record(path: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
         tropism.errors.ArtifactError: if it is missing, damaged or differs, naming the field.
     """
     saved = read_json(path)
+    check_record(saved, expected, path)
+    return saved
+
+
+def check_record(saved: Mapping[str, Any], expected: Mapping[str, Any], origin: Path) -> None:
+    """Compare the fields named in ``expected``.
+
+    Raises:
+        tropism.errors.ArtifactError: if ``saved``, which was read from ``origin``, differs, naming the field.
+    """
     for name, value in expected.items():
         if saved.get(name) != value:
-            raise ArtifactError(f"{path}: {name} is {saved.get(name)!r}, the task needs {value!r}")
-    return saved
+            raise ArtifactError(
+                f"{origin}: {name} is {saved.get(name)!r}, the task needs {value!r}"
+            )

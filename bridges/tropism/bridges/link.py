@@ -15,7 +15,6 @@ from tropism.bridges.errors import (
     ConnectionLost,
     ConnectTimeout,
     PeerBusy,
-    UnexpectedMessage,
 )
 from tropism.bridges.protocol.header import Type
 from tropism.bridges.protocol.messages import Message, read_json
@@ -23,9 +22,10 @@ from tropism.bridges.protocol.spec import Spec
 from tropism.bridges.record import Direction, Recorder, Tee
 from tropism.bridges.transports.connection import Connection
 from tropism.bridges.transports.dial import dial
-from tropism.bridges.transports.handshake import Agreement, expect_ready, open_game
+from tropism.bridges.transports.handshake import Agreement, game_steps
 from tropism.bridges.transports.listener import Listener
-from tropism.bridges.transports.shm.upgrade import answer
+from tropism.bridges.transports.opening import Steps, go_through
+from tropism.bridges.transports.shm.upgrade import channel_steps
 from tropism.errors import OptionError
 
 CLOSE = int(Type.CLOSE)
@@ -94,7 +94,7 @@ class Link:
         while self.channel is None and not self.over:
             left = max(end - time.monotonic(), 0.0)
             try:
-                self._open(self._find(min(left, DIAL_S if gives_up else AT_ONCE_S)))
+                self._begin(*self._opened(min(left, DIAL_S if gives_up else AT_ONCE_S)))
             except ConnectTimeout:
                 if gives_up and left >= DIAL_S:
                     raise  # else a game whose agent has died would go on for ever
@@ -174,26 +174,40 @@ class Link:
             self.channel = None
         self.reason, self.over = reason, not self.wait
 
-    def _find(self, timeout: float) -> Connection:
-        if self._listener is None:
-            return dial(self.address, timeout)
-        return self._listener.accept(timeout)
-
-    def _open(self, connection: Connection) -> None:
+    def _opened(self, timeout: float) -> tuple[Agreement, Any]:
+        """A session with the agent at our address, or with the first of those who come."""
+        if self._listener is not None:
+            return self._listener.admit(self._logged, timeout)[1]
+        connection = dial(self.address, timeout)
         try:
-            agreement = open_game(
-                connection,
-                self._spec,
-                dialled=self._listener is None,
-                token=self._token,
-                caps=self._caps,
-                session=self._session,
-                name=self._spec.name,
-            )
-            channel: Any = self._wait_until_ready(connection, agreement)
+            return go_through(connection, self._steps(connection))
         except BaseException:
             connection.close()
             raise
+
+    def _steps(self, connection: Connection) -> Steps[tuple[Agreement, Any]]:
+        """The opening of a session: what was agreed upon, and the channel."""
+        agreement = yield from game_steps(
+            connection,
+            self._spec,
+            dialled=self._listener is None,
+            token=self._token,
+            caps=self._caps,
+            session=self._session,
+            name=self._spec.name,
+        )
+        return agreement, (yield from channel_steps(connection, agreement, self._spin_us))
+
+    def _logged(self, connection: Connection) -> Steps[tuple[Agreement, Any]]:
+        """The same with somebody who has come, whose errors nobody else hears of."""
+        try:
+            return (yield from self._steps(connection))
+        except BridgeError as error:
+            log.warning("no session with an agent at %s: %s", self.address, error)
+            raise
+
+    def _begin(self, agreement: Agreement, channel: Any) -> None:
+        """Go on with a session that is open."""
         self.mode = agreement.mode
         if self.mode == "latest":
             channel.send_timeout = 0.0  # a live game cannot wait
@@ -210,19 +224,6 @@ class Link:
             channel.close("the game cannot record the session")
             raise
         return Tee(channel, recorder, "game")
-
-    def _wait_until_ready(self, connection: Connection, agreement: Agreement) -> Any:
-        """The channel of the session: shared memory if it is offered and can be had."""
-        channel: Any = connection
-        try:
-            while (offer := expect_ready(connection, agreement)) is not None:
-                if channel is not connection:
-                    raise UnexpectedMessage("a second SHM_OFFER")
-                channel = answer(connection, agreement, offer, spin_us=self._spin_us) or connection
-        except BaseException:
-            channel.close()
-            raise
-        return channel
 
     def _forgive(self, error: BridgeError, left: float) -> None:
         """Go on waiting after an opening that failed, if that may help."""

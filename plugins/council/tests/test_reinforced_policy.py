@@ -190,7 +190,7 @@ def test_what_is_saved_acts_the_same_once_loaded(straight, tmp_path):
 
 def test_another_tasks_policy_is_refused(straight, tmp_path):
     saved = save_policy(straight[0], tmp_path / "saved")
-    with pytest.raises(ArtifactError, match=r"observation_space is .*Continuous-v0 needs"):
+    with pytest.raises(ArtifactError, match=r"observation_space is .*the task needs"):
         load_policy(CouncilAgent, saved, BOX)
 
 

@@ -69,8 +69,9 @@ def test_a_model_grows_by_its_budget_and_no_more(found):
 
 def test_what_cannot_be_measured_is_refused_by_name(directory):
     for options, message in (
-        ({"lanes": 0}, "lanes must be >= 1, got 0"),
-        ({"steps": 9}, "steps must be >= 10, got 9"),
+        ({"lanes": 0}, "lanes must be .*>= 1, got 0"),
+        ({"steps": 9}, "steps must be .*>= 10, got 9"),
+        ({"seed": -1}, "seed must be .*>= 0, got -1"),
         ({"mode": "disk"}, "mode='disk' must be one of mmap, resident, ring"),
     ):
         with pytest.raises(OptionError, match=message):
@@ -146,9 +147,9 @@ def test_wrong_arguments_are_typed_errors(tmp_path, directory):
         call("--preset", "demo-0.8")
     with pytest.raises(ArtifactError, match="nothing"):
         call(tmp_path / "nothing")
-    with pytest.raises(OptionError, match="--budget-mb must be > 0, got -1"):
+    with pytest.raises(OptionError, match=r"--budget-mb must be .* got -1"):
         call(directory, "--budget-mb", -1)
-    with pytest.raises(OptionError, match="lanes must be >= 1, got 0"):
+    with pytest.raises(OptionError, match=r"lanes must be .*>= 1, got 0"):
         call(directory, "--lanes", 0)
     assert "--steps" in call("--help").output
     assert call("--steps", "many").exit_code == 2

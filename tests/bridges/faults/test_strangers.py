@@ -1,10 +1,12 @@
-"""Rows 33 and 35 again: strangers who know how to say HELLO, and then hold their tongue, while the game comes."""
+"""Rows 33 and 35 again: strangers who know how to say HELLO, and then hold their tongue, while who is waited for comes."""
 
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
+import numpy as np
 import pytest
 from gymnasium import spaces
 from tests.bridges.faults.peers import strangers
@@ -13,7 +15,7 @@ from tests.bridges.traces import PATIENT, descriptors, eventually
 
 from tropism.bridges.env import BridgeEnv
 from tropism.bridges.errors import ConnectTimeout, HandshakeTimeout, PeerBusy, VersionMismatch
-from tropism.bridges.game import AgentSpec, Spec
+from tropism.bridges.game import AgentSpec, Game, Reset, Spec
 from tropism.bridges.protocol.header import Type
 from tropism.bridges.protocol.messages import encode, write_json
 from tropism.bridges.transports.dial import dial
@@ -160,8 +162,11 @@ def opening(timeout, token=None):
 
 
 def heard(sock):
-    """All that it is told until it is closed."""
-    return b"".join(iter(lambda: sock.recv(4096), b""))
+    """All that it is told until it is closed; nothing if it was too late for that."""
+    try:
+        return b"".join(iter(lambda: sock.recv(4096), b""))
+    except ConnectionError:
+        return b""
 
 
 def test_every_opening_has_its_own_deadline_and_its_own_errors():
@@ -235,3 +240,79 @@ def dial_and_agree(listener):
     connection = dial(listener.address, 5)
     open_game(connection, SPEC, dialled=True)
     return connection
+
+
+# -- a game that listens ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def waiting_game(wire, token, spec=SPEC):
+    """A game that listens and lets one agent play; yields its address."""
+    with Game(spec, listen=ADDRESSES[wire], token=token, on_agent_lost="exit") as game:
+
+        def play():
+            for request in game:
+                game.observe(1 if isinstance(request, Reset) else 0)
+
+        thread = threading.Thread(target=play, daemon=True)
+        thread.start()
+        yield game.address
+        thread.join()
+
+
+def plays(address, token, **options):
+    env = BridgeEnv(address=address, token=token, deadlines=PATIENT, **options)
+    assert env.reset()[0] == 1
+    assert env.step(0)[0] == 0
+    env.close()
+
+
+def as_agent(token=None):
+    return greeting(token, role="agent")
+
+
+def welcomed():
+    """HELLO and WELCOME of an agent that never says READY."""
+    welcome = {"caps": [], "max_message": 4096, "mode": "lockstep", "session": ""}
+    return as_agent() + encode(Type.WELCOME, write_json(welcome))
+
+
+@pytest.mark.parametrize("token", [None, new_token()], ids=["open", "secret"])
+@pytest.mark.parametrize("count", [1, 3 * PENDING])
+def test_row_35_strangers_who_say_hello_to_a_game_keep_no_agent_out(wire, token, count):
+    with (
+        waiting_game(wire, token) as address,
+        strangers(address, count, as_agent(token)) as silent,
+    ):
+        plays(address, token)
+        told = b"".join(map(heard, silent))
+        assert b'"busy"' in told
+        assert b'"timeout"' not in told  # nobody waited for that
+
+
+@pytest.mark.parametrize("transport", ["tcp", "shm"])
+def test_row_35_an_agent_that_is_never_ready_keeps_no_other_out(transport):
+    with waiting_game("tcp", None) as address, strangers(address, 3, welcomed()) as silent:
+        plays(address, None, transport=transport)
+        assert all(b'"busy"' in heard(sock) for sock in silent)
+
+
+def test_row_35_agents_that_do_not_read_a_long_specification_keep_no_other_out():
+    bounds = np.linspace(1, 2, 200_000, dtype=np.float32)  # more than a Unix socket has room for
+    spec = Spec("long", [AgentSpec("a", spaces.Discrete(2), spaces.Box(-bounds, bounds))])
+    with waiting_game("unix", None, spec) as address, strangers(address, 3, welcomed()) as deaf:
+        env = BridgeEnv(address=address, deadlines=PATIENT)
+        assert env.action_space == spec.agents[0].action_space
+        assert env.reset()[0] == 1
+        assert all(len(heard(sock)) < len(spec.to_bytes()) for sock in deaf)  # given up at once
+        env.close()
+
+
+def test_a_game_that_looks_for_agents_now_and_then_opens_with_them_all_the_same():
+    with Game(SPEC, listen="tcp://127.0.0.1:0") as game, ThreadPoolExecutor(1) as pool:
+        played = pool.submit(plays, game.address, None)
+        while not played.done():
+            request = game.next_request(0.001)
+            if request is not None:
+                game.observe(1 if isinstance(request, Reset) else 0)
+        played.result()

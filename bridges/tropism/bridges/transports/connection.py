@@ -90,6 +90,11 @@ class Connection:
         return self._fd < 0
 
     @property
+    def unsent(self) -> bool:
+        """Whether something is left that the system had no room for."""
+        return bool(self._outbox.unsent)
+
+    @property
     def progress(self) -> str:
         """What has come of a message that is not whole yet, for people; else empty."""
         return self._stream.progress()

@@ -123,8 +123,7 @@ def ready(connection: Connection, agreement: Agreement) -> None:
     connection.send(Type.READY, write_json({"spec": agreement.spec.hash_hex}))
 
 
-@waiting
-def open_game(
+def game_steps(
     connection: Connection,
     spec: Spec,
     *,
@@ -136,9 +135,9 @@ def open_game(
     name: str = "game",
     version: str = "",
 ) -> Steps[Agreement]:
-    """Open a session as the game, up to and including SPEC; `expect_ready` ends it.
+    """Open a session as the game, up to and including SPEC; `ready_steps` end it.
 
-    Arguments and errors are those of `open_agent`.
+    `open_game` waits for each message. Arguments and errors are those of `agent_steps`.
     """
     opening = Opening(connection, "game", dialled, hello.secret(token), timeout)
     with opening.refusing():
@@ -147,15 +146,18 @@ def open_game(
         welcome = read_json(message.body, Type.WELCOME)
         common, max_message, mode, named = _read_welcome(welcome, frozenset(caps))
         opening.use(common, max_message)
-        connection.send(Type.SPEC, spec.to_bytes())
+        yield from opening.sent(Type.SPEC, spec.to_bytes())
     return Agreement(spec, common, mode, named, max_message, major, peer, opening.deadline)
 
 
-def expect_ready(connection: Connection, agreement: Agreement) -> Message | None:
-    """Wait as the game for READY.
+open_game = waiting(game_steps)
+
+
+def ready_steps(connection: Connection, agreement: Agreement) -> Steps[Message | None]:
+    """Wait as the game for READY; `expect_ready` does it with nothing else to do.
 
     Returns:
-        None, or an SHM_OFFER that came first; answer it and call this again.
+        None, or an SHM_OFFER that came first; answer it and wait again.
 
     Raises:
         SpecMismatch: the agent has read another specification.
@@ -163,13 +165,16 @@ def expect_ready(connection: Connection, agreement: Agreement) -> Message | None
     """
     opening = Opening(connection, "game", False, None, agreement.time_left)
     with opening.refusing():
-        message = opening.expect(Type.READY, Type.SHM_OFFER)
+        message = yield from opening.awaited(Type.READY, Type.SHM_OFFER)
         if message.type == Type.SHM_OFFER:
             return message
         theirs = read_json(message.body, Type.READY).get("spec")
         if theirs != agreement.spec.hash_hex:
             raise SpecMismatch("hash", agreement.spec.hash_hex, theirs)
     return None
+
+
+expect_ready = waiting(ready_steps)
 
 
 def _read_welcome(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from tropism.bridges.errors import (
@@ -21,18 +20,13 @@ from tropism.bridges.errors import (
 from tropism.bridges.transports.address import Address
 from tropism.bridges.transports.binding import Bound, bind
 from tropism.bridges.transports.connection import Connection
-from tropism.bridges.transports.lobby import Admitted, Begin, Candidate
+from tropism.bridges.transports.lobby import Admitted, Begin, Candidate, busy, hello_only
 from tropism.bridges.transports.opening import Steps
 from tropism.bridges.transports.polling import READ, milliseconds, new_poller
 from tropism.errors import OptionError
 
 PENDING = 16
 T = TypeVar("T")
-
-
-def hello_only(_: Connection) -> Iterator[float]:
-    """No opening: whoever has said HELLO is through."""
-    return iter(())
 
 
 class Listener:
@@ -92,7 +86,8 @@ class Listener:
     ) -> tuple[Connection, T]:
         """Go through openings with all who come, side by side, until the first is through.
 
-        The others are then told "busy". What is wrong with an opening concerns its own peer only.
+        The others are then told "busy"; if nobody is in time, the next call goes on with their openings. What is wrong with
+        one concerns its own peer only.
 
         Args:
             begin: begins an opening, whose next message is HELLO.
@@ -106,10 +101,9 @@ class Listener:
             ConnectTimeout: nobody came, or nobody got through; the text says who was refused.
             ConnectionLost: the watched descriptor became readable.
         """
-        try:
-            return self._first(begin, timeout, watch)
-        finally:
-            self._dismiss(PeerBusy("no further session is opened"))
+        peer = self._first(begin, timeout, watch)
+        self._dismiss()
+        return peer
 
     def refuse_others(self) -> None:
         """From now until the next `accept`, answer everybody who comes by "busy", in a thread of its own."""
@@ -128,10 +122,10 @@ class Listener:
         if os.getpid() != self._pid:  # a forked child must leave the parent's listener alone
             return self._bound.abandon()
         self._stop_guard()
-        for peer in (*self._candidates.values(), *(peer.connection for peer in self._ready)):
+        self._dismiss()
+        for peer in self._candidates.values():
             peer.close()
         self._candidates.clear()
-        self._ready.clear()
         return self._bound.close()
 
     def __enter__(self) -> Listener:
@@ -141,10 +135,9 @@ class Listener:
         self.close()
 
     def _refuse(self, bell: socket.socket) -> None:
-        with bell, contextlib.suppress(ConnectionLost):  # the bell has rung
-            while True:
-                if (peer := self._step(hello_only, None, bell.fileno())) is not None:
-                    peer.connection.refuse(PeerBusy("a session is under way"))
+        with bell:
+            while bell.fileno() not in (ready := self._wait(None, bell.fileno())):
+                self._attend(ready, busy)
 
     def _stop_guard(self) -> None:
         if self._guard is not None:
@@ -173,30 +166,39 @@ class Listener:
             left = deadline - time.monotonic()
         raise ConnectTimeout(self.address, 1, timeout, self._refusals())
 
-    def _step(self, begin: Begin, timeout: float | None, watch: int | None) -> Admitted | None:
+    def _step(self, begin: Begin, timeout: float, watch: int | None) -> Admitted | None:
         """Wait for something to happen, once."""
         if not self._ready:
-            for fd in self._wait(timeout, watch):
-                if fd == watch:
-                    raise ConnectionLost("nobody will come: the watched process has ended")
-                if fd == self._bound.fileno():
-                    self._welcome(begin)
-                elif fd in self._candidates:  # else it has just been dropped to make room
-                    self._advance(fd, begin)
-            self._look_over(begin)
+            ready = self._wait(timeout, watch)
+            self._attend(ready, begin)
+            if watch in ready:
+                raise ConnectionLost("nobody will come: the watched process has ended")
         return self._ready.popleft() if self._ready else None
+
+    def _attend(self, ready: Iterable[int], begin: Begin) -> None:
+        """Go on with those of whom something has come, or whose time has run out."""
+        for fd in ready:
+            if fd == self._bound.fileno():
+                self._welcome(begin)
+            elif fd in self._candidates:  # else it is the watch, or was dropped to make room
+                self._advance(fd, begin)
+        now = time.monotonic()
+        for fd in [fd for fd, candidate in self._candidates.items() if candidate.due <= now]:
+            self._advance(fd, begin)
 
     def _wait(self, timeout: float | None, watch: int | None) -> list[int]:
         """The descriptors at which something has happened, before that or the time of a candidate runs out."""
         poller = new_poller()
         watched = () if watch is None else (watch,)
-        for fd in (self._bound.fileno(), *self._candidates, *watched):
+        for fd in (self._bound.fileno(), *watched):
             poller.register(fd, READ)
+        for fd, candidate in self._candidates.items():
+            poller.register(fd, candidate.events)
         now = time.monotonic()
         limits = [candidate.due - now for candidate in self._candidates.values()]
         limit = min(limits if timeout is None else [timeout, *limits], default=None)
         ready = poller.poll(None if limit is None else milliseconds(limit))
-        return sorted((fd for fd, _ in ready), key=lambda fd: fd == watch)  # the watch comes last
+        return [fd for fd, _ in ready]
 
     def _welcome(self, begin: Begin) -> None:
         for _ in range(PENDING):
@@ -224,14 +226,9 @@ class Listener:
             self.refused.append(error)
         del self._candidates[fd]
 
-    def _look_over(self, begin: Begin) -> None:
-        """Let those whose time has run out find that out."""
-        now = time.monotonic()
-        for fd in [fd for fd, candidate in self._candidates.items() if candidate.due <= now]:
-            self._advance(fd, begin)
-
-    def _dismiss(self, error: BridgeError) -> None:
+    def _dismiss(self) -> None:
         """Refuse all who are in an opening."""
+        error = PeerBusy("no further session is opened")
         under_way = [fd for fd, candidate in self._candidates.items() if candidate.rank > 1]
         for peer in (*map(self._candidates.pop, under_way), *(p.connection for p in self._ready)):
             peer.refuse(error)

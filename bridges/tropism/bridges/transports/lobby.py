@@ -14,12 +14,14 @@ from tropism.bridges.errors import (
     BridgeError,
     ConnectionLost,
     HandshakeTimeout,
+    PeerBusy,
     ProtocolError,
     UnexpectedMessage,
 )
 from tropism.bridges.protocol.header import MAGIC, Type, name_of
 from tropism.bridges.transports import upgrade
 from tropism.bridges.transports.connection import SEND_TIMEOUT, Connection
+from tropism.bridges.transports.polling import READ, WRITE
 from tropism.bridges.transports.stream import RawStream, Stream, put
 from tropism.bridges.transports.websocket import WebSocketStream
 
@@ -28,6 +30,19 @@ PATIENCE = 5.0
 LONGEST_HELLO = 65536
 Begin = Callable[[Connection], Iterator[float]]
 """Begins an opening, which goes on whenever something has come; see `opening.Steps`."""
+
+
+def hello_only(_: Connection) -> Iterator[float]:
+    """No opening: whoever has said HELLO is through."""
+    return iter(())
+
+
+def busy(connection: Connection) -> Iterator[float]:
+    """An opening that is refused at once."""
+    error = PeerBusy("a session is under way")
+    connection.refuse(error)
+    raise error
+    yield
 
 
 class Admitted(NamedTuple):
@@ -63,6 +78,12 @@ class Candidate:
         return self._sock.fileno()
 
     @property
+    def events(self) -> int:
+        """What to wait for: bytes, and room for those that are left to be sent to it."""
+        unsent = self._connection is not None and self._connection.unsent
+        return READ | WRITE if unsent else READ
+
+    @property
     def rank(self) -> int:
         """How far it has come: 0 it has said nothing, 1 something, 2 HELLO, 3 and has proved who it is, if it must."""
         if self._connection is None or self._steps is None:
@@ -95,9 +116,10 @@ class Candidate:
             raise
 
     def refuse(self, error: BridgeError) -> None:
-        """Say why it is not wanted, if it has said HELLO, and close its socket."""
-        if self._connection is not None and self._steps is not None:
-            self._connection.refuse(error)
+        """Say why it is not wanted, if it has said HELLO and reads what it is told, and close its socket."""
+        connection = self._connection
+        if connection is not None and self._steps is not None and not connection.unsent:
+            connection.refuse(error)
         self.close()
 
     def close(self) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from tropism.bridges.errors import (
     AuthError,
     BridgeError,
+    BridgeTimeout,
     ConnectionLost,
     HandshakeTimeout,
     ProtocolError,
@@ -92,6 +93,14 @@ class Opening:
     def send(self, type: Type, body: dict[str, Any]) -> None:  # noqa: A002
         """Send a message with a JSON body."""
         self._connection.send(type, write_json(body))
+
+    def sent(self, type: Type, body: bytes) -> Steps[None]:  # noqa: A002
+        """Send a message that may be too long for the system to take at once."""
+        with suppress(BridgeTimeout):
+            self._connection.send(type, body)
+        while not self._connection.can_send():
+            self._check_time()
+            yield self.deadline
 
     def expect(self, *types: Type) -> Message:
         """Wait for a message of one of these types."""

@@ -18,11 +18,14 @@ class Outbox:
 
     Args:
         sock: connected.
+
+    Attributes:
+        unsent: what is left of all that was written.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._unsent: Bytes = b""
+        self.unsent: Bytes = b""
 
     def write(self, first: Bytes, rest: Bytes, timeout: float) -> None:
         """Send these two pieces, of which the second may be empty, after all that is left from before.
@@ -31,24 +34,24 @@ class Outbox:
             BridgeTimeout: the system did not take everything within `timeout` seconds; what is left is kept.
             OSError: the connection is gone.
         """
-        if self._unsent:
-            self._unsent = b"".join((self._unsent, first, rest))
+        if self.unsent:
+            self.unsent = b"".join((self.unsent, first, rest))
         else:
             sent = self._send(first, rest)
             if sent == len(first) + len(rest):
                 return
-            self._unsent = memoryview(b"".join((first, rest)))[sent:]
+            self.unsent = memoryview(b"".join((first, rest)))[sent:]
         self.flush(timeout)
 
     def flush(self, timeout: float) -> None:
         """Send what is left; raises as `write` does."""
         start = time.monotonic()
-        while self._unsent:
+        while self.unsent:
             waited = time.monotonic() - start
             if not self.wait(timeout - waited):
-                text = f"the peer does not read, {len(self._unsent)} bytes are left"
+                text = f"the peer does not read, {len(self.unsent)} bytes are left"
                 raise BridgeTimeout("send", waited, text=text)
-            self._unsent = memoryview(self._unsent)[self._send(self._unsent) :]
+            self.unsent = memoryview(self.unsent)[self._send(self.unsent) :]
 
     def wait(self, timeout: float) -> bool:
         """Whether the system would take some bytes within `timeout` seconds."""
@@ -58,7 +61,7 @@ class Outbox:
 
     def clear(self) -> None:
         """Forget what is left: nobody will read it."""
-        self._unsent = b""
+        self.unsent = b""
 
     def _send(self, first: Bytes, rest: Bytes = b"") -> int:
         try:

@@ -34,6 +34,7 @@ class Patience:
         self._budget = SPIN_US / 1e6 + size / COPIED_PER_S if spin_us is None else spin_us / 1e6
         self._processors = processors()
         self.misses = self._rest = 0
+        self._over = False
         Patience.sessions += 1
 
     def seconds(self) -> float:
@@ -54,8 +55,12 @@ class Patience:
             self._rest = REST << min(self.misses - MISSES, DOUBLINGS)
 
     def end(self) -> None:
-        """The session is over."""
-        Patience.sessions -= 1
+        """The session is over; a second call does nothing, and who forgets it need not call."""
+        Patience.sessions -= not self._over
+        self._over = True
+
+    def __del__(self) -> None:
+        self.end()
 
 
 def processors() -> int:

@@ -10,8 +10,9 @@ from gymnasium.spaces import Dict, Discrete, MultiDiscrete
 
 from tropism.agents.contract import Agent, Budget, Policy, Task
 from tropism.agents.options import build_config
-from tropism.agents.records import spaces_record
-from tropism.errors import ArtifactError, UnsupportedTaskError
+from tropism.agents.records import check_record, spaces_record
+from tropism.agents.torch_state import restore_weights
+from tropism.errors import UnsupportedTaskError
 from tropism_council.config import CouncilConfig
 from tropism_council.network import Network, Sizes
 from tropism_council.policy import CouncilPolicy
@@ -59,18 +60,11 @@ class CouncilAgent(Agent):
         if not reveals(task):
             return ReinforcedPolicy.load(directory, task)
         weights, facts = read_part(directory, "council")
-        for name, value in spaces_record(task).items():
-            if facts.get(name) != value:
-                raise ArtifactError(
-                    f"{directory}: {name} is {facts.get(name)!r}, the task needs {value!r}"
-                )
+        check_record(facts, spaces_record(task), directory)
         policy = untrained(
             task, build_config(CouncilConfig, facts.get("config"), owner=str(directory))
         )
-        try:
-            policy.network.load_state_dict(weights)
-        except RuntimeError as error:
-            raise ArtifactError(f"{directory} holds weights of another network: {error}") from error
+        restore_weights(policy.network, weights, directory)
         return policy
 
 

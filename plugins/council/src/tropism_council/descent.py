@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from tropism.agents.torch_state import optimiser_tensors, restore_optimiser
 from tropism.errors import DivergedError
 from tropism_council.network import Network
 
@@ -70,19 +71,12 @@ class Descent:
 
     def tensors(self) -> dict[str, Tensor]:
         """All that it remembers."""
-        state = self.adam.state_dict()["state"]
-        adam = {f"adam.{n}.{k}": v for n, part in state.items() for k, v in part.items()}
-        return {**adam, "norm": torch.tensor(self.norm, dtype=torch.float64)}
+        norm = torch.tensor(self.norm, dtype=torch.float64)
+        return {**optimiser_tensors(self.adam, "adam."), "norm": norm}
 
     def restore(self, tensors: dict[str, Tensor], updates: int) -> None:
         """Take back what :meth:`tensors` gave, after so many updates."""
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            kind, _, name = key.partition(".")
-            if kind == "adam":
-                number, _, name = name.partition(".")
-                state.setdefault(int(number), {})[name] = value
-        self.adam.load_state_dict({**self.adam.state_dict(), "state": state})
+        restore_optimiser(self.adam, tensors, "adam.")
         self.norm = tensors["norm"].item()
         self._schedule = self._after(updates)
 

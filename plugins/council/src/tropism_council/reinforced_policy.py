@@ -14,8 +14,8 @@ from gymnasium.spaces import Discrete
 
 from tropism.agents.contract import BoolArray, Decision, Policy, Task
 from tropism.agents.options import build_config
-from tropism.agents.records import spaces_record
-from tropism.errors import ArtifactError
+from tropism.agents.records import check_record, spaces_record
+from tropism.agents.torch_state import restore_weights
 from tropism_council.acting import Acting
 from tropism_council.actor import Actor
 from tropism_council.choices import Choices, unsupported_action
@@ -131,12 +131,7 @@ class ReinforcedPolicy(Policy):
             ArtifactError: if it is incomplete, damaged, or of another task.
         """
         weights, facts = read_part(directory, "council")
-        for name, value in {"learned_from": LEARNED_FROM, **spaces_record(task)}.items():
-            if facts.get(name) != value:
-                raise ArtifactError(
-                    f"{directory}: {name} is {facts.get(name)!r}, {task.env_id} needs {value!r}; "
-                    "load it with the task it was trained on"
-                )
+        check_record(facts, {"learned_from": LEARNED_FROM, **spaces_record(task)}, directory)
         config = build_config(CouncilConfig, facts.get("config"), owner=str(directory))
         practice = build_config(Practice, facts.get("practice"), owner=str(directory))
         policy = cls(task, config, practice)
@@ -149,10 +144,7 @@ class ReinforcedPolicy(Policy):
         Raises:
             ArtifactError: if they are of another network.
         """
-        try:
-            self.actor.load_state_dict(weights)
-        except RuntimeError as error:
-            raise ArtifactError(f"{directory} holds weights of another network: {error}") from error
+        restore_weights(self.actor, weights, directory)
 
     @property
     def acting(self) -> Acting:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tropism.agents.torch_state import optimiser_tensors, restore_optimiser
 from tropism.errors import DivergedError
 from tropism_council.actor import Actor, Seen, expected
 from tropism_council.choices import divergence, entropy, log_prob
@@ -117,16 +118,11 @@ class Practitioner:
 
     def tensors(self) -> dict[str, Tensor]:
         """State of the optimiser."""
-        state = self.optimizer.state_dict()["state"]
-        return {f"{n}.{k}": v for n, part in state.items() for k, v in part.items()}
+        return optimiser_tensors(self.optimizer)
 
     def restore(self, tensors: dict[str, Tensor], updates: int) -> None:
         """Take back what :meth:`tensors` gave, after so many updates."""
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            number, _, name = key.partition(".")
-            state.setdefault(int(number), {})[name] = value
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        restore_optimiser(self.optimizer, tensors)
         self.done = updates
 
     def update(self, stretch: Stretch) -> dict[str, float]:

@@ -12,34 +12,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
-from safetensors.torch import load, save
-
-from tropism.agents.artifacts import read_checked, write_checked
+from tropism.agents.parts import Parts
 
 if TYPE_CHECKING:
     from tropism_council.policy import CouncilPolicy
 
-FORMAT = 1
-Tensors = dict[str, torch.Tensor]
-
-
-def write_part(directory: Path, name: str, tensors: Tensors, facts: dict[str, Any]) -> None:
-    """Write ``<name>.safetensors``, then ``<name>.json`` with ``facts`` and the checksum of the tensors."""
-    data = save({key: value.detach().contiguous() for key, value in tensors.items()})
-    write_checked(directory, name, data, facts, FORMAT)
-
-
-def read_part(directory: Path, name: str) -> tuple[Tensors, dict[str, Any]]:
-    """Read what :func:`write_part` wrote.
-
-    Raises:
-        ArtifactError: a file is missing, damaged, or of another format.
-    """
-    data, facts = read_checked(directory, name, FORMAT, "tropism-council")
-    return load(data), facts
+PARTS = Parts("tropism-council", 1)
+write_part, read_part = PARTS.write, PARTS.read
 
 
 def save_policy(directory: Path, policy: CouncilPolicy) -> None:

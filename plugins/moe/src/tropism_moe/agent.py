@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tropism.agents.artifacts import read_json
 from tropism.agents.contract import Agent, Budget, Policy, Task
 from tropism.agents.options import build_config
-from tropism.agents.records import spaces_record
-from tropism.errors import ArtifactError, UnsupportedTaskError
+from tropism.agents.records import read_record, spaces_record
+from tropism.errors import UnsupportedTaskError
 from tropism_moe.agent_config import MoEConfig
 from tropism_moe.at_play import require
 from tropism_moe.choices import Choices
@@ -95,13 +94,9 @@ class MoEAgent(Agent):
             ArtifactError: a part is missing, damaged, or of another task.
             tropism.errors.TropismError: an option does not exist, is out of range, or does not go with the task.
         """
-        facts = read_json(Path(directory) / SETTINGS)
-        for name, value in spaces_record(task).items():
-            if facts.get(name) != value:
-                raise ArtifactError(
-                    f"{directory}: {name} is {facts.get(name)!r}, the task needs {value!r}"
-                )
-        config = build_config(MoEConfig, {**facts["config"], **options}, owner=str(directory))
+        facts = read_record(Path(directory) / SETTINGS, spaces_record(task))
+        saved = facts.get("config") or {}
+        config = build_config(MoEConfig, {**saved, **options}, owner=str(directory))
         sides = facts.get("constraints")
         if "constraints" in options:
             sides = read_sides(config.constraints) if config.constraints else None

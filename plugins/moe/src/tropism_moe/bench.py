@@ -12,10 +12,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from tropism.errors import ArtifactError, OptionError
+from tropism.limits import check_fields
 from tropism_moe.budget import memory_budget
 from tropism_moe.config import ModelConfig
 from tropism_moe.store_plan import Mode
@@ -58,9 +60,7 @@ class Trial:
         """
         if self.mode not in get_args(Mode):
             raise OptionError(f"mode={self.mode!r} must be one of {', '.join(get_args(Mode))}")
-        for name, least in (("lanes", 1), ("steps", 2 * ROUNDS)):
-            if getattr(self, name) < least:
-                raise OptionError(f"{name} must be >= {least}, got {getattr(self, name)}")
+        check_fields(self, {"lanes": (1, inf), "steps": (2 * ROUNDS, inf), "seed": (0, inf)})
 
 
 class Measured(NamedTuple):

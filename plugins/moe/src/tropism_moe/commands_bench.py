@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 from contextlib import ExitStack
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from tropism.errors import OptionError
+from tropism.limits import check_number
 
 if TYPE_CHECKING:
     from tropism_moe.bench import Measured
@@ -73,8 +74,7 @@ def _pack(preset: str, directory: Path) -> None:
 
 
 def _bytes(megabytes: float) -> int:
-    if not megabytes > 0:
-        raise OptionError(f"--budget-mb must be > 0, got {megabytes:g}")
+    check_number("--budget-mb", megabytes, 0.001, inf)
     return int(megabytes * 1e6)
 
 

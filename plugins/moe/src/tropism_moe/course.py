@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 
 from tropism.agents.contract import Budget
+from tropism.agents.torch_state import optimiser_tensors, restore_optimiser, restore_weights
 from tropism.errors import DivergedError
 from tropism_moe.agent_config import MoEConfig
 from tropism_moe.lessons import Lesson, Lessons
@@ -30,13 +31,7 @@ from tropism_moe.stages import (
     total,
     upcycle,
 )
-from tropism_moe.store import (
-    optimiser_tensors,
-    read_part,
-    restore_optimiser,
-    restore_weights,
-    write_part,
-)
+from tropism_moe.store import read_part, write_part
 
 if TYPE_CHECKING:
     from tropism.agents.runs import Run

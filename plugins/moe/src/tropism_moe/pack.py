@@ -10,17 +10,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import load, save
 from torch import nn
 
-from tropism.agents.artifacts import read_checked, read_json, write_checked
+from tropism.agents.artifacts import read_json
+from tropism.agents.parts import Parts
 from tropism.errors import ArtifactError
 from tropism_moe.config import BLOCK, ModelConfig
 from tropism_moe.lattice import Lattice
@@ -31,7 +30,7 @@ from tropism_moe.routing import Routers
 from tropism_moe.store_writer import StoreWriter
 from tropism_moe.ternary import TernaryLinear
 
-FORMAT = 1
+PARTS = Parts("tropism-moe", 1, "numpy")
 PART, STORE, SETTINGS = "model", "experts.store", "moe.json"
 Progress = Callable[[int], None]
 NamedSlab = tuple[int, int, bytes, dict[str, Any]]
@@ -87,13 +86,13 @@ def _write(
 ) -> None:  # fmt: skip
     """Write the experts, then the shared weights, by whose checksum the store says what it belongs to."""
     directory.mkdir(parents=True, exist_ok=True)
-    data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-    facts = {"config": config.to_json(), "belongs": hashlib.sha3_256(data).hexdigest()}
-    with StoreWriter(directory / STORE, facts) as writer:
+    facts = {"config": config.to_json()}
+    belongs = {**facts, "belongs": PARTS.checksum(arrays)}
+    with StoreWriter(directory / STORE, belongs) as writer:
         for done, (layer, expert, weights, meta) in enumerate(slabs, 1):
             writer.add(layer, expert, weights, meta)
             progress(done)
-    write_checked(directory, PART, data, {"config": config.to_json()}, FORMAT)
+    PARTS.write(directory, PART, arrays, facts)
 
 
 def read_shared(directory: Path) -> tuple[ModelConfig, Arrays]:
@@ -102,8 +101,8 @@ def read_shared(directory: Path) -> tuple[ModelConfig, Arrays]:
     Raises:
         ArtifactError: a file is missing, damaged, or of another version.
     """
-    data, facts = read_checked(Path(directory), PART, FORMAT, "tropism-moe")
-    return ModelConfig(**facts["config"]), load(data)
+    arrays, facts = PARTS.read(Path(directory), PART)
+    return ModelConfig(**facts["config"]), arrays
 
 
 def check_same_pack(directory: Path, store: Mapping[str, Any]) -> None:

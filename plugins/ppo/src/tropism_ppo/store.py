@@ -15,34 +15,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.numpy import load, save
 
-from tropism.agents.artifacts import read_checked, write_checked
-from tropism.errors import ArtifactError
+from tropism.agents.parts import Parts
+from tropism.agents.torch_state import optimiser_tensors, restore_optimiser, restore_weights
 
-FORMAT = 1
-"""Version of this layout; files of a greater one are refused."""
-
+PARTS = Parts("tropism-ppo", 1, "numpy")
 Arrays = dict[str, npt.NDArray[Any]]
-
-
-def write_part(directory: Path, name: str, arrays: Arrays, facts: dict[str, Any]) -> None:
-    """Write ``<name>.safetensors``, then ``<name>.json`` with ``facts`` and the checksum of the arrays."""
-    data = save({key: np.ascontiguousarray(value) for key, value in arrays.items()})
-    write_checked(directory, name, data, facts, FORMAT)
-
-
-def read_part(directory: Path, name: str) -> tuple[Arrays, dict[str, Any]]:
-    """Read what :func:`write_part` wrote.
-
-    Raises:
-        ArtifactError: if a file is missing, damaged, or of a newer format.
-    """
-    data, facts = read_checked(directory, name, FORMAT, "tropism-ppo")
-    return load(data), facts
+write_part, read_part = PARTS.write, PARTS.read
 
 
 def network_arrays(network: torch.nn.Module) -> Arrays:
@@ -60,29 +41,19 @@ def load_network(network: torch.nn.Module, arrays: Arrays, origin: Path) -> None
     state = {
         k.removeprefix(head): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(head)
     }
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise ArtifactError(f"{origin} holds weights of another network: {error}") from error
+    restore_weights(network, state, origin)
 
 
 def optimizer_arrays(optimizer: torch.optim.Optimizer) -> Arrays:
     """State of ``optimizer`` by parameter number and name, for example ``optimizer.0.exp_avg``."""
-    return {
-        f"optimizer.{number}.{name}": value.detach().cpu().numpy()
-        for number, state in optimizer.state_dict()["state"].items()
-        for name, value in state.items()
-    }
+    tensors = optimiser_tensors(optimizer, "optimizer.")
+    return {key: value.detach().cpu().numpy() for key, value in tensors.items()}
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, arrays: Arrays) -> None:
     """Put the state that :func:`optimizer_arrays` took back."""
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in arrays.items():
-        if key.startswith("optimizer."):
-            _, number, name = key.split(".")
-            state.setdefault(int(number), {})[name] = torch.from_numpy(value)
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    tensors = {k: torch.from_numpy(v) for k, v in arrays.items() if k.startswith("optimizer.")}
+    restore_optimiser(optimizer, tensors, "optimizer.")
 
 
 def config_to_json(config: Any) -> dict[str, Any]:

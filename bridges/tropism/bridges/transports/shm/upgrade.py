@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 import secrets
 
-from tropism.bridges.errors import ProtocolError, ShmCorrupt, ShmUnavailable
+from tropism.bridges.errors import (
+    ProtocolError,
+    ShmCorrupt,
+    ShmUnavailable,
+    UnexpectedMessage,
+)
 from tropism.bridges.protocol.header import Type
 from tropism.bridges.protocol.jsons import is_count
 from tropism.bridges.protocol.messages import Message, read_json, write_json
 from tropism.bridges.transports.connection import Connection
-from tropism.bridges.transports.handshake import Agreement
-from tropism.bridges.transports.opening import Opening
+from tropism.bridges.transports.handshake import Agreement, ready_steps
+from tropism.bridges.transports.opening import Opening, Steps
 from tropism.bridges.transports.shm.channel import ShmChannel
 from tropism.bridges.transports.shm.region import Region
 from tropism.bridges.transports.shm.ring import ACCEPTED, SLOTS, Plan, Ring, plan_of
@@ -99,6 +104,26 @@ def answer(
     except BaseException:
         region.close()
         raise
+
+
+def channel_steps(
+    connection: Connection, agreement: Agreement, spin_us: float | None = None
+) -> Steps[Connection | ShmChannel]:
+    """End the opening as the game, after `game_steps`.
+
+    Returns:
+        What the steps go over: shared memory if it was offered and can be had, else the connection.
+    """
+    channel: Connection | ShmChannel = connection
+    try:
+        while (offered := (yield from ready_steps(connection, agreement))) is not None:
+            if channel is not connection:
+                raise UnexpectedMessage("a second SHM_OFFER")
+            channel = answer(connection, agreement, offered, spin_us=spin_us) or connection
+    except BaseException:
+        channel.close()
+        raise
+    return channel
 
 
 def _negotiate(connection: Connection, agreement: Agreement, region: Region, nonce: int) -> None:
