@@ -125,11 +125,10 @@ export function parseHeader(bytes, maxMessage = MAX_MESSAGE, allowedFlags = Flag
   return header;
 }
 
-/** Cuts a stream of bytes, which may arrive in pieces of any size, into messages. */
-export class Decoder {
-  constructor(maxMessage = MAX_MESSAGE, allowedFlags = Flag.MUST_UNDERSTAND) {
-    Object.assign(this, { maxMessage, allowedFlags, chunks: [], size: 0, header: null });
-  }
+/** A stream of bytes, which may arrive in pieces of any size. */
+class Pieces {
+  chunks = [];
+  size = 0;
 
   feed(bytes) {
     if (bytes.length === 0) return;
@@ -137,25 +136,8 @@ export class Decoder {
     this.size += bytes.length;
   }
 
-  /** The next whole message `{type, flags, seq, episode, body}`, or null; throws BridgeError. */
-  next() {
-    if (this.header === null) {
-      if (this.size < HEADER_SIZE) return null;
-      this.header = parseHeader(this.#take(HEADER_SIZE), this.maxMessage, this.allowedFlags);
-    }
-    if (this.size < this.header.length) return null;
-    const { crc, ...message } = this.header;
-    message.body = this.#take(message.length);
-    this.header = null;
-    if (message.flags & Flag.CHECKSUM) demand(crc32(message.body) === crc, "wrong checksum");
-    if (message.flags & Flag.COMPRESSED) message.body = inflate(message.body, this.maxMessage);
-    return message;
-  }
-
-  /** Whether nothing of a further message has arrived. */
-  get empty() { return this.size === 0 && this.header === null; }
-
-  #take(count) {
+  /** The next `count` bytes, of which there are as many. */
+  take(count) {
     this.size -= count;
     const first = this.chunks[0];
     if (first && first.length > count) {
@@ -180,6 +162,32 @@ export class Decoder {
     this.chunks.splice(0, used);
     return whole;
   }
+}
+
+/** Cuts a stream of bytes into messages. */
+export class Decoder extends Pieces {
+  constructor(maxMessage = MAX_MESSAGE, allowedFlags = Flag.MUST_UNDERSTAND) {
+    super();
+    Object.assign(this, { maxMessage, allowedFlags, header: null });
+  }
+
+  /** The next whole message `{type, flags, seq, episode, body}`, or null; throws BridgeError. */
+  next() {
+    if (this.header === null) {
+      if (this.size < HEADER_SIZE) return null;
+      this.header = parseHeader(this.take(HEADER_SIZE), this.maxMessage, this.allowedFlags);
+    }
+    if (this.size < this.header.length) return null;
+    const { crc, ...message } = this.header;
+    message.body = this.take(message.length);
+    this.header = null;
+    if (message.flags & Flag.CHECKSUM) demand(crc32(message.body) === crc, "wrong checksum");
+    if (message.flags & Flag.COMPRESSED) message.body = inflate(message.body, this.maxMessage);
+    return message;
+  }
+
+  /** Whether nothing of a further message has arrived. */
+  get empty() { return this.size === 0 && this.header === null; }
 }
 
 function readJson(message) {
@@ -918,6 +926,8 @@ async function openSession(connection, spec, options, dialled, busy = () => fals
 
 // --------------------------------------------------------------------------------- 7. transports
 
+const CONTINUATION = 0, BINARY = 2, GOODBYE = 8, PING = 9, PONG = 10, LONGEST_HEAD = 8192;
+
 function defaults(options) {
   const env = globalThis.process?.env ?? {};
   const page = new URLSearchParams(globalThis.location?.hash?.slice(1) ?? "");
@@ -929,10 +939,10 @@ function defaults(options) {
   return filled;
 }
 
-/** What node's net wants for tcp://host:port or unix:///path. */
+/** What node's net wants for tcp://host:port, ws://host:port or unix:///path. */
 function netAddress(address) {
   if (address.startsWith("unix://")) return { path: address.slice(7) };
-  const parts = /^tcp:\/\/(?:\[([^\]]+)\]|([^:/]+)):(\d+)$/.exec(address);
+  const parts = /^(?:tcp|ws):\/\/(?:\[([^\]]+)\]|([^:/]+)):(\d+)$/.exec(address);
   demand(parts, `not an address: ${address}`, "connect");
   return { host: parts[1] ?? parts[2], port: Number(parts[3]) };
 }
@@ -955,16 +965,123 @@ function dialWebSocket(address) {
   });
 }
 
-function overSocket(socket) {
+/** A connection over a socket of node's net; who has dialled us may ask for a WebSocket, see `sniffing`. */
+function overSocket(socket, options = null) {
   socket.setNoDelay?.(true);
   const transport = { send: (bytes) => socket.write(bytes), close: () => socket.destroySoon() };
   const connection = new Connection(transport);
-  socket.on("data", (chunk) => {
-    connection.arrived(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length));
-  });
+  const take = options === null ? (bytes) => connection.arrived(bytes) : sniffing(socket, connection, options);
+  socket.on("data", (chunk) => take(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length)));
   socket.on("end", () => connection.gone("the agent has hung up"));
   socket.on("error", (error) => connection.gone(error.message));
   return connection;
+}
+
+/** Takes the bytes of a peer that has dialled: a raw connection, or an upgrade and then a WebSocket. */
+function sniffing(socket, connection, options) {
+  let seen = Buffer.alloc(0), take = null;
+  return (bytes) => {
+    if (take !== null) return take(bytes);
+    seen = Buffer.concat([seen, bytes]);
+    if (seen.length < 4) return undefined;
+    if (seen.toString("latin1", 0, 4) !== "GET ") {
+      take = (more) => connection.arrived(more);
+      return take(seen);
+    }
+    const end = seen.indexOf("\r\n\r\n");
+    if (end < 0) return seen.length > LONGEST_HEAD ? connection.gone("an endless request") : undefined;
+    const answer = upgradeAnswer(seen.toString("latin1", 0, end), options);
+    socket.write(`HTTP/1.1 ${answer}\r\n\r\n`);
+    if (!answer.startsWith("101")) return connection.gone(answer);
+    const webSocket = new WebSocketEnd(connection, socket);
+    connection.transport.send = (message) => webSocket.send(BINARY, message);
+    take = (more) => webSocket.arrived(more);
+    return take(seen.subarray(end + 4));
+  };
+}
+
+/** The status and fields of the answer to a request for a WebSocket (RFC 6455, section 4.2). */
+function upgradeAnswer(request, { origins = [], sha1 }) {
+  const [line, ...lines] = request.split("\r\n");
+  const fields = new Map(lines.map((text) => {
+    const at = text.indexOf(":");
+    return [text.slice(0, at).trim().toLowerCase(), text.slice(at + 1).trim()];
+  }));
+  const says = (name, what) => what.test(fields.get(name) ?? "");
+  const key = fields.get("sec-websocket-key"), origin = fields.get("origin");
+  const asks = line === "GET / HTTP/1.1" && says("upgrade", /^websocket$/i) && says("connection", /upgrade/i);
+  const refusal = "Connection: close\r\nContent-Length: 0";
+  if (!asks || !key || !says("sec-websocket-version", /^13$/)) return `400 Bad Request\r\n${refusal}`;
+  if (origin !== undefined && !origins.includes(origin)) return `403 Forbidden\r\n${refusal}`;
+  const accept = `Sec-WebSocket-Accept: ${sha1(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)}`;
+  return `101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n${accept}`;
+}
+
+/** The server's end of a WebSocket: its frames (RFC 6455, section 5), and the messages in them. */
+class WebSocketEnd extends Pieces {
+  constructor(connection, socket) {
+    super();
+    Object.assign(this, { connection, socket, parts: null, steps: this.#frames() });
+    this.need = this.steps.next().value;
+  }
+
+  arrived(bytes) {
+    this.feed(bytes);
+    try {
+      while (!this.connection.ended && this.size >= this.need) {
+        this.need = this.steps.next(this.take(this.need)).value;
+      }
+    } catch (error) {
+      this.connection.fail(error);
+    }
+  }
+
+  send(opcode, payload) {
+    const { length } = payload, wide = length < 126 ? 0 : length < 65536 ? 2 : 8;
+    const head = Buffer.alloc(2 + wide);
+    head.set([128 | opcode, { 0: length, 2: 126, 8: 127 }[wide]]);
+    if (wide > 0) head.writeUIntBE(length, Math.max(2, wide - 4), Math.min(wide, 6));
+    this.socket.cork();
+    this.socket.write(head);
+    this.socket.write(payload);
+    this.socket.uncork();
+  }
+
+  /** Takes frames apart: yields how many bytes come next, and gets them. */
+  * #frames() {
+    for (;;) {
+      const [first, second] = yield 2;
+      const control = (first & 8) !== 0, short = second & 127, wide = { 126: 2, 127: 8 }[short] ?? 0;
+      demand((first & 0x70) === 0 && second & 128, "a WebSocket frame with reserved bits, or without a mask");
+      demand(!control || (first & 128 && wide === 0), "a WebSocket control frame is long or in pieces");
+      const rest = yield wide + 4;
+      const length = wide === 0 ? short : rest.subarray(0, wide).reduce((sum, byte) => sum * 256 + byte, 0);
+      const whole = length + (this.parts?.size ?? 0), most = this.connection.decoder.maxMessage + HEADER_SIZE;
+      demand(control || whole <= most, `a WebSocket message of ${whole} bytes`, "too-large");
+      const payload = (yield length).map((byte, i) => byte ^ rest[wide + (i & 3)]);
+      if (control) this.#answer(first & 15, payload);
+      else this.#collect(first, payload);
+    }
+  }
+
+  #answer(opcode, payload) {
+    demand(opcode <= PONG, `a WebSocket frame of unknown kind ${opcode}`);
+    if (opcode === PING) this.send(PONG, payload);
+    if (opcode !== GOODBYE) return;
+    this.send(GOODBYE, payload.subarray(0, 2));
+    this.connection.gone("the WebSocket has closed");
+  }
+
+  #collect(first, payload) {
+    const wanted = this.parts === null ? BINARY : CONTINUATION;
+    demand((first & 15) === wanted, `a WebSocket frame of kind ${first & 15}, where it may not stand`);
+    this.parts ??= new Pieces();
+    this.parts.feed(payload);
+    if (!(first & 128)) return;
+    const whole = this.parts.take(this.parts.size);
+    this.parts = null;
+    this.connection.arrived(whole, true);
+  }
 }
 
 async function dialSocket(address) {
@@ -993,7 +1110,7 @@ export async function openGame(spec, options = {}) {
 
 const isLoopback = (host) => host === "localhost" || host === "::1" || /^127\./.test(host);
 
-/** A game that waits for agents to dial it (node only): one session at a time, tcp:// or unix://. */
+/** A game that waits for agents to dial it (node only), raw or by WebSocket: one session at a time. */
 export class Listener {
   constructor(server, spec, options) {
     Object.assign(this, { server, spec, options, ready: [], waiting: null, current: null });
@@ -1001,9 +1118,14 @@ export class Listener {
     server.on("connection", (socket) => this.#welcome(socket));
   }
 
-  /** Options as `openGame`; without a token only loopback addresses and unix:// are served. */
+  /**
+   * Options as `openGame`, and `origins` of pages in a browser that may connect. The address is tcp://, ws:// (the same)
+   * or unix://; without a token only loopback addresses and unix:// are served.
+   */
   static async open(spec, options = {}) {
-    const filled = defaults(options), where = netAddress(filled.address);
+    const { createHash } = await import("node:crypto");
+    const sha1 = (text) => createHash("sha1").update(text).digest("base64");
+    const filled = { ...defaults(options), sha1 }, where = netAddress(filled.address);
     const safe = where.path || filled.token || isLoopback(where.host);
     demand(safe, `${filled.address} is open to others and needs a token`, "auth");
     const net = await import("node:net");
@@ -1020,13 +1142,14 @@ export class Listener {
   get address() {
     const where = this.server.address();
     if (typeof where === "string") return `unix://${where}`;
-    return `tcp://${where.family === "IPv6" ? `[${where.address}]` : where.address}:${where.port}`;
+    const scheme = this.options.address.startsWith("ws:") ? "ws" : "tcp";
+    return `${scheme}://${where.family === "IPv6" ? `[${where.address}]` : where.address}:${where.port}`;
   }
 
   #busy() { return this.current !== null && !this.current.ended; }
 
   async #welcome(socket) {
-    const connection = overSocket(socket);
+    const connection = overSocket(socket, this.options);
     const claim = () => this.#busy() || (this.current = connection) !== connection;
     try {
       this.ready.push(await openSession(connection, this.spec, this.options, false, claim));
