@@ -215,3 +215,27 @@ def test_the_schedule_trains_a_layer_to_be_a_ternary_teacher():
         optimiser.step()
     assert loss().item() < 0.01 * before
     assert torch.equal(quantise(layer.weight)[0].sign().float(), teacher.sign())
+
+
+def test_quantised_weights_are_kept_until_weights_or_share_change():
+    torch.manual_seed(0)
+    layer, x = TernaryLinear(10, 6), torch.randn(3, 10)
+
+    def fresh():
+        other = TernaryLinear(10, 6)
+        other.load_state_dict(layer.state_dict())
+        return other(x)
+
+    first = layer(x)
+    kept = layer._quantised()[0]
+    assert layer._quantised()[0] is kept
+    with torch.no_grad():
+        layer.weight.neg_()
+    torch.testing.assert_close(layer(x), fresh(), rtol=0, atol=0)
+    assert not torch.equal(layer(x), first)
+    layer.share.fill_(0.5)
+    torch.testing.assert_close(layer(x), fresh(), rtol=0, atol=0)
+    optimiser = torch.optim.AdamW(layer.parameters(), 0.1)
+    layer(x).square().sum().backward()
+    optimiser.step()
+    torch.testing.assert_close(layer(x), fresh(), rtol=0, atol=0)

@@ -9,6 +9,7 @@ by quarters (seed 002).
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -115,14 +116,22 @@ class TernaryLinear(nn.Module):
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         nn.init.kaiming_uniform_(self.weight, math.sqrt(5))  # as nn.Linear does
         self.register_buffer("share", torch.tensor(1.0))
+        self._kept: tuple[Any, tuple[Tensor, Tensor]] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """``float[..., N]`` of ``float[..., K]``."""
-        codes, scale = _codes(self.weight.detach(), float(self.share))
+        codes, scale = self._quantised()
         q, step = quantise_activations(x)
         # whole numbers are multiplied, exactly, and scaled thereafter: in this order the kernels do it
         whole = nn.functional.linear(_through(q, x / step), _through(codes, self.weight / scale))
         return whole * (step * scale)
+
+    def _quantised(self) -> tuple[Tensor, Tensor]:
+        """Codes and scale, kept until the weights change: a learner that plays asks for them many times between two updates."""
+        state = id(self.weight), self.weight._version, float(self.share)
+        if self._kept is None or self._kept[0] != state:
+            self._kept = state, _codes(self.weight.detach(), state[-1])
+        return self._kept[1]
 
 
 def _codes(w: Tensor, share: float) -> tuple[Tensor, Tensor]:
