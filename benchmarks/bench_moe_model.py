@@ -4,7 +4,7 @@ Prints tables; ``--record`` writes ``benchmarks/results/moe_model.json``, too::
 
     .venv/bin/python benchmarks/bench_moe_model.py --record
 
-``demo-2.4b`` is packed with random weights beside the repository and acts under a budget of 128 MB on random tokens, which make the
+``demo-2.4b`` is packed with random weights beside the repository, in both forms of experts, and acts under a budget of 128 MB on random tokens, which make the
 routing visit most experts: in each mode in a process of its own, which has imported and compiled everything before its memory is
 looked at (:mod:`tropism_moe.bench`, as ``tropism moe bench``).  ``demo-0.8b`` acts in memory, for the speed of one core.  Streaming
 (``moe_streaming.py``) and scaling (``moe_scaling.py``) follow.  ``--small`` does all of that with models of a few MB.
@@ -28,6 +28,7 @@ from tropism.agents.progress import progress
 from tropism_moe.bench import MEGABYTE, Measured, compare, same_bits
 from tropism_moe.config import ModelConfig, preset
 from tropism_moe.pack import pack_random
+from tropism_moe.packed import BASE3, FORMS
 
 RESULTS = Path(__file__).parent / "results" / "moe_model.json"
 LARGE, SMALL = "demo-2.4b", "demo-0.8b"
@@ -43,45 +44,53 @@ def shrunk(config: ModelConfig) -> ModelConfig:
     return replace(config, width=config.width // 4, hidden=config.hidden // 4, layers=4)
 
 
-def packed(config: ModelConfig, name: str, directory: Path) -> Path:
+def packed(config: ModelConfig, form: str, directory: Path) -> Path:
     """Write a random model."""
-    with progress(config.experts * len(config.expert_layers), f"pack {name}") as update:
-        pack_random(config, directory, 0, update)
+    name = f"pack {directory.name}"
+    with progress(config.experts * len(config.expert_layers), name) as update:
+        pack_random(config, directory, 0, update, form)
     return directory
 
 
-def modes(directory: Path, budget: int, steps: int) -> dict[str, Row]:
-    """A row a mode, and whether all gave the same bits."""
-    with progress(3, "modes") as update:
-        found = compare(directory, budget * MEGABYTE, 1, steps, 0, update)
-    rows = {mode: told(one) for mode, one in found.items()}
-    return {**rows, "all": {"same_bits": same_bits(found), "sha256": found["ring"].sha256}}
+def modes(models: dict[str, Path], budget: int, steps: int) -> dict[str, Row]:
+    """A row for each form and mode, and whether all gave the same bits."""
+    every: dict[str, Measured] = {}
+    for form, directory in models.items():
+        with progress(3, f"modes, {form}") as update:
+            found = compare(directory, budget * MEGABYTE, 1, steps, 0, update)
+        every |= {f"{form}, {mode}": one for mode, one in found.items()}
+    sha256 = next(iter(every.values())).sha256
+    rows = {name: told(one) for name, one in every.items()}
+    return {**rows, "all": {"same_bits": same_bits(every), "sha256": sha256}}
 
 
 def told(one: Measured) -> Row:
     """What was measured, rounded."""
     grown = {f"grown_{name}_mb": round(x / MEGABYTE, 1) for name, x in one.grown.items()}
     found = {k: round(v, 4) if isinstance(v, float) else v for k, v in one._asdict().items()}
-    del found["grown"], found["read_bytes"]
+    del found["grown"], found["read_bytes"], found["sha256"]
     return {**grown, **found, "read_mb": round(one.read_bytes / MEGABYTE, 1)}
 
 
-def streams(directory: Path, budget: int, rounds: int) -> dict[str, Row]:
-    """A row for each number of lanes."""
+def streams(models: dict[str, Path], budget: int, rounds: int) -> dict[str, Row]:
+    """A row for each form and number of lanes."""
     found = {}
-    for lanes, steps in STREAMED.items():
-        with progress(rounds, f"streaming, {lanes} lanes") as update:
-            one = streaming(directory, budget * MEGABYTE, lanes, steps, rounds, update)
-        found[f"{lanes} lanes"] = {"steps_a_round": steps, **one}
+    for form, directory in models.items():
+        for lanes, steps in STREAMED.items():
+            name = f"{form}, {lanes} lanes"
+            with progress(rounds, f"streaming, {name}") as update:
+                one = streaming(directory, budget * MEGABYTE, lanes, steps, rounds, update)
+            found[name] = {"steps_a_round": steps, **one}
     return found
 
 
 def measure_all(options: argparse.Namespace, work: Path) -> dict[str, Any]:
-    """All of it; models that were packed before are used again."""
+    """All of it."""
     configs, budget = {name: preset(name) for name in (LARGE, SMALL)}, BUDGET
     if options.small:
         configs, budget = {name: shrunk(one) for name, one in configs.items()}, 4
-    large, small = (packed(config, name, work / name) for name, config in configs.items())
+    large = {form: packed(configs[LARGE], form, work / f"{LARGE}, {form}") for form in FORMS}
+    small = packed(configs[SMALL], BASE3, work / SMALL)
     found: dict[str, Any] = {
         "models": {name: sizes(config) for name, config in configs.items()},
         "modes": modes(large, budget, options.steps),
@@ -91,7 +100,7 @@ def measure_all(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     if not options.no_scaling:
         with progress(ROWS, "scaling") as update:
             base = configs[SMALL]
-            found["scaling"] = scaling(large, base, options.scaling_steps, work, update)
+            found["scaling"] = scaling(large[BASE3], base, options.scaling_steps, work, update)
     return found
 
 
