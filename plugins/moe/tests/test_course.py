@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -139,3 +140,11 @@ def test_what_it_cannot_learn_is_said():
     assert reason is not None
     assert "its teacher 'ideal' cannot run it" in reason
     assert MoEAgent(MoEConfig(), 0).supports(LEVEL) is None
+
+
+def test_one_expert_a_layer_has_one_perspective(tmp_path):
+    alone = replace(SMALL, lattice=(1, 1, 1))
+    policy = train(tmp_path / "run", config=alone)
+    never, always = (evaluate(policy, LEVEL, [10_000], gate=RandomGate(p)) for p in (0, 1))
+    assert never[0].action_hash == always[0].action_hash
+    assert never[0].compute.tolist() == always[0].compute.tolist()

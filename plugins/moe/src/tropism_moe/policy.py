@@ -98,7 +98,7 @@ class MoEPolicy(Policy):
         action = self.choices.best(outputs)
         if self.constraints:
             action = self.constraints.allow(action)
-        asked = np.zeros(len(seen), np.bool_) if gate is None else np.asarray(gate)
+        asked = self._asked(gate, len(seen))
         facts = {"mode": asked.astype(np.int64)}
         if len(self.choices.counts) != 1:
             return Decision(action, compute, None, facts)
@@ -129,6 +129,12 @@ class MoEPolicy(Policy):
 
     def _learner(self, lanes: int) -> AtPlay:
         return AtPlay(self.served, self.config, self.choices, self._tokens, lanes)
+
+    def _asked(self, gate: BoolArray | None, lanes: int) -> BoolArray:
+        """Where all perspectives are asked; nowhere if a layer has one expert, whose only perspective has been heard."""
+        if gate is None or self.served.config.experts == 1:
+            return np.zeros(lanes, np.bool_)
+        return np.asarray(gate)
 
     def _settle(
         self,
