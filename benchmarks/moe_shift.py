@@ -33,14 +33,14 @@ PROMISED = 0.5
 WAYS: dict[str, dict[str, Any]] = {
     "off": {},
     "head": {"adapt": "head"},
-    "head, forward": {"adapt": "head", "adapt_directions": 8, "adapt_rate": 1.0},
-    "positions": {"adapt": "positions"},
+    "head, forward": {"adapt": "head", "adapt_directions": 8, "adapt_rate": 3.0},
+    "positions": {"adapt": "positions", "adapt_every": 4},
     "both": {"adapt": "both"},
     "fold": {"adapt": "fold"},
-    "memory": {"memory": 5.0},
-    "head, memory": {"adapt": "head", "memory": 5.0},
+    "memory": {"memory": 10.0},
+    "head, memory": {"adapt": "head", "memory": 4.0},
 }
-"""Options of each way to adapt, laid over those that the policy was saved with."""
+"""Options of each way to adapt, laid over those that the policy was saved with; rates were chosen on training seeds of Switch."""
 
 
 class Shift(NamedTuple):
