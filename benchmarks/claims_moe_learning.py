@@ -1,6 +1,6 @@
-"""What is promised of the streamed mixture of experts as a learner, held against the records of ``study_moe.py`` and ``moe_memory.py``.
+"""What is promised of the streamed mixture of experts as a learner, held against its records.
 
-Part of ``claims.py``, which prints it.  Each check is given ``read``, which returns a recorded result by name.
+They are those of ``study_moe.py``, ``moe_memory.py`` and ``moe_shift.py``.  Part of ``claims.py``, which prints it.  Each check is given ``read``, which returns a recorded result by name.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any
 Read = Callable[[str], dict[str, Any]]
 Finding = tuple[bool, str]
 TASKS = ("switch", "affine", "chemotaxis")
+LIMIT = 2048
+"""Parameters that may adapt."""
 
 
 def mean(read: Read, arm: str, key: str) -> float:
@@ -100,6 +102,15 @@ def memory(read: Read) -> Finding:
     return kept, f"{bundle['100']:.3f} of 100, {bundle['200']:.3f} of 200, {noisy:.3f} of {found['pairs']:,} by noisy keys"  # fmt: skip
 
 
+def online(read: Read) -> Finding:
+    """The head as it adapts by default, after every shift that was recorded."""
+    record = read("moe_shift")
+    heads = {name: rows["head"] for name, rows in record["results"].items()}
+    kept = all(r["recovered"] >= record["promised"] and r["parameters"] <= LIMIT for r in heads.values())  # fmt: skip
+    told = ", ".join(f"{name.removeprefix('tropism/PatternWorld-')} {r['recovered']:.2f}" for name, r in heads.items())  # fmt: skip
+    return kept, f"{told} by {max(r['parameters'] for r in heads.values())} parameters"
+
+
 MOE_LEARNING: dict[str, Callable[[Read], Finding]] = {
     "moe: teacher": teacher,
     "moe: ternary student": student,
@@ -109,4 +120,5 @@ MOE_LEARNING: dict[str, Callable[[Read], Finding]] = {
     "moe: pre-gating": ahead,
     "moe: cache-aware routing": cache,
     "moe: associative memory": memory,
+    "moe: half of the loss after a shift recovered online": online,
 }

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from moe_arms import ABLATIONS, ARMS
@@ -100,6 +101,27 @@ def caching(found: Arms) -> Iterator[str]:
     yield from rows(head, body)
 
 
+def shifted(found: Mapping[str, Any]) -> Iterator[str]:
+    """Ways to adapt at play, after shifts that were not trained on."""
+    body = []
+    for name, ways in found.items():
+        for way, row in ways.items():
+            right = [f"{100 * fmean(row[k]):.1f} %" for k in ("before", "after", "last")]
+            told = name.removeprefix("tropism/PatternWorld-").replace("-v0", "") if way == "off" else ""  # fmt: skip
+            body.append([told, way, *right, f"{100 * row['recovered']:.0f} %", f"{row['parameters']:,}", f"{row['ms']:.2f}"])  # fmt: skip
+    head = [
+        "",
+        "way",
+        "right before",
+        "just after",
+        "last quarter",
+        "recovered",
+        "parameters",
+        "ms",
+    ]
+    yield from rows(head, body)
+
+
 def parts(found: Arms) -> Iterator[tuple[str, Iterator[str]]]:
     """Titles and tables."""
     yield "Normalised scores, 0 random and 1 ideal, by stage:", stages(TASKS, found)
@@ -113,6 +135,8 @@ def parts(found: Arms) -> Iterator[tuple[str, Iterator[str]]]:
     yield "Switch, experts chosen:", stages(gated, found)
     yield "Confidence on test episodes, right being what the teacher would have done:", confidence(found)  # fmt: skip
     yield "One lane, an eighth of the slabs in memory, experts at hand taken if hardly farther:", caching(found)  # fmt: skip
+    shifts = shifted(read("moe_shift").get("results", {}))
+    yield "A world that shifts within the episode (`python benchmarks/moe_shift.py`, three seeds), and what of the loss is recovered at play:", shifts  # fmt: skip
     ablated = {f"ablation: {name}": name for name in ABLATIONS}
     yield "Switch, half of the steps:", stages(ablated, found)
 

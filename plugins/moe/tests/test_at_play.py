@@ -10,7 +10,7 @@ import pytest
 from tropism.agents.contract import Budget, Task
 from tropism.agents.evaluate import RandomGate, evaluate
 from tropism.agents.runs import Run
-from tropism.errors import OptionError, UnknownNameError, UnsupportedTaskError
+from tropism.errors import ArtifactError, OptionError, UnknownNameError, UnsupportedTaskError
 from tropism_moe.agent import MoEAgent
 from tropism_moe.agent_config import MoEConfig
 from tropism_moe.projection import PolytopeError
@@ -81,6 +81,12 @@ def test_a_trained_policy_is_loaded_with_other_options_and_saves_them(untrained,
     assert again.config == policy.config
     assert hashes(evaluate(policy, STEADY, [10_000])) == hashes(evaluate(again, STEADY, [10_000]))
     assert MoEAgent.load(untrained(STEADY), STEADY).config.adapt == "off"
+
+
+def test_a_network_that_reads_something_else_is_refused(untrained):
+    hidden = Task(STEADY.env_id, {**STEADY.kwargs, "feedback": "bandit"})
+    with pytest.raises(ArtifactError, match="reads 110 numbers, an observation now gives 212"):
+        MoEAgent.load(untrained(STEADY), hidden)
 
 
 # Constraints and masks

@@ -85,7 +85,7 @@ class MoEConfig(Sizes):
     memory: float = 0.0
     constraints: str = ""
     adapt: str = "off"
-    adapt_rate: float = 0.3
+    adapt_rate: float = 0.03
     adapt_rank: int = 0
     adapt_directions: int = 0
     adapt_every: int = 1

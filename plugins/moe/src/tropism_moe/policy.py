@@ -19,6 +19,7 @@ from scipy.special import log_softmax
 from tropism.agents.artifacts import TEMPORARY, sync_directory, write_atomic
 from tropism.agents.contract import BoolArray, Decision, Policy, Task
 from tropism.agents.records import spaces_record
+from tropism.errors import ArtifactError
 from tropism_moe.adapting import Step
 from tropism_moe.agent_config import MoEConfig
 from tropism_moe.at_play import AtPlay
@@ -50,6 +51,7 @@ class MoEPolicy(Policy):
         sides: of constraints on actions, if there are any.
 
     Raises:
+        ArtifactError: the model is missing, damaged, or reads something else than the task shows.
         UnsupportedTaskError: the task's spaces, or options that do not go with its actions.
         OptionError: an option does not fit the model or the task.
     """
@@ -66,6 +68,11 @@ class MoEPolicy(Policy):
         mode, budget = ("ring", config.budget_mb << 20) if config.budget_mb else ("mmap", None)
         self.served = Served.open(self.directory, mode, budget, config.tolerance)  # pyright: ignore[reportArgumentType]
         weakref.finalize(self, self.served.close)  # nobody tells a policy when it is over
+        if self.served.config.inputs != self.encoder.size:
+            raise ArtifactError(
+                f"{directory}: its network reads {self.served.config.inputs} numbers, an observation now gives {self.encoder.size}; "
+                "train it again, or play it with the version that it was trained with"
+            )
         self.calibration = _calibration(self.directory)
         self.learned = self._learner(1)
         self._state: Any = None
