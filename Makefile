@@ -41,6 +41,7 @@ check: $(VENV)/.dev docs ## lint, format, types, layers, dead code, spelling, do
 	$(BIN)/python benchmarks/readme_table.py --check
 	$(BIN)/python benchmarks/council_table.py --check
 	$(BIN)/python benchmarks/moe_table.py --check
+	$(BIN)/python benchmarks/moe_speed_table.py --check
 
 bench: $(VENV)/.dev ## run the whole grid (about an hour), record it; resumes where it stopped
 	$(TROPISM) leaderboard run full --out $(BENCH_DIR)

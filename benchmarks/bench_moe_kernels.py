@@ -21,6 +21,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,8 @@ def measure(work: Work, rounds: int) -> dict[str, dict[str, Any]]:
         calls[OTHER] = other
     ms = milliseconds(rounds, calls)
     found = {name: {"ms": value, **ratios(work, name, ms)} for name, value in ms.items()}
-    return found if isinstance(other, list) else {**found, OTHER: {"note": other}}
+    note = other if isinstance(other, str) else f"version {version('onnxruntime')}"
+    return {**found, OTHER: {**found.get(OTHER, {}), "note": note}}
 
 
 def ratios(work: Work, name: str, ms: dict[str, float]) -> dict[str, float]:

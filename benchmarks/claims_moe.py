@@ -82,17 +82,17 @@ def raw(read: Read) -> Finding:
 
 
 def products(key: str, least: float, read: Read) -> Finding:
-    """Products at the levels of SIMD, the best of which is used."""
+    """Products at the levels of SIMD, the last of which is used."""
     rows = read("moe_kernels")["results"]
     found = {n: row[key] for n, row in rows.items() if n in ("2 bits, avx2", "2 bits, vnni")}
     told = ", ".join(f"{n.removeprefix('2 bits, ')} {x:.2f}" for n, x in found.items())
-    return bool(found) and max(found.values()) >= least, f"{told} ({least:g})"
+    return bool(found) and min(found.values()) >= least, f"{told} ({least:g})"
 
 
 def peer(read: Read) -> Finding:
     """onnxruntime, where it was installed."""
     rows = read("moe_kernels")["results"]
-    ours = min(rows[name]["ms"] for name in rows if name in ("2 bits, avx2", "2 bits, vnni"))
+    ours = max(rows[name]["ms"] for name in rows if name in ("2 bits, avx2", "2 bits, vnni"))
     return ours < rows[PEER]["ms"], f"{ours:.2f} ms against {rows[PEER]['ms']:.2f}"
 
 

@@ -12,7 +12,6 @@ from tropism.agents.artifacts import write_atomic
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results"
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
 
 def read(name: str) -> dict[str, Any]:
@@ -36,12 +35,13 @@ def rows(head: Sequence[str], body: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "| " + " | ".join(row) + " |"
 
 
-def fill(readme: Path, results: str, script: str) -> None:
-    """Write ``results`` between the marks of ``readme``; with ``--check`` on the command line fail if they are not there."""
+def fill(readme: Path, results: str, script: str, name: str = "results") -> None:
+    """Write ``results`` between the marks of a name in ``readme``; with ``--check`` on the command line fail if they are not there."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     text = readme.read_text()
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    new = f"{before}{BEGIN}\n\n{results}\n\n{END}{after}"
+    before, rest = text.split(begin)
+    _, after = rest.split(end)
+    new = f"{before}{begin}\n\n{results}\n\n{end}{after}"
     if "--check" not in sys.argv[1:]:
         write_atomic(readme, new)
     elif new != text:

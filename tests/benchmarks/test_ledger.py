@@ -24,12 +24,16 @@ def path(tmp_path):
     return tmp_path / "ledger.jsonl"
 
 
-@pytest.fixture
-def ledger(path):
+def eight(path):
     """Eight entries on disk, nothing published."""
     ledger = Ledger.open(path, create=True)
     ledger.extend([("score", body(i)) for i in range(8)])
     return ledger
+
+
+@pytest.fixture
+def ledger(path):
+    return eight(path)
 
 
 def lines(path):

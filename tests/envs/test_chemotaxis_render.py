@@ -28,11 +28,6 @@ ROW = 281
 """Height of the middle of the cells in a frame of a world on a line."""
 
 
-@pytest.fixture(autouse=True)
-def no_screen(monkeypatch):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-
-
 def make(level="L0.2", **options) -> Any:
     return gymnasium.make(f"tropism/Chemotaxis-{level}-v0", **options)
 

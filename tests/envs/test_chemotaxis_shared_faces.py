@@ -39,11 +39,6 @@ KINDS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def no_screen(monkeypatch):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-
-
 def rollout(env, steps=60, seed=None):
     """What a world shows while its organisms forage, resets included; ``seed`` begins it."""
     rng, seen = np.random.default_rng(0), []

@@ -28,11 +28,6 @@ from tropism.envs.patternworld.reference import make_reference
 FEEDBACKS = ("reveal", "bandit", "probe", "closed")
 
 
-@pytest.fixture(autouse=True)
-def no_screen(monkeypatch):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-
-
 def make(tier="Switch", **options) -> Any:
     return gymnasium.make(f"tropism/PatternWorld-{tier}-v0", **options)
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from tropism.agents.page_style import PALETTE
 from tropism.benchmarks.leaderboard import Row, Section, overall, sections
 from tropism.benchmarks.report_method import glossary, method
-from tropism.benchmarks.style import CSS, PALETTE
+from tropism.benchmarks.style import CSS
 from tropism.benchmarks.svg import Series, lines, scatter, whisker
 from tropism.benchmarks.table import few_runs, number
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ SMALL: dict[str, Any] = {
     "slots": 4,
     "voices": 2,
     "ponder_steps": 2,
-    "lanes": 8,
+    "lanes": 16,
     "stretch": 16,
     "questions": 4,
     "threads": 1,
@@ -46,7 +47,7 @@ def trained(tmp_path_factory):
     from tropism.agents.runs import Run
 
     directory = tmp_path_factory.mktemp("trained")
-    agent = CouncilAgent(CouncilConfig(**SMALL, share=0.4), 0)
+    agent = CouncilAgent(replace(CouncilConfig(**SMALL), lanes=32, share=0.4), 0)
     with Run(directory / "run", {"seed": 0}) as run:
         policy = agent.train(short("Hop", 300), Budget(5200), run)
     return policy, save_policy(policy, directory / "saved")

@@ -13,15 +13,6 @@ RATES = Rates(learning_rate=0.1, samples=3, every=1, teacher=0.5)
 BASE = {"slope": torch.tensor([0.2, -0.1]), "level": torch.tensor(0.3)}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
-
-
 def output(params, x):
     return (x * params["slope"][:, None]).sum(-1) + params["level"][:, None]
 

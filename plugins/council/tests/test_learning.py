@@ -109,9 +109,8 @@ def test_every_parameter_has_moved_after_ten_updates(learner, stretches, name):
 
 def test_a_small_network_learns_affine_within_seconds(learner, tier, sizes):
     """On fresh episodes; uniform guesses lose ln 97 = 4.57 nats, a successor table is right in .30 of the steps."""
-    one = learner(
-        "Affine", 140, width=32, layers=1, window=16, voices=2, ponder_steps=2, learning_rate=0.01
-    )
+    small = {"width": 32, "layers": 1, "window": 16, "voices": 2, "ponder_steps": 2}
+    one = learner("Affine", 140, **small, learning_rate=0.01, online=False)
     made = Episodes(tier("Affine"), 32, sizes("Affine").tokens - 1, 0)
     made.begin(np.random.default_rng(0))
     carried, found = begin(one, 32), []
@@ -200,14 +199,14 @@ def test_losses_are_added_by_their_weights(learner, stretches):
 @pytest.mark.parametrize("threshold", [-math.inf, math.inf])
 def test_both_systems_are_asked_whatever_the_gate_says(learner, stretches, monkeypatch, threshold):
     """As often as the settings say, at random steps, so that neither mode starves while the gate learns."""
-    one = learner()
+    one = learner(online=False)
     one.network.gate.threshold.fill_(threshold)
     thoughts = listen(monkeypatch, one.network, "think")
-    (stretch,) = stretches("Switch", LANES, [STEPS])
-    for seed in range(30):
+    (stretch,) = stretches("Switch", 4 * LANES, [STEPS])
+    for seed in range(8):
         losses(one, stretch, seed)
     chosen = torch.stack([args[1] for args, _ in thoughts])
-    assert chosen.shape == (30, LANES, 4)
+    assert chosen.shape == (8, 4 * LANES, 4)
     assert (chosen.diff(dim=-1) > 0).all()  # different steps, in order
     counts = chosen.flatten().bincount(minlength=STEPS)
     assert counts.min() > 0.5 * counts.double().mean()
@@ -336,7 +335,7 @@ def test_what_was_carried_matters_and_carries_no_gradient(learner, stretches, st
 
 
 def test_the_learning_rate_warms_up_stands_and_falls(learner, stretches):
-    one = learner(updates=40)
+    one = learner(updates=40, online=False)
     carried, rates = begin(one), []
     for stretch in stretches("Switch", LANES, [2] * 40):
         rates.append(one.descent.rate / one.config.learning_rate)

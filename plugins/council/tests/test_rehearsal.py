@@ -16,15 +16,6 @@ RATES = Rates(learning_rate=0.5, samples=2, every=1, teacher=0.9)
 BASE = {"slope": torch.tensor(0.0), "level": torch.tensor(0.0)}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
-
-
 def flipping(lanes, steps, seed, noise=NOISE, late=0):
     """``y = slope x + noise``, whose slope changes its sign every 30 steps, or so many ``late``; as samples ``[lanes, steps]``."""
     rng = torch.Generator().manual_seed(seed)

@@ -10,9 +10,10 @@ from tropism_council.acting import DISCOUNT
 from tropism_council.actor import expected
 from tropism_council.choices import log_prob
 from tropism_council.config import CouncilConfig
+from tropism_council.experience import TRACE
 from tropism_council.reinforced_policy import ReinforcedPolicy
 from tropism_council.reinforcement import Practice, Practitioner, Targets
-from tropism_council.rollouts import TRACE, Rollouts
+from tropism_council.rollouts import Rollouts
 
 SMALL = CouncilConfig(
     width=16,

@@ -37,7 +37,7 @@ from tropism_council.show_words import verdict
 
 SWITCH = "tropism/PatternWorld-Switch-v0"
 ENV = {"max_episode_steps": 60, "hazard": 0.1}
-OPTIONS = {"width": 16, "heads": 2, "lanes": 8, "stretch": 16, "threads": 1}
+OPTIONS = {"width": 16, "heads": 2, "lanes": 32, "stretch": 16, "threads": 1}
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
 
 

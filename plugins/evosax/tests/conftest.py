@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
+
+QUICK = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+"""To compile in less than half the time, for programs that hardly run; results may differ in the last bit."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -9,6 +14,34 @@ def compilation_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TROPISM_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def quick_jit():
+    """``jax.jit`` for programs that hardly run."""
+    import jax
+
+    return partial(jax.jit, compiler_options=QUICK)
+
+
+@pytest.fixture(scope="module")
+def quick_evolutions(quick_jit):
+    """Evolutions compile in less than half the time; what was compiled before and after has nothing to do with it."""
+    import jax
+
+    from tropism_evosax import evolution, evolve
+
+    class QuickJax:
+        jit = staticmethod(quick_jit)
+
+        def __getattr__(self, name):
+            return getattr(jax, name)
+
+    evolve._prepared.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evolution, "jax", QuickJax())
+        yield
+    evolve._prepared.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ SIZED = SMALL | {
     "crown_every": 7,
     "checkpoint_every": 5,
 }
+pytestmark = pytest.mark.usefixtures("quick_evolutions")
 LIFE = 32  # 24 steps are computed in chunks of 16
 STEPS = 40 * 4 * LIFE
 
@@ -44,7 +45,7 @@ def train(config, steps, directory, wall_s=None):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, quick_evolutions):
     """An unbroken run: its policy and its directory."""
     directory = tmp_path_factory.mktemp("whole")
     return train(SIZED, STEPS, directory), directory

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,12 +30,25 @@ from tropism_evosax.store import BEST, MEAN, read_rows
 
 L02 = "tropism/Chemotaxis-L0.2-v0"
 TINY = [
-    *("--env", "steps=24", "--population", 4, "--episodes", 1, "--generations", 4000),
+    *("--env", "steps=24", "--population", 4, "--episodes", 1, "--generations", 200),
     *("--plasticity", "event", "--network", "neurons=5", "--network", "edges=2"),
     *("--network", "plasticity.scale=9", "--set", "finalists=1", "--set", "finalist_episodes=2"),
-    *("--set", "checkpoint_every=200", "--devices", 1),
+    *("--set", "checkpoint_every=50", "--devices", 1),
 ]
-SCRIPT = "import sys; sys.path[:] = {!r}; from tropism_evosax.commands import evo; evo({!r})"
+KILLED = """
+import os, signal, sys
+sys.path[:] = {!r}
+from tropism_evosax.commands import evo
+from tropism_evosax.store import RunStore
+
+checkpoint, count = RunStore.checkpoint, iter(range(9))
+def dies(store, state):
+    if next(count) == 2:  # its rows are written
+        os.kill(os.getpid(), signal.SIGKILL)
+    checkpoint(store, state)
+RunStore.checkpoint = dies
+evo({!r})
+"""
 LOADED = """
 import atexit, contextlib, io, sys
 sys.path[:] = {path!r}
@@ -74,7 +86,7 @@ def test_a_run_leaves_what_others_need(run):
     files = {path.name for path in directory.iterdir()}
     assert files >= {"config.json", "manifest.json", "generations.jsonl", BEST, MEAN, "result.json"}
     assert f"Next: tropism evo evaluate {directory}" in printed
-    assert "4000 generations" in printed
+    assert "200 generations" in printed
     config = read_run(directory)
     assert (config.population, config.env_kwargs) == (4, {"steps": 24})
     plasticity = {"modulator": "event", "scale": 9}
@@ -84,15 +96,10 @@ def test_a_run_leaves_what_others_need(run):
 def test_a_killed_run_goes_on_to_the_same_bits(run, tmp_path):
     directory = tmp_path / "killed"
     arguments = ["train", L02, *map(str, TINY), "--out", str(directory)]
-    program = [sys.executable, "-c", SCRIPT.format(sys.path, arguments)]
-    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 120
-        while len(list(directory.glob("checkpoints/0*"))) < 2:
-            assert process.poll() is None, process.communicate()[1]
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-        process.kill()
-    assert process.returncode == -signal.SIGKILL
+    program = [sys.executable, "-c", KILLED.format(sys.path, arguments)]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert len(list(directory.glob("checkpoints/0*"))) == 2
     assert not (directory / BEST).exists()
     with pytest.raises(ArtifactError, match="--resume"):
         call("evaluate", directory)
@@ -115,7 +122,7 @@ def test_a_stopped_run_ends_with_status_130(tmp_path, monkeypatch):
     stopped = SimpleNamespace(generations=10)
     monkeypatch.setattr("tropism_evosax.evolve.evolve", lambda *_: [stopped])
     printed = call("train", L02, *TINY, "--out", tmp_path / "a", status=130)
-    assert "Stopped after 10 of 4000 generations; the same command with --resume goes on" in printed
+    assert "Stopped after 10 of 200 generations; the same command with --resume goes on" in printed
 
 
 def test_the_first_interrupt_asks_and_the_second_insists():

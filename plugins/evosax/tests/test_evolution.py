@@ -1,10 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -18,14 +14,16 @@ from tropism_evosax.evolution import Evolution
 from tropism_evosax.evolve import evolve
 from tropism_evosax.filters import Novelty, Rung, Viability
 
+pytestmark = pytest.mark.usefixtures("quick_evolutions")
+
 
 @pytest.fixture(scope="module")
-def evolution(tiny):
+def evolution(tiny, quick_evolutions):
     return Evolution(tiny())
 
 
 @pytest.fixture(scope="module")
-def result(tiny):
+def result(tiny, quick_evolutions):
     return evolve(tiny(), [3])[0]
 
 
@@ -83,14 +81,20 @@ def test_the_progress_of_each_chunk_is_told_and_may_stop_the_run(tiny):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"strategy": "differential-evolution", "common_episodes": False},
+        {
+            "strategy": "differential-evolution",
+            "common_episodes": False,
+            "genome": "cppn",
+            "controller": "spiking",
+            "controller_kwargs": {"topology": "lattice"},
+        },
         {
             "viability": Viability(1, 8, 4, 0.01),
             "rungs": (Rung(8, 1, 0.5),),
             "novelty": Novelty(weight=0.3, quota=0.25, capacity=16),
+            "controller": "spiking",
+            "controller_kwargs": {"plasticity": {"modulator": "event"}},
         },
-        {"genome": "cppn", "controller": "spiking", "controller_kwargs": {"topology": "lattice"}},
-        {"controller": "spiking", "controller_kwargs": {"plasticity": {"modulator": "event"}}},
     ],
     ids=lambda changes: next(iter(changes)),
 )
@@ -133,42 +137,6 @@ def test_held_out_lives_are_those_of_the_seeds(evolution, result):
     assert one.fitness[0, 0] == lives.fitness[1, 1]
     adult = evolution.assess(result.mean, [12], adult=True)
     assert adult.fitness[0, 0] == one.fitness[0, 0]  # nothing develops here
-
-
-SLOW = pytest.mark.slow  # to compile, for one device and for two
-TWO_DEVICES = """
-import sys, json, jax
-from tropism_evosax.config import EvoConfig
-from tropism_evosax.evolve import evolve
-assert jax.device_count() == 2
-found = evolve(EvoConfig.from_json(json.loads(sys.argv[1])))[0]
-print(json.dumps([found.best.tolist(), found.mean.tolist(), found.best_score, found.env_steps]))
-"""
-
-
-@pytest.mark.parametrize(
-    "controller", [{}, pytest.param({"controller": "spiking", "controller_kwargs": {}}, marks=SLOW)]
-)
-def test_two_devices_find_what_one_finds(tiny, controller):
-    config = tiny(
-        **controller,
-        viability=Viability(1, 8, 4, 0.05),
-        finalists=1,  # three candidates for two devices
-        devices=None,
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES, json.dumps(config.to_json())],
-        env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    best, mean, score, steps = json.loads(ran.stdout)
-    [found] = evolve(replace(config, devices=1))
-    np.testing.assert_array_equal(found.best, np.float32(best))
-    np.testing.assert_array_equal(found.mean, np.float32(mean))
-    assert (found.best_score, found.env_steps) == (score, steps)
 
 
 def test_more_devices_than_there_are_is_an_option_error(tiny):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +19,8 @@ from tropism_evosax.novelty import empty
 from tropism_evosax.rungs import promote
 
 NAN = float("nan")
-quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 POPULATION, STEPS = 24, 32
+RUNG = Rung(steps=16, episodes=2, keep=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +31,25 @@ def world():
     return face, encoding, genomes
 
 
-def assess(world, genomes=None, **settings):
+@pytest.fixture(scope="module")
+def assess(world, quick_jit):
+    """``assess(genomes, setting=value, ...)``; the same settings are compiled once."""
     face, encoding, fresh = world
-    config = EvoConfig(population=POPULATION, episodes=4, **settings)
-    genomes = fresh if genomes is None else genomes
-    assessor = Assessor(config, face, encoding, devices=1)
-    archive = empty(config.novelty.capacity if config.novelty else 0)
-    return quick_jit(assessor)(jax.random.key(9), genomes, archive)
+    compiled: dict[str, Any] = {}
+
+    def go(genomes=fresh, **settings):
+        config = EvoConfig(population=POPULATION, episodes=4, **settings)
+        key = str(config.to_json())
+        if key not in compiled:
+            compiled[key] = quick_jit(Assessor(config, face, encoding, devices=1))
+        archive = empty(config.novelty.capacity if config.novelty else 0)
+        return compiled[key](jax.random.key(9), genomes, archive)
+
+    return go
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_only_the_wanted_live_and_live_as_ever(world, own):
+def test_only_the_wanted_live_and_live_as_ever(world, quick_jit, own):
     face, encoding, genomes = world
     evaluate = make_evaluator(face, encoding)
     keys = keys_of_seeds(
@@ -55,23 +63,24 @@ def test_only_the_wanted_live_and_live_as_ever(world, own):
     assert not some.finite[some.simulated == 0].any()
 
 
-@pytest.mark.parametrize("count", [0, 1, 23, 24])
-def test_any_number_of_wanted_genomes_will_do(world, count):
+def test_any_number_of_wanted_genomes_will_do(world, quick_jit):
     face, encoding, genomes = world
     evaluate = make_evaluator(face, encoding)
     keys = keys_of_seeds(jnp.arange(2))
-    wanted = jnp.arange(POPULATION) >= POPULATION - count
-    some = quick_jit(lambda w: evaluate_some(evaluate, genomes, keys, w))(wanted)
-    assert (some.steps[wanted] > 0).all()
-    assert int((some.steps > 0).all(axis=1).sum()) == -(-count // 3) * 3
+    live = quick_jit(lambda w: evaluate_some(evaluate, genomes, keys, w))
+    for count in (0, 1, 23, 24):
+        wanted = jnp.arange(POPULATION) >= POPULATION - count
+        some = live(wanted)
+        assert (some.steps[wanted] > 0).all()
+        assert int((some.steps > 0).all(axis=1).sum()) == -(-count // 3) * 3
 
 
-def test_the_lifeless_are_spared_the_full_evaluation(world):
+def test_the_lifeless_are_spared_the_full_evaluation(world, assess):
     *_, genomes = world
     dull = jnp.arange(POPULATION) >= 6
     genomes = jnp.where(dull[:, None], 0.0, genomes)  # one action for ever
     look = Viability(steps=8, min_alive=8, min_entropy=0.01)
-    plain, filtered = assess(world, genomes), assess(world, genomes, viability=look)
+    plain, filtered = assess(genomes), assess(genomes, viability=look)
     assert filtered.failed[dull].all()
     np.testing.assert_array_equal(filtered.full, ~filtered.failed)
     np.testing.assert_array_equal(filtered.stage == 0, filtered.failed)
@@ -81,17 +90,17 @@ def test_the_lifeless_are_spared_the_full_evaluation(world):
     np.testing.assert_array_equal(filtered.fitness[filtered.full], plain.fitness[filtered.full])
 
 
-def test_one_good_look_is_enough(world):
+def test_one_good_look_is_enough(assess):
     strict = Viability(steps=8, min_alive=8, min_entropy=0.3)
-    one = assess(world, viability=Viability(1, 8, 8, 0.3))
-    several = assess(world, viability=Viability(8, 8, 8, 0.3))
+    one = assess(viability=Viability(1, 8, 8, 0.3))
+    several = assess(viability=Viability(8, 8, 8, 0.3))
     assert int(several.failed.sum()) < int(one.failed.sum())
     assert strict.min_energy == 0
 
 
-def test_rungs_prune_and_the_pruned_come_behind(world):
+def test_rungs_prune_and_the_pruned_come_behind(assess):
     rungs = (Rung(steps=8, episodes=2, keep=0.5), Rung(steps=16, episodes=2, keep=0.5))
-    assessed = assess(world, rungs=rungs)
+    assessed = assess(rungs=rungs)
     assert [int((assessed.stage == s).sum()) for s in (1, 2, 3)] == [12, 6, 6]
     np.testing.assert_array_equal(assessed.full, assessed.stage == 3)
     lowest = [float(assessed.fitness[assessed.stage == s].min()) for s in (1, 2, 3)]
@@ -106,13 +115,13 @@ def test_rungs_prune_and_the_pruned_come_behind(world):
     assert int(assessed.lived) <= int(assessed.simulated)
 
 
-def test_a_genome_that_is_no_number_fails_in_every_stage(world):
+def test_a_genome_that_is_no_number_fails_in_every_stage(world, assess):
     *_, genomes = world
     genomes = genomes.at[5].set(NAN)
     look = Viability(steps=8, min_alive=0, min_entropy=0.0)
-    assert assess(world, genomes, viability=look).failed[5]
-    assert int(assess(world, genomes, rungs=(Rung(8, 1),)).stage[5]) == 1
-    assert not jnp.isfinite(assess(world, genomes).fitness[5])
+    assert assess(genomes, viability=look).failed[5]
+    assert int(assess(genomes, rungs=(RUNG,)).stage[5]) == 1
+    assert not jnp.isfinite(assess(genomes).fitness[5])
 
 
 def test_promotion_is_by_score_and_a_quota_by_novelty():
@@ -127,10 +136,9 @@ def test_promotion_is_by_score_and_a_quota_by_novelty():
     np.testing.assert_array_equal(few, [True] + [False] * 5)
 
 
-def test_the_quota_sends_the_novel_on(world):
-    rung = (Rung(steps=16, episodes=2, keep=0.5),)
-    plain = assess(world, rungs=rung)
-    novel = assess(world, rungs=rung, novelty=Novelty(quota=0.5))
+def test_the_quota_sends_the_novel_on(assess):
+    plain = assess(rungs=(RUNG,))
+    novel = assess(rungs=(RUNG,), novelty=Novelty(quota=0.5))
     assert int(novel.full.sum()) == int(plain.full.sum()) == 12
     assert (novel.full != plain.full).any()
     assert int((novel.full & plain.full).sum()) >= 6

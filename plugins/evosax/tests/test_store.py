@@ -13,9 +13,11 @@ from tropism_evosax.genomes.files import read_genome
 from tropism_evosax.reproduce import reproduce
 from tropism_evosax.store import BEST, GENERATIONS, MEAN, PRUNED, RESULT, read_config, read_rows
 
+pytestmark = pytest.mark.usefixtures("quick_evolutions")
+
 
 @pytest.fixture(scope="module")
-def finished(tiny, tmp_path_factory):
+def finished(tiny, tmp_path_factory, quick_evolutions):
     directory = tmp_path_factory.mktemp("runs") / "run"
     return directory, evolve(tiny(), [3], [directory])[0]
 

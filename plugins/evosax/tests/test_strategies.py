@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,14 +18,19 @@ def sphere(points):
     return -jnp.sum((points - TARGET) ** 2, axis=-1)
 
 
-def climb(name, **options):
-    """Fitness of the first centre and of the best later one; the last state."""
-    first, after, state = climber(name, **options)(jax.random.key(1))
-    return float(first), float(after.max()), state
+@pytest.fixture
+def climb(quick_jit):
+    """Fitness of the first centre and of the best later one; the last state: ``climb("openes", option=value, ...)``."""
+
+    def go(name, **options):
+        first, after, state = quick_jit(climber(name, **options))(jax.random.key(1))
+        return float(first), float(after.max()), state
+
+    return go
 
 
 def climber(name, **options):
-    """A jitted run: of a key, the fitness of the first centre and of all later ones, and the last state."""
+    """A run: of a key, the fitness of the first centre and of all later ones, and the last state."""
     strategy = make_strategy(name, POPULATION, DIMENSIONS, generations=GENERATIONS, **options)
 
     def generation(state, key):
@@ -36,7 +39,6 @@ def climber(name, **options):
         state = strategy.tell(tell, points, sphere(points), jnp.zeros(POPULATION, bool), state)
         return state, sphere(strategy.centre(state))
 
-    @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
     def run(key):
         state = strategy.start(key, sphere)
         first = sphere(strategy.centre(state))
@@ -59,7 +61,7 @@ def test_every_strategy_keeps_its_shapes(name):
         pytest.param(name, marks=[pytest.mark.slow] * (i % 2)) for i, name in enumerate(USABLE)
     ],
 )
-def test_every_strategy_moves_at_our_scale(name):
+def test_every_strategy_moves_at_our_scale(climb, name):
     first, best, _ = climb(name)
     assert best > first + 0.1 * abs(first)
 
@@ -116,15 +118,20 @@ def test_mirrored_sampling_is_on_by_default():
 @pytest.mark.parametrize(
     "name", ["openes", "pgpe", "cma-es", "snes", "differential-evolution", "pso"]
 )
-def test_a_score_that_is_no_number_poisons_nothing(name):
+def test_a_score_that_is_no_number_poisons_nothing(quick_jit, name):
     strategy = make_strategy(name, 8, 3, sigma=0.1)
-    state = strategy.start(jax.random.key(0), lambda p: -jnp.sum(p**2, axis=-1))
-    points, state = strategy.ask(jax.random.key(1), state)
+
+    def begin():
+        state = strategy.start(jax.random.key(0), lambda p: -jnp.sum(p**2, axis=-1))
+        return strategy.ask(jax.random.key(1), state)
+
+    points, state = quick_jit(begin)()
     fitness = -jnp.sum(points**2, axis=-1)
     broken = fitness.at[2].set(jnp.nan)
     failed = jnp.arange(8) == 2
+    tell = quick_jit(strategy.tell)
     after = [
-        strategy.tell(jax.random.key(2), points, told, flags, state)
+        tell(jax.random.key(2), points, told, flags, state)
         for told, flags in ((broken, failed & False), (fitness, failed))
     ]
     for one, other in zip(*map(jax.tree.leaves, after), strict=True):
@@ -132,7 +139,7 @@ def test_a_score_that_is_no_number_poisons_nothing(name):
         assert jnp.isfinite(one).all()
 
 
-def test_schedules_move_sigma_and_the_learning_rate():
+def test_schedules_move_sigma_and_the_learning_rate(climb):
     decaying = climb("openes", sigma_schedule="cosine", sigma_final=0.5)[2]
     assert float(decaying.std) == pytest.approx(0.05, rel=0.05)
     stopped = climb("openes", lr_schedule="exponential", lr_final=1e-6)[1]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import math
 import time
 
@@ -9,16 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plugins.moe.tests.recurrences import GATES, layer_of, stream
 from torch.autograd.graph import saved_tensors_hooks
 
-from tropism.errors import OptionError
-from tropism_moe import recurrence
 from tropism_moe.recurrence import (
     CHUNK,
-    DECAY_FLOOR,
     READ_EPSILON,
     FastWeights,
-    GatedRecurrence,
     Inputs,
     read,
     read_step,
@@ -26,24 +22,6 @@ from tropism_moe.recurrence import (
 from tropism_moe.shapes import recurrence_shapes
 
 FEW = settings(deadline=None, max_examples=25, derandomize=True)
-GATES = {"as begun": (1.0, 2.94), "floor": (0.0, -50.0), "one": (0.0, 50.0), "all": (4.0, 0.0)}
-"""Factor of ``W_p`` and value of ``b_p``."""
-
-
-def layer_of(width, rank, seed=0, gates="as begun", dtype=torch.float32):
-    torch.manual_seed(seed)
-    layer = GatedRecurrence(width, rank).to(dtype)
-    factor, bias = GATES[gates]
-    with torch.no_grad():
-        layer.decay.weight.mul_(factor)
-        layer.decay_bias.fill_(bias)
-    return layer
-
-
-def stream(lanes, steps, width, dtype=torch.float32):
-    """As after a normalisation."""
-    x = torch.randn(lanes, steps, width, dtype=dtype)
-    return x / x.square().mean(-1, keepdim=True).sqrt()
 
 
 def doubles(tensor):
@@ -228,182 +206,3 @@ def test_a_stretch_costs_less_than_a_quarter_of_its_steps():
 
     with torch.no_grad():
         assert 4 * least(lambda: read(inputs, weights)) < least(loop)  # 9 times as fast, measured
-
-
-# -- gradients --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.filterwarnings(
-    "ignore:.torch.jit.script. is deprecated"
-)  # torch's own, in forward mode
-@pytest.mark.parametrize("steps", [1, 7])
-def test_gradients_are_those_of_finite_differences(steps, monkeypatch):
-    monkeypatch.setattr(recurrence, "CHUNK", 3)
-    layer = layer_of(3, 2, dtype=torch.float64)
-    with torch.no_grad():
-        layer.decay_bias[0] = -3.0  # one gate at its floor, two above
-    names, values = zip(*layer.named_parameters(), strict=True)
-    resets = torch.zeros(2, steps, dtype=torch.bool)
-    resets[1, steps // 2] = True
-
-    def run(x, weights, *parameters):
-        given = dict(zip(names, parameters, strict=True))
-        y, after = torch.func.functional_call(layer, given, (x, FastWeights(weights), resets))
-        return y, after.weights
-
-    x = stream(2, steps, 3, torch.float64).requires_grad_()
-    weights = torch.randn(2, 3, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(run, (x, weights, *values), check_forward_ad=True)
-
-
-@pytest.mark.parametrize("gates", GATES)
-def test_gradients_in_float32_are_those_of_float64(gates):
-    layer = layer_of(32, 8, gates=gates)
-    x, state = stream(2, 200, 32), FastWeights(torch.randn(2, 32, 8))
-    target = torch.randn(2, 200, 32)
-
-    def gradients(dtype):
-        layer.to(dtype).zero_grad()
-        y, _ = layer(x.to(dtype), FastWeights(state.weights.to(dtype)))
-        (y * target.to(dtype)).mean().backward()
-        return {name: p.grad.double() for name, p in layer.named_parameters()}
-
-    single, double = gradients(torch.float32), gradients(torch.float64)
-    for name, exact in double.items():
-        gap = (single[name] - exact).norm() / exact.norm().clamp(min=1e-9)
-        assert gap < 1e-3, name
-
-
-def test_gradients_reach_every_parameter_and_the_state_before():
-    layer = layer_of(32, 8)
-    weights = torch.randn(2, 32, 8, requires_grad=True)
-    y, _ = layer(stream(2, 50, 32), FastWeights(weights))
-    y.square().sum().backward()
-    for name, p in [*layer.named_parameters(), ("state", weights)]:
-        assert p.grad.isfinite().all(), name
-        assert (p.grad.abs() > 0).float().mean() > 0.9, name
-
-
-def test_no_gradient_flows_through_a_detached_state_or_a_reset():
-    layer, x = layer_of(8, 2), stream(1, 4, 8)
-    weights = torch.randn(1, 8, 2, requires_grad=True)
-    resets = torch.tensor([[True, False, False, False]])
-    for state, cut in ((FastWeights(weights).detach(), None), (FastWeights(weights), resets)):
-        y, _ = layer(x, state, cut)
-        y.square().sum().backward()
-        assert weights.grad is None or not weights.grad.any()
-
-
-# -- the state --------------------------------------------------------------------------------------------------
-
-
-def test_a_lane_does_not_touch_another():
-    layer, x = layer_of(16, 4), stream(3, 70, 16)
-    state = FastWeights(torch.randn(3, 16, 4))
-    resets = torch.zeros(3, 70, dtype=torch.bool)
-    y, after = layer(x, state, resets)
-    x[1], state.weights[1], resets[1, 40] = 5, 7, True
-    other, other_after = layer(x, state, resets)
-    for found, again in ((y, other), (after.weights, other_after.weights)):
-        assert torch.equal(found[[0, 2]], again[[0, 2]])
-        assert not torch.equal(found[1], again[1])
-
-
-def test_what_is_forgotten_is_as_at_the_beginning_and_the_rest_as_it_was():
-    layer = layer_of(16, 4)
-    _, state = layer(stream(3, 9, 16), layer.begin(3))
-    before = state.weights.clone()
-    after = state.forget(torch.tensor([False, True, False]))
-    assert torch.equal(after.weights[1], layer.begin(1).weights[0])
-    assert torch.equal(after.weights[[0, 2]], before[[0, 2]])
-    assert torch.equal(state.weights, before)  # nothing is written in place
-    assert before[1].any()
-
-
-def test_a_saved_state_goes_on_with_the_same_bits():
-    layer = layer_of(16, 4)
-    x = stream(2, 40, 16)
-    with torch.no_grad():
-        _, state = layer(x[:, :33], layer.begin(2))
-        file = io.BytesIO()
-        np.save(file, state.weights.numpy())
-        file.seek(0)
-        again = FastWeights(torch.from_numpy(np.load(file)))
-        one, other = layer(x[:, 33:], state), layer(x[:, 33:], again)
-    assert torch.equal(one[0], other[0])
-    assert torch.equal(one[1].weights, other[1].weights)
-
-
-def test_reading_leaves_the_state_before_as_it_was():
-    layer, weights = layer_of(16, 4), torch.randn(2, 16, 4)
-    for steps in (1, 50):
-        layer(stream(2, steps, 16), FastWeights(kept := weights.clone()))
-        assert torch.equal(kept, weights)
-
-
-# -- the beginning ----------------------------------------------------------------------------------------------
-
-
-def test_the_same_seed_makes_the_same_layer():
-    one, other, another = layer_of(16, 4, 1), layer_of(16, 4, 1), layer_of(16, 4, 2)
-    for name, p in one.named_parameters():
-        assert torch.equal(p, other.get_parameter(name))
-    assert not torch.equal(one.value.weight, another.value.weight)
-
-
-def test_before_training_gates_keep_about_95_percent_a_step_and_vary_with_the_input():
-    torch.manual_seed(0)
-    layer, x = GatedRecurrence(256, 16), stream(4, 64, 256)
-    inputs = layer._inputs(x, torch.zeros(4, 64, dtype=torch.bool))
-    assert torch.sigmoid(layer.decay_bias).mean().item() == pytest.approx(0.95)
-    assert inputs.decay.median().item() == pytest.approx(0.95, abs=0.005)
-    assert 0.03 < inputs.decay.std().item() < 0.1
-    assert DECAY_FLOOR <= inputs.decay.min().item() < inputs.decay.max().item() < 1
-    likeness = (inputs.query * inputs.key).sum(-1)
-    assert likeness.std().item() == pytest.approx(1, abs=0.2)
-
-
-@pytest.mark.parametrize(("width", "rank"), [(8, 2), (33, 7)])
-def test_weights_have_the_shapes_that_budgets_count(width, rank):
-    layer = GatedRecurrence(width, rank)
-    found = {n: tuple(p.shape) for n, p in layer.named_parameters() if n.endswith("weight")}
-    shapes = recurrence_shapes(width, rank)
-    assert found == {f"{name}.weight": shape for name, shape in shapes.items()}
-    assert set(dict(layer.named_parameters())) - set(found) == {"decay_bias"}
-    assert sum(map(math.prod, shapes.values())) == 3 * width**2 + 2 * rank * width
-
-
-def test_a_layer_of_the_seed_has_52_million_weights():
-    assert sum(map(math.prod, recurrence_shapes(4096, 256).values())) == 52_428_800
-
-
-# -- bad input --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("sizes", "name"), [((0, 4), "width"), ((8, -1), "rank"), ((8, 1.5), "rank")]
-)
-def test_sizes_below_one_are_refused(sizes, name):
-    with pytest.raises(
-        OptionError, match=rf"{name} must be an integer >= 1, got {sizes[name == 'rank']}"
-    ):
-        GatedRecurrence(*sizes)
-
-
-@pytest.mark.parametrize("shape", [(8,), (2, 8), (2, 0, 8), (2, 3, 9)])
-def test_an_input_of_another_shape_is_refused(shape):
-    layer = GatedRecurrence(8, 2)
-    with pytest.raises(OptionError, match=r"input must be \[lanes, steps >= 1, width = 8\], got"):
-        layer(torch.zeros(shape), layer.begin(2))
-
-
-def test_a_state_a_mask_and_resets_of_another_shape_or_type_are_refused():
-    layer, x = GatedRecurrence(8, 2), torch.zeros(3, 4, 8)
-    with pytest.raises(OptionError, match=r"state must have shape \(3, 8, 2\), got \(1, 8, 2\)"):
-        layer(x, layer.begin(1))
-    with pytest.raises(OptionError, match=r"resets must have shape \(3, 4\), got \(3, 1\)"):
-        layer(x, layer.begin(3), torch.zeros(3, 1, dtype=torch.bool))
-    with pytest.raises(OptionError, match=r"resets must be torch.bool, got torch.float32"):
-        layer(x, layer.begin(3), torch.zeros(3, 4))
-    with pytest.raises(OptionError, match=r"mask must have shape \(3,\), got \(1,\)"):
-        layer.begin(3).forget(torch.tensor([True]))

@@ -11,6 +11,7 @@ Shapes: ``Q`` questions a lane, ``C`` positions of context, ``K`` voices, ``N`` 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -123,25 +124,8 @@ class Council(nn.Module):
             head: turns a mind ``[..., D]`` into logits ``[..., V]``.
         """
         voices = self.personas.shape[0]
-        keys, values = split_heads(self.context(context.latents), 2, self.heads)
-        size, dtype = keys.shape[-1], keys.dtype
-        keys = rotate(keys, turns(context.where.clamp(min=0), size, dtype))
-        keys = _with(keys, -ages(context.where)[:, None])
-        fade = (
-            self.recency[None, :, None] * (values.shape[-1] + 1) ** 0.5
-        )  # undoes the scaling of scores
-        mask = within(asked.at, context.where, self.window)[:, None].repeat_interleave(voices, 2)
-        now, at, step = (x.repeat_interleave(voices, 1) for x in asked[1:])
-        turn = turns(at, size, dtype)
-
-        def look(mind: Tensor) -> Tensor:
-            """What minds ``[B, Q * K, D]`` read in the stream."""
-            (query,) = split_heads(self.query(mind), 1, self.heads)
-            read = F.scaled_dot_product_attention(
-                _with(rotate(query, turn), fade), keys, values, mask
-            )
-            return self.out(read.transpose(1, 2).flatten(2))
-
+        look = self._reader(asked.at, context)
+        now, step = (x.repeat_interleave(voices, 1) for x in (asked.now, asked.step))
         mind = asked.latents[:, :, None] + self.personas  # [B, Q, K, D]
         found = []
         for _ in range(self.max_steps):
@@ -155,6 +139,26 @@ class Council(nn.Module):
         )
         halt = torch.cat([halt[:-1], torch.ones_like(halt[-1:])])
         return Thought(log_probs, halt, said, weights, minds, recalled, self.enough)
+
+    def _reader(self, at: Tensor, context: Context) -> Callable[[Tensor], Tensor]:
+        """What minds ``[B, Q * K, D]`` at positions ``int64[B, Q]`` read in the stream, as a function of them."""
+        voices = self.personas.shape[0]
+        keys, values = split_heads(self.context(context.latents), 2, self.heads)
+        size, dtype = keys.shape[-1], keys.dtype
+        keys = rotate(keys, turns(context.where.clamp(min=0), size, dtype))
+        keys = _with(keys, -ages(context.where)[:, None])
+        scale = (values.shape[-1] + 1) ** 0.5  # undoes the scaling of scores
+        fade = self.recency[None, :, None] * scale
+        mask = within(at, context.where, self.window)[:, None].repeat_interleave(voices, 2)
+        turn = turns(at.repeat_interleave(voices, 1), size, dtype)
+
+        def look(mind: Tensor) -> Tensor:
+            (query,) = split_heads(self.query(mind), 1, self.heads)
+            query = _with(rotate(query, turn), fade)
+            read = F.scaled_dot_product_attention(query, keys, values, mask)
+            return self.out(read.transpose(1, 2).flatten(2))
+
+        return look
 
     def _speak(self, mind: Tensor, head: nn.Module) -> tuple[Tensor, ...]:
         """What the voices say, what the arbiter makes of it, and whether that is enough."""

@@ -36,6 +36,24 @@ class Carried(NamedTuple):
         return cls(network.begin(lanes), network.begin(lanes), network.telemetry.begin(lanes))
 
 
+class Look(NamedTuple):
+    """What System 1 made of a stretch.
+
+    Attributes:
+        tokens: of the telemetry, ``int64[B, T, 4]``.
+        before: what it knew of itself before each step, ``float[B, T, D]``.
+        seen: of the stream.
+        reflex: its log-probabilities, ``float[B, T, V]``.
+        nll: and of the right answer, negative, ``float[B, T]``.
+    """
+
+    tokens: Tensor
+    before: Tensor
+    seen: Read
+    reflex: Tensor
+    nll: Tensor
+
+
 class Learner:
     """One network, its teacher (the moving average of its weights), and its updates.
 
@@ -83,72 +101,62 @@ class Learner:
 
     def losses(self, stretch: Stretch, carried: Carried) -> tuple[Losses, Facts, Carried]:
         """Both systems on the same stretch, System 2 at some of its steps."""
-        network = self.network
         told, answers = stretch.answers >= 0, stretch.answers.clamp(min=0)
         chosen = _chosen(told, min(self.config.questions, told.shape[1]))
         taught, values, teacher = self._teach(stretch, chosen, carried.teacher)
-        tokens = encode(values)
-        itself, self_state = network.telemetry(tokens, carried.self_state)
-        before = torch.cat([carried.self_state[:, None], itself[:, :-1]], 1)
-        seen, student = network.read(
-            stretch.tokens, stretch.asked, carried.student, network.telemetry.plasticity(before)
-        )
-        reflex = network.reflex(seen.latents)
-        nll = -reflex.gather(-1, answers[..., None])[..., 0]
-        right = (reflex.argmax(-1) == answers) & told
-        thought = network.think(seen, chosen)
-        council, gate, gain, apart = self._compare(before, reflex, nll, answers, chosen, thought)
-        own = _rows(reflex, chosen)
+        one, student, self_state = self._look(stretch, carried, encode(values))
+        thought = self.network.think(one.seen, chosen)
+        council, gate, gain, apart = self._compare(one, answers, chosen, thought)
+        right = (one.reflex.argmax(-1) == answers) & told
         losses = Losses(
-            nll[told].mean(),
+            one.nll[told].mean(),
             council,
             ponder_cost(thought, self.config.ponder_prior).mean(),
-            (taught.exp() * (taught - own)).sum(-1).mean(),
-            (network.worth(seen.latents) - returns(right)).square().mean(),
-            network.telemetry.introspection_loss(before, tokens),
+            (taught.exp() * (taught - _rows(one.reflex, chosen))).sum(-1).mean(),
+            (self.network.worth(one.seen.latents) - returns(right)).square().mean(),
+            self.network.telemetry.introspection_loss(one.before, one.tokens),
             gate,
-            self._rehearse(seen, before, stretch.answers, nll, chosen, thought),
+            self._rehearse(one, stretch.answers, chosen, thought),
         )
-        facts = Facts(
-            thought.steps().double().mean(), gain.mean(), apart.mean(), right[told].double().mean()
-        )
+        found = thought.steps().double().mean(), gain.mean(), apart.mean()
+        facts = Facts(*found, right[told].double().mean())
         return losses, facts, Carried(student.detach(), teacher, self_state.detach())
 
+    def _look(
+        self, stretch: Stretch, carried: Carried, tokens: Tensor
+    ) -> tuple[Look, State, Tensor]:
+        """System 1 on a stretch, told of itself by ``tokens``; and what student and telemetry carry on."""
+        network = self.network
+        itself, self_state = network.telemetry(tokens, carried.self_state)
+        before = torch.cat([carried.self_state[:, None], itself[:, :-1]], 1)
+        plasticity = network.telemetry.plasticity(before)
+        seen, student = network.read(stretch.tokens, stretch.asked, carried.student, plasticity)
+        reflex = network.reflex(seen.latents)
+        nll = -reflex.gather(-1, stretch.answers.clamp(min=0)[..., None])[..., 0]
+        return Look(tokens, before, seen, reflex, nll), student, self_state
+
     def _compare(
-        self,
-        itself: Tensor,
-        reflex: Tensor,
-        nll: Tensor,
-        answers: Tensor,
-        chosen: Tensor,
-        thought: Thought,
+        self, one: Look, answers: Tensor, chosen: Tensor, thought: Thought
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """System 2's loss, that of the gate; and by question what the gate foresees, a gain, and how far the systems differed."""
         wanted = _rows(answers, chosen)[None, ..., None].expand(len(thought.halt), -1, -1, 1)
         said = -thought.log_probs.gather(-1, wanted)[..., 0]
         last = thought.steps() - 1
-        gain = ((-_at(said, last)).exp() - (-_rows(nll, chosen)).exp()).detach()
-        apart = disagreement(_rows(reflex, chosen), _at(thought.log_probs, last)).detach()
-        facts, gate = (reflex.detach(), itself.detach(), nll.detach()), self.network.gate
+        gain = ((-_at(said, last)).exp() - (-_rows(one.nll, chosen)).exp()).detach()
+        apart = disagreement(_rows(one.reflex, chosen), _at(thought.log_probs, last)).detach()
+        facts = one.reflex.detach(), one.before.detach(), one.nll.detach()
+        gate = self.network.gate
         self._lesson = _rows(known(*facts, (chosen, apart), gate.typical), chosen), gain
         council = ponder_loss(thought, said, self.config.ponder_loss).mean()
         return council, gate.loss(*self._lesson), gain, apart
 
-    def _rehearse(
-        self,
-        seen: Read,
-        before: Tensor,
-        answers: Tensor,
-        nll: Tensor,
-        chosen: Tensor,
-        thought: Thought,
-    ) -> Tensor:
+    def _rehearse(self, one: Look, answers: Tensor, chosen: Tensor, thought: Thought) -> Tensor:
         """What the editor lowers, in some updates; the loss of a network that has diverged is left to name its head."""
-        due = self.descent.done % REHEARSE_EVERY == 0 and bool(nll.isfinite().all())
+        due = self.descent.done % REHEARSE_EVERY == 0 and bool(one.nll.isfinite().all())
         if self.network.editor is None or not due:
             return torch.zeros(())
         asked = chosen, _at(thought.log_probs, thought.steps() - 1)
-        return rehearsed(self.network, seen, before, answers, asked, self.config.edit_rate)
+        return rehearsed(self.network, one.seen, one.before, answers, asked, self.config.edit_rate)
 
     @torch.no_grad()
     def _teach(

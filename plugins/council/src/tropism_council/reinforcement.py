@@ -18,8 +18,8 @@ from tropism_council.actor import Actor, Seen, expected
 from tropism_council.choices import divergence, entropy, log_prob
 from tropism_council.config import CouncilConfig
 from tropism_council.council import ponder_cost
+from tropism_council.experience import Rows, Stretch
 from tropism_council.network import Read
-from tropism_council.rollouts import Rows, Stretch
 
 MOST_RATIO = 2.0
 """How many times as likely System 1 may find what System 2 did, for the gate's measure of a gain."""

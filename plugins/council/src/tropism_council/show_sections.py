@@ -41,42 +41,40 @@ def around(shown: Shown) -> str:
     switches = sum(len(life.switches) for life in shown.own)
     if not switches:
         return ""
-    columns: list[tuple[str, list[Life], Column, str, float | None]] = [
-        ("System 2's share of decisions", shown.own, thinking, "var(--c0)", 1.0),
-        (
-            "entropy of System 1, over ln V",
-            shown.own,
-            lambda x: x.column("entropy"),
-            "var(--c4)",
-            None,
-        ),
-        ("surprise, nats", shown.own, lambda x: x.column("surprise"), "var(--c5)", None),
-        ("voices' disagreement", shown.always, lambda x: x.disagreement, "var(--c3)", None),
-        ("compute, passes", shown.own, compute, "var(--c6)", None),
-        ("memory, share of attention", shown.always, lambda x: x.memory, "var(--c2)", None),
-    ]
-    x_title = "steps since the switch"
-    plots, table = [], {}
-    losses = _losses(shown.own)
-    if losses:
-        table["loss, nats"] = losses[0].band
-        frame = Frame("loss, nats", x_title, 0.0, room=40 if len(losses) > 1 else 0)
-        plots.append(plot(losses, frame))
-    for title, lives, column, color, most in columns:
-        rows = around_switches(lives, column)
-        if np.isfinite(rows).any():
-            table[title] = band(rows)
-            plots.append(
-                plot([Line("", color, table[title])], Frame(title, x_title, 0.0, most=most))
-            )
     note = (
         f"Means of {switches} switches with 95 % intervals. Step 0 is the first that the new rule judges; the ideal "
         "observer knows all that can be known. Steps that belong to another regime are left out. Disagreement and memory are those of "
         "voices which were asked at every step, so that the gate does not choose what is averaged."
     )
-    return section(
-        "Around switches", note, f'<div class="plots">{"".join(plots)}</div>{_numbers(table)}'
-    )
+    losses = _losses(shown.own)
+    curves = {"loss, nats": losses[0].band} if losses else {}
+    plots = [_switched("loss, nats", losses)] if losses else []
+    for title, lives, column, color, most in _columns(shown):
+        rows = around_switches(lives, column)
+        if np.isfinite(rows).any():
+            curves[title] = band(rows)
+            plots.append(_switched(title, [Line("", color, curves[title])], most))
+    body = f'<div class="plots">{"".join(plots)}</div>{_numbers(curves)}'
+    return section("Around switches", note, body)
+
+
+def _columns(shown: Shown) -> list[tuple[str, list[Life], Column, str, float | None]]:
+    """Title, lives, what is told of them, its colour, and its most if that is known."""
+    own, always = shown.own, shown.always
+    return [
+        ("System 2's share of decisions", own, thinking, "var(--c0)", 1.0),
+        ("entropy of System 1, over ln V", own, lambda x: x.column("entropy"), "var(--c4)", None),
+        ("surprise, nats", own, lambda x: x.column("surprise"), "var(--c5)", None),
+        ("voices' disagreement", always, lambda x: x.disagreement, "var(--c3)", None),
+        ("compute, passes", own, compute, "var(--c6)", None),
+        ("memory, share of attention", always, lambda x: x.memory, "var(--c2)", None),
+    ]
+
+
+def _switched(title: str, lines: list[Line], most: float | None = None) -> str:
+    """A plot over the steps since a switch, with room for names of several lines."""
+    room = 40 if len(lines) > 1 else 0
+    return plot(lines, Frame(title, "steps since the switch", 0.0, most=most, room=room))
 
 
 def _losses(lives: Sequence[Life]) -> list[Line]:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tropism.agents.page_style import PALETTE
 from tropism_council.show_draw import path, short, ticks
 from tropism_council.show_play import Floats, Life
-from tropism_council.show_style import PALETTE
 
 GAP = 8
 TALL, LOW, SLIM = 54, 38, 24

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from plugins.moe.tests.demo_store import KEYS, MODES, ROOM, child, flags_of, write
+
+from tropism_moe.expert_store import ExpertStore
+from tropism_moe.store_errors import StoreClosedError
+
+if sys.platform == "win32":
+    pytest.skip("files are read at offsets (os.preadv)", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("store") / "demo.moe")
+
+
+def in_thread(work, seconds=20):
+    """Result of ``work()``, which must be there in time."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(work()), daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert not thread.is_alive(), "it hangs"
+    return found[0]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_closed_store_says_so_and_leaves_no_thread_and_no_file(tmp_path, mode):
+    path = write(tmp_path / "mine.moe")
+    store = ExpertStore.open(path, mode, 20 * ROOM)
+    store.prefetch(KEYS)
+    store.get(0, 0)
+    store.close()
+    store.close()
+    for ask in (lambda: store.get(0, 0), lambda: store.prefetch([])):
+        with pytest.raises(StoreClosedError, match="the store is closed; open it again"):
+            ask()
+    assert not [t for t in threading.enumerate() if t.name.startswith("tropism-moe")]
+    assert sys.platform != "linux" or not flags_of(path)
+
+
+def test_closing_in_the_middle_of_reading_does_not_hang(path, monkeypatch):
+    plain = os.preadv
+
+    def slow(*args):
+        time.sleep(0.02)
+        return plain(*args)
+
+    def once(seen):
+        store = ExpertStore.open(path, "ring", 12 * ROOM, readers=2)
+        monkeypatch.setattr(os, "preadv", slow)
+        store.prefetch(KEYS)
+        for key in KEYS[:seen]:
+            store.get(*key)
+        store.close()
+        monkeypatch.setattr(os, "preadv", plain)
+        return True
+
+    assert all(in_thread(lambda n=n: once(n)) for n in range(4))
+
+
+def test_a_request_that_waits_while_another_thread_closes_ends_with_an_error(path, monkeypatch):
+    plain, begun, go = os.preadv, threading.Semaphore(0), threading.Event()
+
+    def held(*args):
+        begun.release()
+        assert go.wait(20)
+        return plain(*args)
+
+    store = ExpertStore.open(path, "ring", 12 * ROOM, readers=1)
+    monkeypatch.setattr(os, "preadv", held)
+    store.prefetch(KEYS[:3])
+    assert begun.acquire(timeout=20)
+    entry = store._fetcher.cache.find(KEYS[2])
+    assert entry is not None
+    job = entry.job  # what a request would wait for
+    assert job is not None
+    closing = threading.Thread(target=store.close, daemon=True)
+    closing.start()
+    until = time.monotonic() + 20
+    while not store._fetcher._closed:
+        assert time.monotonic() < until
+        time.sleep(0.001)
+    go.set()
+    closing.join(20)
+    assert not closing.is_alive()
+    with pytest.raises(StoreClosedError):
+        job.result()
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+from tropism_moe.expert_store import ExpertStore
+with ExpertStore.open(sys.argv[1], "ring", int(sys.argv[2])) as store:
+    stops, total = 0, {key: store.get(*key).tobytes() for key in store.slabs}
+    main = threading.main_thread().ident
+    def disturb():
+        for _ in range(30):
+            time.sleep(0.005)
+            signal.pthread_kill(main, signal.SIGINT)
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    while thread.is_alive():
+        try:
+            store.prefetch(total)
+            for key, data in total.items():
+                assert store.get(*key).tobytes() == data
+        except KeyboardInterrupt:
+            stops += 1
+    thread.join()
+    for key, data in total.items():
+        assert store.get(*key).tobytes() == data
+    print(stops)
+"""
+
+
+def test_an_interrupt_at_any_time_leaves_a_store_that_works(path):
+    assert int(child(INTERRUPTED, path, 4 * ROOM)) >= 10
+
+
+def test_an_interrupted_program_ends_at_once(path, tmp_path):
+    code = "import sys\nfrom tropism_moe.expert_store import ExpertStore\nstore = ExpertStore.open(sys.argv[1], 'ring', 50000)\nprint('go', flush=True)\nwhile True:\n    store.prefetch(store.slabs)\n    for key in store.slabs: store.get(*key)\n"
+    process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"go\n"
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == -signal.SIGINT
+    assert b"KeyboardInterrupt" in told
