@@ -99,7 +99,7 @@ def test_id_of_gymnasium_is_served(closing):
 def test_arguments_reach_the_served_environment(closing):
     arguments = {"env_kwargs": {"limit": 3}, "interpreter": sys.executable}
     env = closing(
-        BridgeEnv(env_id="tests.bridges.test_serve:Toy", deadlines=PATIENT, **CHILD, **arguments)
+        BridgeEnv(env_id="tests.bridges.toys:Toy", deadlines=PATIENT, **CHILD, **arguments)
     )
     env.reset(seed=1)
     assert [env.step(0)[2] for _ in range(3)] == [False, False, True]

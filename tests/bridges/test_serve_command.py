@@ -12,7 +12,7 @@ from tropism.errors import OptionError
 
 
 @pytest.mark.parametrize(
-    "name", ["CartPole-v1", "tests.bridges.test_serve:Toy", "tropism.envs:tropism/Sanity-Dict-v0"]
+    "name", ["CartPole-v1", "tests.bridges.toys:Toy", "tropism.envs:tropism/Sanity-Dict-v0"]
 )
 def test_the_command_serves_by_name(name, tmp_path):
     path = f"import sys; sys.path[:0] = {sys.path!r}; sys.argv[0] = 'serve'; "
