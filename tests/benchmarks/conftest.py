@@ -133,7 +133,8 @@ def board(tmp_path_factory):
     from tropism.benchmarks.runner import run_cell
 
     out = tmp_path_factory.mktemp("board")
-    switching = [Task(f"tropism/PatternWorld-{tier}-v0") for tier in ("Switch", "Fast")]
+    short = {"max_episode_steps": 400}
+    switching = [Task(f"tropism/PatternWorld-{tier}-v0", short) for tier in ("Switch", "Fast")]
     seeds = (10_000, 10_001)
     cells = [
         Cell(name, task, 0, 0, seeds, label=name)

@@ -39,7 +39,7 @@ def test_edges_leave_every_unit_eight_times_and_never_return():
     assert len(set(zip(source.tolist(), target.tolist(), strict=True))) == EDGES
 
 
-@pytest.mark.parametrize("plastic", [False, "spike"])
+@pytest.mark.parametrize("plastic", [pytest.param(False, marks=pytest.mark.slow), "spike"])
 def test_a_few_generations_run(plastic):
     from origin_evolution import origin_evolve
 

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import threading
 
 import gymnasium
 import numpy as np
@@ -11,6 +10,7 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from tests.bridges import odd_game as odd
+from tests.bridges.closings import assert_same
 from tests.bridges.odd import COMMAND, make
 from tests.bridges.served import CHILD, Zoo, options, play
 from tests.bridges.traces import PATIENT
@@ -18,61 +18,20 @@ from tests.bridges.traces import PATIENT
 import tropism.bridges
 from tropism.bridges.env import BridgeEnv
 from tropism.bridges.errors import (
-    AuthError,
-    BridgeError,
     InvalidValue,
     PeerError,
-    PortInUse,
-    ProtocolError,
     SpecMismatch,
 )
-from tropism.bridges.game import Game
-from tropism.bridges.launcher import Launcher
-from tropism.bridges.options import GameOptions
-from tropism.bridges.protocol.bodies import ObsCodec, Outcome
-from tropism.bridges.protocol.header import Type
-from tropism.bridges.protocol.messages import Message
-from tropism.bridges.protocol.spec import AgentSpec, Spec
-from tropism.bridges.recording import Recording
-from tropism.bridges.session import Session
 from tropism.envs.registration import environment_ids
 from tropism.errors import OptionError, UnknownNameError
 
 TRANSPORTS = ["auto", "shm", "tcp", "unix", "ws"]
 
 
-@pytest.fixture
-def closing():
-    """Environments to be closed."""
-    made = []
-    yield lambda env: made.append(env) or env
-    for env in made:
-        env.close()
-
-
 def without_bridge(shown):
     for *_, info in shown:
         info.pop("bridge", None)
     return shown
-
-
-def assert_same(one, other):
-    assert type(one) is type(other) or {type(one), type(other)} <= {
-        int,
-        float,
-        np.int64,
-        np.float64,
-    }
-    if isinstance(one, dict):
-        assert one.keys() == other.keys()  # Gymnasium sorts those of a space
-        one, other = list(one.values()), [other[key] for key in one]
-    if isinstance(one, (list, tuple)):
-        assert len(one) == len(other)
-        for a, b in zip(one, other, strict=True):
-            assert_same(a, b)
-    else:
-        np.testing.assert_array_equal(one, other)
-        assert np.asarray(one).dtype == np.asarray(other).dtype
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -140,7 +99,7 @@ def test_id_of_gymnasium_is_served(closing):
 def test_arguments_reach_the_served_environment(closing):
     arguments = {"env_kwargs": {"limit": 3}, "interpreter": sys.executable}
     env = closing(
-        BridgeEnv(env_id="tests.bridges.test_serve:Toy", deadlines=PATIENT, **CHILD, **arguments)
+        BridgeEnv(env_id="tests.bridges.toys:Toy", deadlines=PATIENT, **CHILD, **arguments)
     )
     env.reset(seed=1)
     assert [env.step(0)[2] for _ in range(3)] == [False, False, True]
@@ -203,78 +162,6 @@ def test_calls_events_and_errors_of_calls(closing):
     assert env.step(odd.PLAY)[0]["count"].tolist() == [2, 2]
 
 
-# -- where the game is ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("scheme", ["tcp://127.0.0.1:0", "ws://127.0.0.1:0", "unix://"])
-def test_game_that_listens_is_dialled_and_dialled_again(closing, scheme, tmp_path):
-    address = f"unix://{tmp_path}/x" if scheme == "unix://" else scheme
-    with Game(odd.SPEC, listen=address, token="ab" * 32) as game:
-        thread = threading.Thread(target=odd.lockstep, args=(game,))
-        thread.start()
-        for _ in range(2):
-            env = BridgeEnv(address=game.address, token="ab" * 32, deadlines=PATIENT)
-            assert env.reset(seed=1)[0]["count"].tolist() == [0, 0]
-            env.close()
-        with pytest.raises(AuthError):
-            BridgeEnv(address=game.address, token="cd" * 32, deadlines=PATIENT)
-        game.wait = False
-        env = closing(BridgeEnv(address=game.address, token="ab" * 32, deadlines=PATIENT))
-        env.close()
-        thread.join(20)
-        assert not thread.is_alive()
-
-
-def test_game_that_somebody_else_starts_is_listened_for(closing, tmp_path):
-    address = f"unix://{tmp_path}/agent.sock"
-    game = Launcher(COMMAND)
-    game.start(address, "ab" * 32)
-    try:
-        env = BridgeEnv(listen=address, token="ab" * 32, deadlines={**PATIENT, "connect": 20})
-    except BridgeError:  # it came before we listened; it tries again no more
-        game = Launcher(COMMAND)
-        raise
-    try:
-        assert env.reset(seed=1)[0]["count"].tolist() == [0, 0]
-        assert env.session.game_pid is None
-    finally:
-        env.close()
-        assert game.wait(20) == 0
-
-
-def test_stranger_who_does_not_know_the_secret_is_passed_over(closing):
-    """A process that dials first with a wrong token must not keep the real game away."""
-    stranger = (
-        "import os, sys, subprocess\n"
-        "from tropism.bridges.transports.dial import dial\n"
-        "from tropism.bridges.transports.handshake import open_game\n"
-        "from tests.bridges import odd_game as odd\n"
-        "from tropism.bridges.errors import BridgeError\n"
-        "connection = dial(os.environ['TROPISM_BRIDGE_ADDR'])\n"
-        "try: open_game(connection, odd.SPEC, dialled=True, token='00' * 32)\n"
-        "except BridgeError: pass\n"
-        f"os.execv(sys.executable, {COMMAND!r})\n"
-    )
-    env = closing(BridgeEnv([sys.executable, "-c", stranger], deadlines=PATIENT, **CHILD))
-    assert env.reset(seed=1)[0]["count"].tolist() == [0, 0]
-
-
-def test_second_game_is_told_that_we_are_busy(closing):
-    env = closing(make(transport="tcp"))
-    env.reset(seed=1)
-    intruder = Launcher(COMMAND)
-    intruder.start(env.session.address, "ab" * 32)
-    assert intruder.wait(30) not in (None, 0)
-    assert "busy" in intruder.stderr_tail or "under way" in intruder.stderr_tail
-    assert env.step(odd.PLAY)[0]["count"].tolist() == [1, 1]
-
-
-def test_fixed_port_that_is_taken(closing):
-    env = closing(make(transport="tcp"))
-    with pytest.raises(PortInUse):
-        make(listen=env.session.address)
-
-
 @pytest.mark.parametrize(
     ("wrong", "kind"),
     [
@@ -314,47 +201,3 @@ def test_expected_spaces():
 def test_several_agents_are_sent_elsewhere():
     with pytest.raises(SpecMismatch, match="BridgeParallelEnv"):
         BridgeEnv(**options("parallel"))
-
-
-# -- recording --------------------------------------------------------------------------------------------------
-
-
-def test_recorded_session_is_whole_and_plays_again(closing, tmp_path):
-    path = tmp_path / "session.gbr"
-    env = BridgeEnv(**options("Zoo", record=str(path)))
-    shown = play(env, 20)
-    env.close()
-    summary = Recording(path).summary()
-    assert summary.complete
-    assert summary.steps == 20
-    command = [sys.executable, "-m", "tropism.bridges.replay", str(path)]
-    again = closing(BridgeEnv(command, deadlines=PATIENT))
-    assert_same(play(again, 20), shown)
-
-
-BYTES = {"d": "u1", "s": [2], "b64": "AQI="}
-
-
-def read(info, agents=1):
-    """An answer as a session reads it."""
-    discrete = spaces.Discrete(2)
-    spec = Spec("x", [AgentSpec(str(i), discrete, discrete) for i in range(agents)])
-    session = Session(GameOptions(address="tcp://127.0.0.1:1"))
-    session._observations = codec = ObsCodec(spec)
-    body = codec.encode([Outcome(observation=0)] * agents, info=info)
-    return session._decode(Message(Type.OBS, body=body))
-
-
-def test_the_arrays_of_an_info_are_arrays_again():
-    assert read({"a": {"b": [BYTES]}}).info["a"]["b"][0].tolist() == [1, 2]
-    assert read({"0": {"a": BYTES}, "1": {}}, 2).info["0"]["a"].tolist() == [1, 2]
-    assert read(BYTES).info == BYTES  # an info is an object, whatever it looks like
-
-
-@pytest.mark.parametrize(
-    ("info", "agents"),
-    [({"a": {**BYTES, "s": [3]}}, 1), ({"0": 5}, 2), ({"0": {}, "1": BYTES}, 2)],
-)
-def test_an_info_that_is_none_breaks_the_protocol(info, agents):
-    with pytest.raises(ProtocolError):
-        read(info, agents)

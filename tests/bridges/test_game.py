@@ -1,56 +1,27 @@
 """The client library for games in Python: requests in order, answers checked, agents that misbehave refused."""
 
-import fcntl
-import termios
 import threading
 import time
-from functools import partial
 
 import numpy as np
 import pytest
 from gymnasium import spaces
+from tests.bridges.players import LOCAL, SOLO, Player, once
 from tests.bridges.raw_agent import RawAgent, next_agent, running
 
-from tropism.bridges import link
 from tropism.bridges.errors import (
-    AuthError,
     BridgeError,
-    ConnectTimeout,
     InvalidValue,
-    PeerBusy,
     PeerError,
 )
-from tropism.bridges.game import Action, AgentSpec, Close, Game, Reset, Spec, Step
-from tropism.bridges.link import from_environment
+from tropism.bridges.game import AgentSpec, Close, Game, Reset, Spec, Step
 from tropism.bridges.protocol.bodies import ActionCodec
 from tropism.bridges.protocol.header import Type
 from tropism.bridges.protocol.messages import read_json, write_json
 from tropism.bridges.requests import checker
-from tropism.bridges.transports.handshake import open_agent, ready
-from tropism.bridges.transports.listener import Listener
 from tropism.errors import OptionError
 
-LOCAL = "tcp://127.0.0.1:0"
-SOLO = Spec("solo", [AgentSpec("me", spaces.Box(-1, 1, (2,)), spaces.Discrete(3))])
 PAIR = Spec("pair", [AgentSpec(i, spaces.Discrete(9), spaces.Discrete(9)) for i in ("a", "b")])
-once = partial(Game, listen=LOCAL, on_agent_lost="exit")
-
-
-class Player:
-    """Plays a game and notes what it is asked for; `answer` observes."""
-
-    def __init__(self, game, answer=None):
-        self.game, self.address, self.asked = game, game.address, []
-        self.answer = answer or (lambda request: game.observe(np.zeros(2, np.float32)))
-
-    def run(self):
-        for request in self.game:
-            self.asked.append(request)
-            self.answer(request)
-        self.last = self.game.next_request()
-
-    def close(self):
-        self.game.close()
 
 
 def test_requests_come_as_they_were_sent():
@@ -257,71 +228,6 @@ def test_an_answer_to_an_agent_that_is_gone_is_dropped():
     assert open_afterwards == [False]
 
 
-def test_the_secret_is_demanded(caplog):
-    token = "5a" * 32
-    player = Player(Game(SOLO, listen=LOCAL, token=token))
-    with running(player):
-        for wrong in (None, "00" * 32):
-            with pytest.raises(AuthError):
-                next_agent(player.address, token=wrong)
-        with next_agent(player.address, token=token) as agent:
-            agent.reset()
-            player.game.wait = False
-    assert token not in caplog.text
-
-
-def test_the_environment_says_where_the_agent_is(monkeypatch):
-    found = {
-        "TROPISM_BRIDGE_ADDR": "tcp://h:1",
-        "TROPISM_BRIDGE_TOKEN": "ab",
-        "TROPISM_BRIDGE_SESSION": "s",
-    }
-    assert from_environment(found) == ("tcp://h:1", "ab", "s")
-    assert from_environment({"TROPISM_BRIDGE_ADDR": "tcp://h:1", "TROPISM_BRIDGE_TOKEN": ""})[
-        1:
-    ] == (None, "")
-    with pytest.raises(OptionError, match="TROPISM_BRIDGE_ADDR"):
-        from_environment({})
-
-
-@pytest.fixture
-def nobody():
-    """An address at which nobody listens."""
-    with Listener(LOCAL) as listener:
-        return str(listener.address)
-
-
-def test_a_launched_game_does_not_dial_a_dead_agent_for_ever(monkeypatch, nobody):
-    monkeypatch.setattr(link, "DIAL_S", 0.1)
-    with Game(SOLO, address=nobody) as game, pytest.raises(ConnectTimeout):
-        game.next_request()
-
-
-def test_a_game_that_waits_dials_until_an_agent_is_there(monkeypatch, nobody):
-    monkeypatch.setattr(link, "DIAL_S", 0.1)
-    game = Game(SOLO, address=nobody, on_agent_lost="wait")
-    assert game.next_request(0.3) is None
-    with running(Player(game)) as player, Listener(nobody) as listener:
-        for number in range(2):
-            connection = listener.accept(20)
-            ready(connection, open_agent(connection, dialled=False))
-            connection.send(Type.RESET, write_json({"seed": number, "options": None}), 1, 1)
-            assert connection.receive(20).type == Type.OBS
-            game.wait = number == 0
-            connection.close("done")
-    assert player.asked == [Reset(0, None), Reset(1, None)]
-
-
-def test_a_game_that_waits_dials_an_agent_that_is_busy_again(monkeypatch):
-    monkeypatch.setattr(link, "LOOK_AGAIN_S", 0.01)
-    with Listener(LOCAL) as listener:
-        listener.refuse_others()
-        with Game(SOLO, address=str(listener.address), on_agent_lost="wait") as game:
-            assert game.next_request(0.2) is None
-        with pytest.raises(PeerBusy), Game(SOLO, address=str(listener.address)) as game:
-            game.next_request()
-
-
 def test_wrong_arguments_are_named():
     with pytest.raises(OptionError, match="on_agent_lost='never'"):
         Game(SOLO, listen=LOCAL, on_agent_lost="never")
@@ -343,67 +249,3 @@ def test_actions_are_checked_by_their_parts(space, good, bad, part):
     check(good)
     with pytest.raises(InvalidValue, match=f"^{part} = "):
         check(bad)
-
-
-# --- latest frame --------------------------------------------------------------------------------
-
-
-def waiting_bytes(game):
-    """How much has come that the game has not read yet."""
-    return int.from_bytes(
-        fcntl.ioctl(game._link.channel.fileno(), termios.FIONREAD, b"1234"), "little"
-    )
-
-
-def connect_live(game):
-    agents = []
-    thread = threading.Thread(target=lambda: agents.append(RawAgent(game.address, mode="latest")))
-    thread.start()
-    while not game.connected:
-        assert game.newest(0.1) is None
-    thread.join()
-    return agents[0]
-
-
-def send_all(agent, game, messages):
-    """Send messages and wait until all of them have come."""
-    for kind, body in messages:
-        agent.send(kind, body)
-    expected = sum(32 + len(body) for _, body in messages)
-    while waiting_bytes(game) < expected:
-        assert agent.connection.can_send()
-
-
-def test_a_live_game_finds_the_newest_action_and_resets_before_it():
-    with once(SOLO, live=True) as game, connect_live(game) as agent:
-        assert game.newest() is None
-        reset = (Type.RESET, write_json({"seed": 1}))
-        send_all(agent, game, [reset])
-        assert game.newest() == Reset(1, None)
-        game.observe(np.zeros(2))
-        assert agent.observation().applied == 1
-        acts = [(Type.ACTION, agent.actions.encode([i])) for i in range(3)]
-        send_all(agent, game, acts)
-        assert game.newest() == Action(2)
-        assert game.newest() is None
-        game.observe(np.zeros(2))
-        assert agent.observation().applied == 4
-        send_all(agent, game, [acts[0], reset, acts[1]])
-        assert game.newest() == Reset(1, None)
-        game.observe(np.zeros(2))
-        assert agent.observation()[:2] == (0, 6)
-        assert game.newest() == Action(1)
-
-
-def test_frames_before_the_first_reset_are_a_mistake():
-    with (
-        once(SOLO, live=True) as game,
-        connect_live(game),
-        pytest.raises(BridgeError, match="there is none"),
-    ):
-        game.observe(np.zeros(2))
-
-
-def test_games_that_are_not_live_do_not_offer_it():
-    with running(Player(once(SOLO))) as player, RawAgent(player.address) as agent:
-        assert "latest" not in agent.facts.caps

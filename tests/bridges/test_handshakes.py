@@ -3,47 +3,24 @@
 import time
 
 import pytest
-from tests.bridges.pairs import SOCKETS, SPEC, both, connected
+from tests.bridges.greetings import TOKEN, agent, game, greeting, speak, speak_then_close
+from tests.bridges.pairs import SPEC, both, connected
 
 from tropism.bridges.errors import (
     AuthError,
     BridgeError,
-    ConnectionLost,
     HandshakeTimeout,
-    MessageTooLarge,
     PeerError,
-    ProtocolError,
     SpecMismatch,
-    UnexpectedMessage,
     UnsupportedMessage,
-    VersionMismatch,
 )
 from tropism.bridges.protocol.header import Type
 from tropism.bridges.protocol.messages import encode, read_json, write_json
 from tropism.bridges.transports import hello
-from tropism.bridges.transports.handshake import expect_ready, open_agent, open_game, ready
+from tropism.bridges.transports.handshake import open_agent, open_game
 from tropism.errors import OptionError
 
-TOKEN = "5a" * 32
 OTHER = "a5" * 32
-
-
-@pytest.fixture(params=SOCKETS)
-def pair(request):
-    with connected(request.param) as pair:
-        yield pair
-
-
-def agent(connection, dialled=False, **options):
-    agreed = open_agent(connection, dialled=dialled, **options)
-    ready(connection, agreed)
-    return agreed
-
-
-def game(connection, dialled=True, spec=SPEC, **options):
-    agreed = open_game(connection, spec, dialled=dialled, **options)
-    assert expect_ready(connection, agreed) is None
-    return agreed
 
 
 @pytest.mark.parametrize("agent_dials", [True, False])
@@ -86,156 +63,6 @@ def test_without_the_same_token_both_are_refused(pair, agent_dials, mine, yours)
     assert isinstance(theirs, AuthError)
     assert time.monotonic() - start < 3
     assert "Box" not in str(ours) + str(theirs)
-
-
-def speak(connection, *messages):
-    """Be a peer that says just this, and return what it hears."""
-    for kind, body in messages:
-        connection.send(kind, body if isinstance(body, bytes) else write_json(body))
-    heard = []
-    try:
-        while True:
-            heard.append(connection.receive(10))
-    except BridgeError as error:
-        heard.append(error)
-    return heard
-
-
-def greeting(role="game", **changes):
-    facts = hello.own_hello(role, ("shm",), "", "x", "1", False) | changes
-    return Type.HELLO, {key: value for key, value in facts.items() if value is not ...}
-
-
-def test_a_token_is_demanded_even_of_who_does_not_say_whether_it_has_one(pair):
-    near, far = pair
-    caught, heard = both(
-        lambda: agent(near, token=TOKEN, timeout=0.3), lambda: speak(far, greeting(auth=...))
-    )
-    assert isinstance(caught, AuthError)
-    assert [message.type for message in heard[:-1]] == [Type.HELLO]
-    assert isinstance(heard[-1], AuthError)
-
-
-def test_a_token_that_nobody_asked_for_is_refused(pair):
-    near, far = pair
-    caught, heard = both(
-        lambda: agent(near), lambda: speak(far, greeting(auth=...), (Type.AUTH, {"mac": "0"}))
-    )
-    assert isinstance(caught, AuthError)
-    assert isinstance(heard[-1], AuthError)
-
-
-@pytest.mark.parametrize("mac", ["", "0" * 64, "ü" * 64, None, 5])
-def test_a_wrong_proof_reveals_nothing(pair, mac):
-    near, far = pair
-    caught, heard = both(
-        lambda: agent(near, token=TOKEN),
-        lambda: speak(far, greeting(auth=True), (Type.AUTH, {"mac": mac})),
-    )
-    assert isinstance(caught, AuthError)
-    assert [message.type for message in heard[:-1]] == [Type.HELLO]
-    assert str(heard[-1]) == "the peer refuses: auth"
-
-
-def test_a_proof_cannot_be_sent_back_as_ones_own():
-    token = bytes(32)
-    assert hello.proof(token, "agent", "a", "b") != hello.proof(token, "game", "a", "b")
-
-
-@pytest.mark.parametrize(
-    ("proto", "least", "good"),
-    [([1, 7], 1, True), ([2, 0], 1, True), ([2, 0], 2, False), ([0, 9], 0, False)],
-)
-def test_versions_are_compared_by_their_major(pair, proto, least, good):
-    near, far = pair
-    greet = greeting(proto=proto, min_major=least, caps=["shm", "telepathy"])
-    spec = (Type.SPEC, SPEC.to_bytes())
-    caught, heard = both(lambda: agent(near), lambda: speak_then_close(far, greet, spec))
-    if good:
-        assert caught.major == 1
-        assert caught.caps == {"shm"}
-    else:
-        assert isinstance(caught, VersionMismatch)
-        assert isinstance(heard[-1], VersionMismatch)
-        for text in (str(caught), str(heard[-1])):
-            assert "1.0" in text
-            assert f"{proto[0]}.{proto[1]}" in text
-
-
-def speak_then_close(connection, *messages):
-    heard = []
-    for kind, body in messages:
-        connection.send(kind, body if isinstance(body, bytes) else write_json(body))
-        try:
-            heard.append(connection.receive(5))
-        except BridgeError as error:
-            return [*heard, error]
-    return heard
-
-
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        ({"role": "agent"}, ProtocolError),
-        ({"role": "spectator"}, ProtocolError),
-        ({"nonce": "A" * 64}, ProtocolError),
-        ({"nonce": ...}, ProtocolError),
-        ({"caps": "shm"}, ProtocolError),
-        ({"caps": [1]}, ProtocolError),
-        ({"proto": 1}, ProtocolError),
-        ({"proto": [1]}, ProtocolError),
-        ({"proto": ["1", "0"]}, ProtocolError),
-        ({"session": 5}, ProtocolError),
-        ({"min_major": "1"}, ProtocolError),
-        ({"about": "x" * 70_000}, MessageTooLarge),
-    ],
-)
-def test_a_wrong_hello_is_refused(changes, error):
-    with connected("tcp") as (near, far):
-        caught, heard = both(lambda: agent(near), lambda: speak(far, greeting(**changes)))
-    assert isinstance(caught, error)
-    assert isinstance(heard[-1], PeerError)
-    assert near.closed
-
-
-@pytest.mark.parametrize(
-    ("message", "error"),
-    [
-        ((Type.OBS, b""), UnexpectedMessage),
-        ((Type.SPEC, b"[]"), ProtocolError),
-        ((Type.SPEC, {"name": "x", "agents": []}), SpecMismatch),
-        ((Type.CLOSE, {"reason": "bored"}), ConnectionLost),
-        ((Type.ERROR, {"code": "internal", "text": "oops"}), PeerError),
-    ],
-)
-def test_a_wrong_answer_to_welcome_is_refused(message, error):
-    with connected("tcp") as (near, far):
-        caught, heard = both(lambda: agent(near), lambda: speak(far, greeting(), message))
-    assert isinstance(caught, error)
-    assert near.closed
-    assert [m.type for m in heard[:2]] == [Type.HELLO, Type.WELCOME]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"caps": None},
-        {"max_message": 0},
-        {"max_message": 2**40},
-        {"max_message": True},
-        {"mode": "fast"},
-        {"session": None},
-    ],
-)
-def test_a_wrong_welcome_is_refused(changes):
-    welcome = {"caps": [], "max_message": 1000, "mode": "lockstep", "session": ""} | changes
-    with connected("tcp") as (near, far):
-        caught, heard = both(
-            lambda: game(near, dialled=False),
-            lambda: speak(far, greeting("agent"), (Type.WELCOME, welcome)),
-        )
-    assert isinstance(caught, ProtocolError)
-    assert isinstance(heard[-1], PeerError)
 
 
 def test_a_game_is_not_made_to_run_live_without_its_capability():

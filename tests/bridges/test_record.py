@@ -10,7 +10,7 @@ import gymnasium
 import pytest
 from tests.bridges.pairs import SPEC, both
 from tests.bridges.raw_agent import RawAgent, next_agent, running
-from tests.bridges.test_serve import Toy
+from tests.bridges.toys import Toy
 
 from tropism.bridges.env import BridgeEnv
 from tropism.bridges.errors import ConnectionLost, GameExited, PeerError, RecordingError

@@ -1,78 +1,23 @@
 """Environments served as games play as they do in process, live or in lock-step, and survive their agents."""
 
-import subprocess
-import sys
-import time
 from functools import partial
 
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium import spaces
-from pettingzoo.utils.conversions import parallel_to_aec
 from tests.bridges.raw_agent import RawAgent, next_agent, running
+from tests.bridges.toys import LOCAL, Toy, assert_same, once
 
 import tropism.envs  # noqa: F401 - registers
-from tropism.bridges.errors import PeerBusy, PeerError, UnsupportedMessage
+from tropism.bridges.errors import PeerBusy, PeerError
 from tropism.bridges.jsonable import from_json
 from tropism.bridges.protocol.bodies import Status
 from tropism.bridges.protocol.header import Type
 from tropism.bridges.protocol.messages import write_json
 from tropism.bridges.serve import Server
-from tropism.bridges.serve.__main__ import main
-from tropism.bridges.serve.server import idle_action
 from tropism.bridges.transports.handshake import AGENT_CAPS, open_agent, ready
 from tropism.bridges.transports.listener import Listener
-from tropism.envs.parallel import make_parallel
 from tropism.errors import OptionError
-
-LOCAL = "tcp://127.0.0.1:0"
-once = partial(Server, listen=LOCAL, on_agent_lost="exit")
-
-
-class Toy(gymnasium.Env):
-    """Counts, and does whatever its options of reset say."""
-
-    observation_space = spaces.Dict(
-        {"count": spaces.Discrete(100), "pixels": spaces.Box(0, 255, (2, 3, 3), np.uint8)}
-    )
-    action_space = spaces.Discrete(3)
-    render_mode = "rgb_array"
-
-    def __init__(self, limit=5):
-        self.limit, self.closed = limit, False
-        self.metadata = {"render_modes": ["rgb_array"], "render_fps": 30}
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.count, self.options = 0, options or {}
-        return self._observation(), {"seed": seed, "options": options}
-
-    def step(self, action):
-        if action == 2:
-            raise ZeroDivisionError("two is too many")
-        self.count += 1
-        info = self.options.get("info", {"array": np.arange(3, dtype=np.int16)})
-        return self._observation(), 0.1 * action, self.count == self.limit, False, info
-
-    def render(self):
-        return np.full((2, 3, 3), self.count, np.uint8)
-
-    def close(self):
-        self.closed = True
-
-    def _observation(self):
-        return {"count": self.count, "pixels": self.render()}
-
-
-def assert_same(one, other):
-    if isinstance(one, dict):
-        assert list(one) == list(other)
-        for key in one:
-            assert_same(one[key], other[key])
-    else:
-        np.testing.assert_array_equal(one, other)
-        assert np.asarray(one).dtype == np.asarray(other).dtype
 
 
 @pytest.fixture(params=["tcp", "unix", "ws", "shm"])
@@ -265,167 +210,3 @@ def test_it_closes_the_environment():
     with running(once(env)) as server, RawAgent(server.address):
         assert not env.closed
     assert env.closed
-
-
-# --- several agents ------------------------------------------------------------------------------
-
-SHARED = "tropism/Chemotaxis-Shared-v0"
-
-
-def play_parallel(agent, local, seed):
-    """Play an episode here and there with the same actions."""
-    ids = [spec.id for spec in agent.spec.agents]
-    for number, name in enumerate(ids):
-        local.action_space(name).seed(number)
-    expected, _ = local.reset(seed=seed)
-    for name, outcome in zip(ids, agent.reset(seed).agents, strict=True):
-        assert_same(outcome.observation, expected[name])
-    steps = 0
-    while local.agents and steps < 200:
-        actions = {name: local.action_space(name).sample() for name in local.agents}
-        expected, rewards, terminated, truncated, _ = local.step(actions)
-        shown = agent.step(*(actions.get(name) for name in ids))
-        for name, outcome in zip(ids, shown.agents, strict=True):
-            assert outcome.alive == (name in expected)
-            if outcome.alive:
-                assert outcome[:3] == (rewards[name], terminated[name], truncated[name])
-                assert_same(outcome.observation, expected[name])
-        steps += 1
-    return steps
-
-
-def test_several_agents_play_as_in_process():
-    make = partial(make_parallel, SHARED)
-    with running(once(make)) as server, RawAgent(server.address) as agent:
-        assert len(agent.spec.agents) > 1
-        for seed in (1, 2):
-            assert play_parallel(agent, make(), seed) > 10
-
-
-def test_environments_that_take_turns_are_played_in_parallel():
-    make = partial(make_parallel, SHARED)
-    served = once(lambda: parallel_to_aec(make()))
-    with running(served) as server, RawAgent(server.address) as agent:
-        assert play_parallel(agent, make(), 3) > 10
-
-
-def test_each_agent_that_is_alive_must_act():
-    with running(once(partial(make_parallel, SHARED))) as server:
-        agent = RawAgent(server.address)
-        agent.reset(seed=1)
-        with pytest.raises(PeerError, match="must act"):
-            agent.step(*[None] * len(agent.spec.agents))
-        agent.vanish()
-
-
-# --- live ----------------------------------------------------------------------------------------
-
-
-def test_live_frames_come_by_themselves_and_tell_what_they_show():
-    with (
-        running(once(partial(Toy, 10**6), fps=200)) as server,
-        RawAgent(server.address, mode="latest") as agent,
-    ):
-        assert agent.spec.hold
-        agent.ask_reset(seed=1)
-        frames = [agent.observation() for _ in range(5)]
-        assert [frame.step for frame in frames] == [0, 1, 2, 3, 4]
-        assert {frame.applied for frame in frames} == {1}
-        agent.act(1)
-        frame = agent.observation()
-        while frame.applied < agent.seq:
-            frame = agent.observation()
-        assert frame.agents[0].reward == 0.1
-        assert agent.observation().agents[0].reward == 0.1  # the action is held
-
-
-def test_a_live_episode_ends_and_a_reset_begins_the_next():
-    with (
-        running(once(Toy, fps=200)) as server,
-        RawAgent(server.address, mode="latest") as agent,
-    ):
-        for _ in range(2):
-            agent.ask_reset()
-            message = agent.receive(Type.OBS)
-            assert message.episode == agent.episode
-            while not agent.frames.decode(message.body).agents[0].terminated:
-                message = agent.receive(Type.OBS)
-            assert message.episode == agent.episode
-
-
-def test_an_agent_that_does_not_read_holds_no_live_game_up():
-    class Large(Toy):
-        observation_space = spaces.Dict(Toy.observation_space, huge=spaces.MultiBinary(500_000))
-
-        def _observation(self):
-            return super()._observation() | {"huge": np.zeros(500_000, np.int8)}
-
-    with (
-        running(once(partial(Large, 10**6), fps=1000)) as server,
-        RawAgent(server.address, mode="latest") as agent,
-    ):
-        agent.ask_reset()
-        end = time.monotonic() + 20
-        while server.game.dropped < 20 and time.monotonic() < end:
-            time.sleep(0.01)
-        assert server.game.dropped >= 20
-        steps = [agent.observation().step for _ in range(40)]
-        assert steps == sorted(steps)
-        assert steps[-1] >= 20
-
-
-def test_lockstep_games_do_not_play_live():
-    server = Server(Toy, listen=LOCAL)
-    with running(server):
-        with pytest.raises(UnsupportedMessage):
-            RawAgent(server.address, mode="latest")
-        server.game.wait = False
-        next_agent(server.address).close()
-
-
-@pytest.mark.parametrize(
-    "space",
-    [
-        spaces.Box(1, 2, (2,)),
-        spaces.Discrete(3, start=-5),
-        spaces.MultiDiscrete([2, 3], start=[4, 5]),
-        spaces.MultiBinary(3),
-        spaces.Dict({"a": spaces.Tuple([spaces.Discrete(2), spaces.Box(-3, -1, (1,))])}),
-        spaces.Text(4),
-    ],
-    ids=lambda space: type(space).__name__,
-)
-def test_idle_actions_are_actions(space):
-    assert space.contains(idle_action(space))
-
-
-# --- the command ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "name", ["CartPole-v1", "tests.bridges.test_serve:Toy", "tropism.envs:tropism/Sanity-Dict-v0"]
-)
-def test_the_command_serves_by_name(name, tmp_path):
-    path = f"import sys; sys.path[:0] = {sys.path!r}; sys.argv[0] = 'serve'; "
-    program = path + "from tropism.bridges.serve.__main__ import main; sys.exit(main())"
-    arguments = [name, "--listen", LOCAL, "--on-agent-lost", "exit"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True
-    )
-    with process:
-        address = process.stdout.readline().split()[-1]
-        with RawAgent(address) as agent:
-            assert agent.reset(seed=1).agents[0].alive
-    assert process.returncode == 0
-
-
-@pytest.mark.parametrize("fps", [0.0, -1.0, float("inf"), float("nan")])
-def test_a_rate_that_is_none_is_refused(fps):
-    with pytest.raises(OptionError, match="fps"):
-        Server(Toy, listen=LOCAL, fps=fps)
-
-
-@pytest.mark.parametrize("kwargs", ["{", "[]"])
-def test_the_command_refuses_arguments_that_are_none(kwargs, capsys):
-    assert main(["CartPole-v1", "--listen", LOCAL, "--kwargs", kwargs]) == 1
-    assert "error: --kwargs" in capsys.readouterr().err

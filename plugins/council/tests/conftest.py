@@ -9,10 +9,13 @@ import torch
 
 from tropism.agents.contract import Budget, Task
 from tropism.agents.plugins import PluginHost
+from tropism.agents.records import spaces_record
 from tropism.agents.runs import Run
 from tropism_council.config import CouncilConfig
 from tropism_council.episodes import Episodes
+from tropism_council.learning import Learner
 from tropism_council.network import Network, Sizes
+from tropism_council.policy import CouncilPolicy
 
 TINY: dict[str, Any] = {
     "width": 16,
@@ -119,3 +122,26 @@ def train(tmp_path):
 def host():
     """A host that knows this plugin and no other."""
     return PluginHost([EntryPoint("council", "tropism_council.plugin", "tropism")], environ={})
+
+
+@pytest.fixture
+def learner(tiny, sizes):
+    """A learner of a fresh network: ``learner("Switch", field=value, ...)``."""
+
+    def go(name="Switch", updates=100, **more):
+        config = tiny(**more)
+        return Learner(Network(sizes(name), config), config, updates)
+
+    return go
+
+
+@pytest.fixture
+def policy(tier, tiny, network, sizes):
+    """A policy whose network is stirred: ``policy("Hop", field=value, ...)``."""
+
+    def go(name="Switch", **more):
+        return CouncilPolicy(
+            network(sizes(name), **more), tiny(**more), sizes(name), spaces_record(tier(name))
+        )
+
+    return go

@@ -1,57 +1,18 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from gymnasium.vector import AutoresetMode
+from plugins.council.tests.playing import LANES, STEPS, heard, over_time, play, random_gates
 
-from tropism.agents.records import spaces_record
 from tropism.envs.patternworld.observation import read
 from tropism_council.council import coherence
 from tropism_council.gate import MOST_SURPRISE, disagreement, known
 from tropism_council.online import OnlineLearner
-from tropism_council.policy import CouncilPolicy
 from tropism_council.telemetry import LEAST_NORM, LEAST_SCALE, encode
 from tropism_council.tokens import Reader, join
-
-LANES, STEPS = 4, 25
-
-
-@pytest.fixture
-def policy(tier, tiny, network, sizes):
-    """A policy whose network is stirred: ``policy("Hop", field=value, ...)``."""
-
-    def go(name="Switch", **more):
-        return CouncilPolicy(
-            network(sizes(name), **more), tiny(**more), sizes(name), spaces_record(tier(name))
-        )
-
-    return go
-
-
-def play(policy, task, gates=None, steps=STEPS, lanes=LANES, seed=10_000):
-    """The decisions of an episode, what was shown before each, and after the last."""
-    env = task.make_vec(lanes, autoreset_mode=AutoresetMode.DISABLED)
-    observation, info = env.reset(seed=seed)
-    policy.reset(np.ones(lanes, np.bool_), np.arange(lanes, dtype=np.uint64))
-    decisions, shown = [], [observation]
-    for t in range(steps):
-        decisions.append(policy.act(observation, info, None if gates is None else gates[:, t]))
-        observation, *_, info = env.step(decisions[-1].action)
-        shown.append(observation)
-    env.close()
-    return decisions, shown
-
-
-def random_gates(share=0.3, seed=0):
-    return np.random.default_rng(seed).random((LANES, STEPS)) < share
-
-
-def over_time(decisions, name):
-    return np.stack([decision.diagnostics[name] for decision in decisions], 1)
 
 
 def edited_by_then(decisions, online):
@@ -59,24 +20,6 @@ def edited_by_then(decisions, online):
     if not online:
         return np.zeros((LANES, len(decisions)), np.bool_)
     return np.logical_or.accumulate(over_time(decisions, "edit") > 0, 1)
-
-
-def off(one, other):
-    """How far numbers are from others: relative where those exceed 1, absolute elsewhere; the greatest."""
-    return (np.abs(one - other) / np.maximum(1, np.abs(other))).max()
-
-
-def heard(monkeypatch, thing, name):
-    """What a method returns, and is given first, call by call."""
-    calls, method = [], getattr(thing, name)
-
-    def go(*args):
-        found = method(*args)
-        calls.append((args[0], found))
-        return found
-
-    monkeypatch.setattr(thing, name, go)
-    return calls
 
 
 class Whole:
@@ -106,9 +49,6 @@ class Whole:
         steps, here = thought.steps()[0], torch.arange(chosen.shape[1])
         said = thought.log_probs[steps - 1, 0, here]
         return said, steps, coherence(thought.voices[steps - 1, 0, here])
-
-
-# -- play is what was trained -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("online", [False, True])
@@ -214,137 +154,3 @@ def test_the_score_is_the_expected_gain_and_how_far_that_may_be_off(policy, tier
     spread = over_time(decisions, "score") - over_time(decisions, "expected_gain")
     assert (spread > 0).all()
     assert spread.std() > 0
-
-
-# -- when, and what it costs ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("threshold", [-math.inf, math.inf])
-def test_an_imposed_gate_is_obeyed_exactly(policy, tier, threshold):
-    """Both ways, in every lane and step, whatever the gate itself would have done."""
-    one, gates = policy(), random_gates(0.5)
-    one.network.gate.threshold.fill_(threshold)
-    decisions, _ = play(one, tier("Switch"), gates)
-    np.testing.assert_array_equal(over_time(decisions, "mode"), gates)
-    np.testing.assert_array_equal(over_time(decisions, "steps") > 0, gates)
-
-
-def test_left_alone_it_thinks_where_the_score_exceeds_the_threshold(policy, tier):
-    """The threshold parts the lanes at the first step, whose scores do not depend on what is thought later."""
-    one = policy()
-    scores = over_time(play(one, tier("Switch"), random_gates())[0], "score")
-    one.network.gate.threshold.fill_(float(np.median(scores[:, 0])))
-    decisions, _ = play(one, tier("Switch"))
-    thinks = over_time(decisions, "score") > one.network.gate.threshold.item()
-    np.testing.assert_array_equal(over_time(decisions, "mode"), thinks)
-    mixed = thinks.any(0) & ~thinks.all(0)
-    assert mixed.any()  # it is decided by lane, not by batch
-
-
-@torch.no_grad()
-def test_left_alone_it_thinks_the_longer_the_higher_its_score(policy, tier, monkeypatch):
-    one = policy()
-    gate, always = one.network.gate, np.ones((LANES, STEPS), np.bool_)
-    before, _ = play(one, tier("Switch"), always)
-    gate.calibrate(torch.from_numpy(over_time(before, "score")).flatten(), 1)
-    thoughts = heard(monkeypatch, one.network, "think")
-    decisions, _ = play(one, tier("Switch"))
-    patience = gate.patience(torch.from_numpy(over_time(decisions, "score")).T)
-    thinks = torch.from_numpy(over_time(decisions, "mode").T).bool()
-    assert len(patience[thinks].unique()) > 2
-    wanted = torch.cat([thought.halting().cumsum(0)[:, :, 0] for _, thought in thoughts], 1)
-    steps = (wanted < patience[thinks] - 1e-6).sum(0) + 1
-    assert over_time(decisions, "steps").T[thinks.numpy()].tolist() == steps.tolist()
-
-
-@pytest.mark.parametrize("voices", [1, 3])
-def test_compute_counts_one_pass_and_one_for_each_step_of_each_voice(policy, tier, voices):
-    one, gates = policy(voices=voices), random_gates(0.5)
-    decisions, _ = play(one, tier("Switch"), gates)
-    compute = np.stack([decision.compute for decision in decisions], 1)
-    steps = over_time(decisions, "steps")
-    assert compute.dtype == np.int64
-    assert (compute[~gates] == 1).all()
-    np.testing.assert_array_equal(compute[gates], 1 + voices * steps[gates])
-    assert (steps[gates] >= 1).all()
-    assert (steps <= 3).all()
-
-
-def test_where_it_does_not_think_nothing_is_thought(policy, tier, monkeypatch):
-    one, gates = policy(), random_gates(0.3)
-    thoughts = heard(monkeypatch, one.network, "think")
-    decisions, _ = play(one, tier("Switch"), gates)
-    assert sum(len(read.latents) for read, _ in thoughts) == gates.sum()
-    assert (over_time(decisions, "coherence")[~gates] == 1).all()
-    assert not over_time(decisions, "memory")[~gates].any()
-    agreed = over_time(decisions, "coherence")[gates]
-    assert ((agreed >= 0) & (agreed <= 1)).all()
-
-
-# -- lanes ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("dtype", "least"), [(torch.float32, 1e-5), (torch.float64, 1e-11)])
-@pytest.mark.parametrize("name", ["Switch", "Hop"])
-def test_lanes_do_not_touch_one_another(policy, tier, name, dtype, least, request):
-    """To rounding: a product of matrices may round otherwise for another number of lanes, and in float64 by much less."""
-    request.addfinalizer(partial(torch.set_default_dtype, torch.get_default_dtype()))
-    torch.set_default_dtype(dtype)
-    one, gates = policy(name, edit_rate=0.01), random_gates()
-    together, _ = play(one, tier(name), gates)
-    assert (over_time(together, "edit") > 0).any(1).sum() > 1
-    for lane in range(LANES):
-        alone, _ = play(one, tier(name), gates[lane : lane + 1], lanes=1, seed=10_000 + lane)
-        for a, b in zip(alone, together, strict=True):
-            assert off(a.log_probs[0], b.log_probs[lane]) < least
-            assert off(a.diagnostics["score"][0], b.diagnostics["score"][lane]) < least
-
-
-def test_a_lane_that_is_reset_forgets_everything_and_the_others_nothing(policy, tier):
-    one, gates = policy(edit_rate=0.1), random_gates()
-    straight, shown = play(one, tier("Switch"), gates)
-    fresh, begun = play(one, tier("Switch"), gates, seed=20_000)
-    one.reset(np.ones(LANES, np.bool_), np.zeros(LANES, np.uint64))
-    half = STEPS // 2
-    mask = np.arange(LANES) == 1
-    for t in range(half):
-        one.act(shown[t], {}, gates[:, t])
-    one.reset(mask, np.zeros(LANES, np.uint64))
-    for t in range(half, STEPS):
-        mixed = {key: shown[t][key].copy() for key in shown[t]}
-        for key in mixed:
-            mixed[key][1] = begun[t - half][key][1]
-        gate = np.where(mask, gates[:, t - half], gates[:, t])
-        found = one.act(mixed, {}, gate)
-        for name in ("score", "surprise", "entropy"):
-            wanted = np.where(
-                mask, fresh[t - half].diagnostics[name], straight[t].diagnostics[name]
-            )
-            np.testing.assert_allclose(found.diagnostics[name], wanted, atol=1e-4)
-        said = np.where(mask[:, None], fresh[t - half].log_probs, straight[t].log_probs)
-        np.testing.assert_allclose(found.log_probs, said, atol=1e-5)
-
-
-def test_another_number_of_lanes_begins_anew(policy, tier):
-    one = policy()
-    before, _ = play(one, tier("Switch"), lanes=3)
-    play(one, tier("Switch"), lanes=5)
-    after, _ = play(one, tier("Switch"), lanes=3)
-    for a, b in zip(before, after, strict=True):
-        np.testing.assert_array_equal(a.log_probs, b.log_probs)
-
-
-def test_it_says_what_is_missing_before_the_first_reset(policy, tier):
-    one = policy()
-    _, shown = play(one, tier("Switch"))
-    one.forget()
-    with pytest.raises(RuntimeError, match=r"act\(\) before reset\(\); call policy.reset"):
-        one.act(shown[0], {})
-
-
-def test_what_is_remembered_does_not_grow_with_the_episode(policy, tier):
-    one = policy()
-    play(one, tier("Switch"), steps=60)
-    state = one.lanes.state
-    assert state.stream.latents.shape[1] == 8
-    assert state.ring.slots.shape[1] == 5

@@ -24,6 +24,14 @@ def quick_jit():
     return partial(jax.jit, compiler_options=QUICK)
 
 
+@pytest.fixture(scope="session")
+def quick_flags():
+    """The same for all programs of another process: what to add to its environment."""
+    return {
+        "XLA_FLAGS": " ".join(f"--{name}={str(value).lower()}" for name, value in QUICK.items())
+    }
+
+
 @pytest.fixture(scope="module")
 def quick_evolutions(quick_jit):
     """Evolutions compile in less than half the time; what was compiled before and after has nothing to do with it."""

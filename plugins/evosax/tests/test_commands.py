@@ -69,8 +69,11 @@ def call(*arguments, status=0):
     return done.output
 
 
+pytestmark = pytest.mark.usefixtures("quick_evolutions")
+
+
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, quick_evolutions):
     """A finished run: its directory, and what was printed."""
     directory = tmp_path_factory.mktemp("runs") / "whole"
     return directory, call("train", L02, *TINY, "--out", directory)
@@ -93,11 +96,13 @@ def test_a_run_leaves_what_others_need(run):
     assert config.controller_kwargs == {"neurons": 5, "edges": 2, "plasticity": plasticity}
 
 
-def test_a_killed_run_goes_on_to_the_same_bits(run, tmp_path):
+def test_a_killed_run_goes_on_to_the_same_bits(run, tmp_path, quick_flags):
     directory = tmp_path / "killed"
     arguments = ["train", L02, *map(str, TINY), "--out", str(directory)]
     program = [sys.executable, "-c", KILLED.format(sys.path, arguments)]
-    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        program, env=os.environ | quick_flags, capture_output=True, text=True, check=False
+    )
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert len(list(directory.glob("checkpoints/0*"))) == 2
     assert not (directory / BEST).exists()

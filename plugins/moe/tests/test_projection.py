@@ -4,14 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import lsq_linear, minimize
 
 import tropism_moe.projection as module
-from tropism.errors import OptionError
-from tropism_moe.projection import ActionPolytope, PolytopeError, mask_logits
+from tropism_moe.projection import ActionPolytope
 from tropism_moe.projection_kernel import _sweep, inside, retract
 
 seeds = st.integers(0, 2**32)
@@ -264,93 +262,3 @@ def test_where_the_exact_solver_gives_up_the_constraints_still_hold(monkeypatch)
     assert calls
     assert (found @ normals.T - bounds).max() <= 1e-9
     assert (np.linalg.norm(found - asked, axis=1) >= np.linalg.norm(before - asked, axis=1) * (1 - 1e-8)).all()  # fmt: skip
-
-
-SQUARE = np.vstack([np.eye(2), -np.eye(2)])
-
-
-@pytest.mark.parametrize(
-    ("normals", "bounds", "message"),
-    [
-        (SQUARE, [1, 1, -2, 1], r"4 constraints .* 2 numbers leave no interior: .* radius -0.5"),
-        (SQUARE, [1, 1, -1, 1], "4 constraints .* leave no interior: .* radius"),  # flat
-        (SQUARE, [1, 1, -1 + 1e-7, 1], "leave no interior: the largest ball has radius 5e-08"),
-        ([[1, 0]], [1], "the 1 constraints .* leave a ball of any size"),
-        ([[-1, 0], [0, -1]], [0, 0], "the 2 constraints .* leave a ball of any size"),
-        ([[1, 0], [-1, 0]], [1, 1], "the 2 constraints do not bound actions of 2 numbers"),
-        ([[1, 0], [-1, 0], [0, 1]], [1, 1, 0], "the 3 constraints do not bound"),
-    ],
-)
-def test_an_empty_flat_or_unbounded_polytope_is_refused(normals, bounds, message):
-    with pytest.raises(PolytopeError, match=message):
-        ActionPolytope(normals, bounds)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        (lambda: ActionPolytope(np.eye(2), [1]), r"normals \(2, 2\) and bounds \(1,\) do not fit"),
-        (lambda: ActionPolytope([1, 1], [1, 1]), "do not fit"),
-        (lambda: ActionPolytope([[1, np.nan]], [1]), "not finite"),
-        (lambda: ActionPolytope.box([-np.inf], [0]), "not finite"),
-        (lambda: ActionPolytope([*SQUARE, [0, 0]], [1] * 5), "constraint 4 has normal zero"),
-        (lambda: ActionPolytope.box([0, 0], [1]), r"low \(2,\) and high \(1,\) differ"),
-        (lambda: ActionPolytope.box([0], [1]).project([[0, 0]]), r"shape \(1, 2\); \(B, 1\)"),
-        (lambda: ActionPolytope.box([0], [1]).project([[0], [np.nan]]), "action 1 is nan at 0"),
-        (lambda: ActionPolytope.box([0, 0], [1, 1]).project([0, -np.inf]), "action 0 is -inf at 1"),
-        (lambda: ActionPolytope.box([0], [1]).contains([np.nan]), "action 0 is nan"),
-    ],
-)
-def test_wrong_arguments_are_named(wrong, message):
-    with pytest.raises(OptionError, match=message):
-        wrong()
-
-
-def test_a_box_upside_down_is_refused():
-    with pytest.raises(PolytopeError, match=r"2 constraints .*\(below 0 they contradict"):
-        ActionPolytope.box([1.0], [0.0])
-
-
-@quick
-@given(st.integers(1, 9), st.integers(1, 5), seeds, st.booleans())
-def test_masked_logits_are_the_probabilities_given_what_is_allowed(actions, rows, seed, shared):
-    rng = np.random.default_rng(seed)
-    logits = rng.standard_normal((rows, actions)) * 5
-    mask = rng.random((rows, actions)) < 0.5
-    mask[range(rows), rng.integers(0, actions, rows)] = True
-    mask = np.repeat(mask[:1], rows, 0) if shared else mask
-    logits[~mask] = rng.choice([np.nan, np.inf, -np.inf, 3.0], (~mask).sum())
-    given_ = torch.from_numpy(mask[0] if shared else mask)
-    found = mask_logits(torch.from_numpy(logits), given_).numpy()
-    for i in range(rows):
-        total = sum(np.exp(logits[i, j]) for j in range(actions) if mask[i, j])
-        for j in range(actions):
-            expected = logits[i, j] - np.log(total) if mask[i, j] else -np.inf
-            assert found[i, j] == pytest.approx(expected, abs=1e-9)
-
-
-def test_masked_logits_are_idempotent_and_pass_gradients_to_what_is_allowed_only():
-    logits = torch.randn(3, 5, requires_grad=True)
-    mask = torch.tensor([True, False, True, True, False])
-    found = mask_logits(logits, mask)
-    torch.testing.assert_close(mask_logits(found, mask), found)
-    (-found[:, 0]).sum().backward()
-    assert logits.grad is not None
-    assert (logits.grad[:, ~mask] == 0).all()
-    assert (logits.grad[:, mask] != 0).all()
-
-
-@pytest.mark.parametrize(
-    ("logits", "mask", "message"),
-    [
-        (torch.zeros(2, 3), torch.tensor([[1, 1, 1], [0, 0, 0]]).bool(), r"row \(1,\) has no allowed action"),
-        (torch.tensor([0.0, torch.nan]), torch.tensor([True, True]), r"row \(\) .* best is nan"),
-        (torch.tensor([0.0, -torch.inf]), torch.tensor([False, True]), r"row \(\) .* best is -inf"),
-        (torch.tensor([0.0, torch.inf]), torch.tensor([False, True]), r"row \(\) .* best is inf"),
-        (torch.zeros(2, 3), torch.ones(2, 3), r"mask is torch.float32\[2, 3\]; torch.bool\[2, 3\]"),
-        (torch.zeros(2, 3), torch.ones(2, 1).bool(), r"mask is torch.bool\[2, 1\]"),
-    ],
-)  # fmt: skip
-def test_masks_that_leave_nothing_are_refused(logits, mask, message):
-    with pytest.raises(OptionError, match=message):
-        mask_logits(logits, mask)

@@ -1,7 +1,6 @@
 """Rows 33 to 35 of the fault matrix: strangers, other users, web pages, and those who connect and say nothing."""
 
 import hmac
-import http.client
 import json
 import os
 import socket
@@ -11,76 +10,25 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import gymnasium
 import pytest
-from tests.bridges.faults.agents import Waiting
 from tests.bridges.faults.games import BARE
-from tests.bridges.faults.peers import strangers
-from tests.bridges.traces import AT_ONCE, PATIENT, TRANSPORTS, eventually
+from tests.bridges.faults.guarded import own_address, plays, served
+from tests.bridges.traces import AT_ONCE, PATIENT, TRANSPORTS
 
 from tropism.bridges.env import BridgeEnv
 from tropism.bridges.errors import AuthError
 from tropism.bridges.protocol.header import Type
 from tropism.bridges.protocol.messages import encode, write_json
-from tropism.bridges.serve import Server
 from tropism.bridges.transports.hello import new_token, own_hello
 from tropism.bridges.transports.shm.region import Region
 
-NOBODY = 65534
 IN_TIME = 1.0 + AT_ONCE
 as_root = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user"
 )
-
-
-def listen_at(transport, directory):
-    """An address for a game of that transport."""
-    scheme = "ws" if transport == "ws" else "tcp"
-    return f"unix://{directory}/game.sock" if transport == "unix" else f"{scheme}://127.0.0.1:0"
-
-
-def own_address(transport, directory):
-    """An address nobody listens at."""
-    where = listen_at(transport, directory)
-    return where if transport == "unix" else where.removesuffix("0") + str(free_port())
-
-
-@contextmanager
-def served(transport, directory, token=None):
-    """CartPole in a thread, waiting for agents; yields its address."""
-    stop = threading.Event()
-    server = Server(
-        gymnasium.make("CartPole-v1"), listen=listen_at(transport, directory), token=token
-    )
-
-    def run():
-        while not stop.is_set():
-            server._answer(server.game.newest(0.05))
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield server.address
-    finally:
-        stop.set()
-        thread.join(30)
-        server.close()
-    assert not thread.is_alive()
-
-
-def plays(address, **options):
-    """An agent that knows what it needs to plays there."""
-    env = BridgeEnv(address=address, deadlines=PATIENT, **options)
-    env.reset(seed=1)
-    assert env.step(0)[4]["bridge"]["step"] == 1
-    env.close()
-
-
-# -- row 33 ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("given", ["wrong", "none"])
@@ -119,12 +67,6 @@ def test_row_33_a_game_without_the_token_is_refused_and_learns_nothing(given, tr
     assert env.step(0)[4]["bridge"]["step"] == 1
     env.close()
     assert game.wait(10) == 0
-
-
-def free_port():
-    """A port nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def test_row_33_proofs_are_compared_in_constant_time(monkeypatch, tmp_path):
@@ -244,88 +186,3 @@ def test_row_33_a_stranger_who_breaks_the_opening_keeps_no_game_out(word, tmp_pa
         env.reset(seed=1)
         env.close()
         assert game.wait(10) == 0
-
-
-# -- row 34 ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("token", [None, new_token()], ids=["open", "secret"])
-def test_row_34_a_page_in_a_browser_is_refused(token, tmp_path):
-    with served("ws", tmp_path, token) as address:
-        where = urlsplit(address)
-        connection = http.client.HTTPConnection(where.hostname, where.port, timeout=5)
-        headers = {
-            "Origin": "https://example.org",
-            "Upgrade": "websocket",
-            "Connection": "Upgrade",
-            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-            "Sec-WebSocket-Version": "13",
-        }
-        connection.request("GET", "/", headers=headers)
-        assert connection.getresponse().status == 403
-        connection.close()
-        plays(address, token=token)
-
-
-# -- row 35 ------------------------------------------------------------------------------------------------
-
-SILENT = 200
-
-
-def is_closed(sock):
-    """Whether the other side has closed it."""
-    sock.setblocking(False)
-    try:
-        return sock.recv(1) == b""
-    except BlockingIOError:
-        return False
-    except ConnectionError:
-        return True
-
-
-def files_of(pid):
-    """How many descriptors a process has."""
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_row_35_two_hundred_silent_peers_keep_no_agent_out(transport, tmp_path):
-    with Waiting("", "--listen", listen_at(transport, tmp_path)) as game:
-        address, pid = game.address(), game.process.pid
-        before, start = files_of(pid), time.monotonic()
-        with strangers(address, SILENT) as silent:
-            assert eventually(lambda: sum(map(is_closed, silent)) >= SILENT - 16)
-            assert files_of(pid) <= before + 16
-            plays(address, transport=transport)
-            assert time.monotonic() - start < 5.0
-            if transport == "tcp":  # it takes the whole five seconds
-                assert eventually(lambda: all(map(is_closed, silent)), 6.0 + AT_ONCE)
-        assert eventually(lambda: files_of(pid) <= before)
-
-
-def test_row_35_silent_peers_disturb_no_session_and_keep_no_game_out(transport, tmp_path):
-    """The agent listens: first it waits for its game, then it plays."""
-    where = own_address(transport, tmp_path)
-    env = BridgeEnv(listen=where, transport=transport, connect=False, deadlines=PATIENT)
-    waiting = threading.Thread(target=env.connect, daemon=True)
-    waiting.start()
-    with (
-        strangers(where, SILENT),
-        subprocess.Popen(BARE, env={"TROPISM_BRIDGE_ADDR": where}) as game,
-    ):
-        waiting.join(5.0 + AT_ONCE)
-        assert not waiting.is_alive()
-        env.reset(seed=1)
-        with strangers(where, 50):
-            for count in range(1, 101):
-                assert env.step(0)[4]["bridge"]["step"] == count
-        env.close()
-        assert game.wait(10) == 0
-
-
-def test_row_35_half_a_hello_is_as_silent(tmp_path):
-    with served("tcp", tmp_path) as address, strangers(address, 20) as slow:
-        for sock in slow:
-            with suppress(ConnectionError):
-                sock.sendall(b"GBR1\x01\x00")
-        plays(address)
