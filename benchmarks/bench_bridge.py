@@ -76,10 +76,10 @@ def single(game: str, transport: str) -> Iterator[Callable[[], Times]]:
 
 
 @contextmanager
-def bare(transport: str) -> Iterator[Callable[[], Times]]:
-    """The same against a game that is a bare loop, as those of the peers are."""
+def bare(transport: str, spin_us: float | None = None) -> Iterator[Callable[[], Times]]:
+    """The same against a game that is a bare loop, as those of the peers are; with ``spin_us=0`` the agent sleeps at once."""
     command = [sys.executable, str(HERE / "bridge_bare.py")]
-    env = BridgeEnv(command, transport=transport)
+    env = BridgeEnv(command, transport=transport, spin_us=spin_us)
     env.reset(seed=0)
     action = np.zeros(1, np.float32)
     steps = 20_000 if transport == "shm" else 5_000
@@ -147,7 +147,7 @@ def c_spin(size: int) -> Iterator[Callable[[], Times]]:
 
 @contextmanager
 def godot(spin_us: float | None = None) -> Iterator[Callable[[], Times]]:
-    """The example game of the Godot client; the agent may look for answers before it sleeps."""
+    """The example game of the Godot client; with ``spin_us=0`` the agent sleeps at once."""
     command = ["godot3-server", "--path", str(GODOT), "--fixed-fps", "60"]
     env = BridgeEnv(command, transport="tcp", spin_us=spin_us)
     env.reset(seed=0)
@@ -172,6 +172,7 @@ def contestants(peers: str | None) -> dict[str, Any]:
     found |= {f"bare game, {transport}": (bare, transport) for transport in TRANSPORTS[::3]}
     found |= {f"4 bare games, {how}": (several_bare, 4, how) for how in ("tcp", "unix", "shm")}
     found |= {
+        "bare game, tcp, spin_us=0": (bare, "tcp", 0.0),
         "4 bare games, unix, spin_us=300": (several_bare, 4, "unix", 300.0),
         "4 games, tcp": (several, 4, {"transport": "tcp"}),
         "4 games, shm": (several, 4, {"transport": "shm"}),
@@ -185,7 +186,7 @@ def contestants(peers: str | None) -> dict[str, Any]:
         _add(found, f"{game}, C spinning", shutil.which("cc") and (c_spin, size), "cc")
     there = shutil.which("godot3-server")
     _add(found, "Godot 3 example, tcp", there and (godot,), "godot3-server")
-    _add(found, "Godot 3 example, tcp, spin_us=200", there and (godot, 200.0), "godot3-server")
+    _add(found, "Godot 3 example, tcp, spin_us=0", there and (godot, 0.0), "godot3-server")
     return found
 
 
@@ -228,7 +229,17 @@ def summary(rounds: list[dict[str, float]]) -> dict[str, Any]:
 
 
 RATIOS = {
-    "shared memory to TCP, bare game": ("bare game, shm", "bare game, tcp", 10),
+    "shared memory to TCP, bare game": ("bare game, shm", "bare game, tcp, spin_us=0", 10),
+    "shared memory to TCP that looks before it sleeps, bare game": (
+        "bare game, shm",
+        "bare game, tcp",
+        None,
+    ),
+    "TCP that sleeps at once to Godot RL, bare games": (
+        "bare game, tcp, spin_us=0",
+        "vector, godot_rl",
+        None,
+    ),
     "TCP to Godot RL, bare games": ("bare game, tcp", "vector, godot_rl", 1.3),
     "TCP to dm_env_rpc, bare games": ("bare game, tcp", "vector, dm_env_rpc", 2),
     "shared memory to TCP, served environment": ("vector, shm", "vector, tcp", None),
@@ -258,7 +269,7 @@ RATIOS = {
         None,
     ),
 }
-"""Rates compared: of whom, to whom, and what was promised."""
+"""Rates compared: of whom, to whom, and what was promised; of shared memory beside a connection that sleeps, as theirs did then."""
 
 
 def ratios(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
