@@ -34,7 +34,7 @@ def in_thread(work, seconds=20):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_closed_store_says_so_and_leaves_no_thread_and_no_file(tmp_path, mode):
-    path = write(tmp_path / "mine.moe")
+    path, before = write(tmp_path / "mine.moe"), set(threading.enumerate())
     store = ExpertStore.open(path, mode, 20 * ROOM)
     store.prefetch(KEYS)
     store.get(0, 0)
@@ -43,7 +43,8 @@ def test_a_closed_store_says_so_and_leaves_no_thread_and_no_file(tmp_path, mode)
     for ask in (lambda: store.get(0, 0), lambda: store.prefetch([])):
         with pytest.raises(StoreClosedError, match="the store is closed; open it again"):
             ask()
-    assert not [t for t in threading.enumerate() if t.name.startswith("tropism-moe")]
+    mine = set(threading.enumerate()) - before
+    assert not [t for t in mine if t.name.startswith("tropism-moe")]
     assert sys.platform != "linux" or not flags_of(path)
 
 
