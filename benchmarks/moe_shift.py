@@ -1,8 +1,11 @@
-"""Measure how far the agent of ``tropism-moe`` adapts at play, where the world shifts to one that it was not trained on.
+r"""Measure how far the agent of ``tropism-moe`` adapts at play, where the world shifts to one that it was not trained on.
 
-Trains nothing; takes trained policies of PatternWorld tasks, and writes ``benchmarks/results/moe_shift.json`` where asked to::
+Trains nothing; takes trained policies of PatternWorld tasks, those of ``study_moe.py`` say, and writes
+``benchmarks/results/moe_shift.json`` where asked to::
 
-    .venv/bin/python benchmarks/moe_shift.py tropism/PatternWorld-Switch-v0=runs/moe-switch/policy --record
+    .venv/bin/python benchmarks/moe_shift.py --record \
+        tropism/PatternWorld-Switch-v0=runs/moe/switch-0-2000000/run/packed \
+        tropism/PatternWorld-Affine-v0=runs/moe/affine-0-2000000/run/packed
 
 An episode begins in the world of the training, and after some steps goes on, without notice, in another: some or all tokens exchange their names,
 or the rules are those of another library.  Each way to adapt plays the same episodes of test seeds, one a lane; ``loss`` is what
@@ -30,15 +33,16 @@ from tropism_moe.agent import MoEAgent
 RESULTS = Path(__file__).parent / "results" / "moe_shift.json"
 PROMISED = 0.5
 """Share of the loss that is to be recovered."""
+HEAD = {"adapt": "head", "adapt_rate": 0.1}
 WAYS: dict[str, dict[str, Any]] = {
     "off": {},
-    "head": {"adapt": "head"},
-    "head, forward": {"adapt": "head", "adapt_directions": 8, "adapt_rate": 3.0},
+    "head": HEAD,
+    "head, forward": {**HEAD, "adapt_directions": 8, "adapt_rate": 3.0},
     "positions": {"adapt": "positions", "adapt_every": 4},
-    "both": {"adapt": "both"},
+    "both": {**HEAD, "adapt": "both"},
     "fold": {"adapt": "fold"},
     "memory": {"memory": 10.0},
-    "head, memory": {"adapt": "head", "memory": 4.0},
+    "head, memory": {**HEAD, "memory": 4.0},
 }
 """Options of each way to adapt, laid over those that the policy was saved with; rates were chosen on training seeds of Switch."""
 
@@ -158,7 +162,7 @@ def main() -> None:
     """Measure, print and, where asked to, record."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("policies", nargs="+", metavar="ID=DIRECTORY", help="of PatternWorld tasks")
-    parser.add_argument("--before", type=int, default=1000, help="steps before the shift")
+    parser.add_argument("--before", type=int, default=500, help="steps before the shift")
     parser.add_argument("--after", type=int, default=4000, help="steps after it")
     parser.add_argument("--first-seed", type=int, default=10_000)
     parser.add_argument("--seeds", type=int, default=3)
@@ -181,7 +185,7 @@ def main() -> None:
     if options.record:
         work = {k: getattr(options, k) for k in ("before", "after", "first_seed", "seeds")}
         results = {
-            "command": "python benchmarks/moe_shift.py ID=DIRECTORY ... --record",
+            "command": f"python benchmarks/moe_shift.py {' '.join(options.policies)} --record",
             "work": work,
             "ways": WAYS,
             "promised": PROMISED,
