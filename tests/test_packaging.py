@@ -35,7 +35,7 @@ def test_wheel_holds_exactly_the_four_parts(built):
     (wheel,) = built.glob("tropism-*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names == sources()
-    assert {name.split("/")[1] for name in names} == {*PARTS, "errors.py"}
+    assert {name.split("/")[1] for name in names} == {*PARTS, "errors.py", "limits.py"}
 
 
 def test_wheel_metadata_says_licence_command_and_pytest_plugin(built):

@@ -3,7 +3,6 @@
 import os
 import random
 import threading
-import time
 
 import pytest
 from tests.bridges.pairs import SOCKETS, TRANSPORTS, echoing, raw_peer, session
