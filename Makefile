@@ -17,6 +17,9 @@ TROPISM := $(BIN)/python -m tropism.benchmarks.cli
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 REQUIREMENTS := pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 
+# Tests start hundreds of interpreters, which are there a third sooner with the bytecode of those before them.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench docs clean
 
