@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tropism.benchmarks.commands.training import POLICY, train_run
+from tropism.benchmarks.commands.training import train_run
 
 if TYPE_CHECKING:
-    from tropism.agents.contract import Agent, Policy, Task
+    from tropism.agents.contract import Task
     from tropism.agents.episodes import Episode
     from tropism.benchmarks.gate import MatchedGate
 
@@ -65,18 +65,13 @@ def _run_config(
     player: str, env_id: str | None, options: dict[str, Any], env_options: dict[str, Any]
 ) -> dict[str, Any]:
     """The configuration of a run directory, or of an untrained agent."""
-    from tropism.agents.artifacts import read_json
-    from tropism.errors import ArtifactError, OptionError
+    from tropism.agents.trained import read_training
+    from tropism.errors import OptionError
 
     if Path(player).is_dir() and env_id is None:
         if options or env_options:
             raise OptionError(f"{player} is a run: it brings its own options")
-        config = read_json(Path(player) / "config.json")
-        if not {"agent", "env_id", "env_options"} <= config.keys():
-            raise ArtifactError(
-                f"{player} was not written by `tropism train`: its config.json is another's"
-            )
-        return config | {"folder": player}
+        return read_training(Path(player)) | {"folder": player}
     if env_id is None:
         raise OptionError(
             f"{player!r} is no run directory; to play an agent, name an environment too"
@@ -98,12 +93,14 @@ def _play(
     from tropism.agents.evaluate import evaluate as play_episodes
     from tropism.agents.plugins import default_host
     from tropism.agents.progress import progress
+    from tropism.agents.runs import load_policy
+    from tropism.agents.trained import policy_of
     from tropism.benchmarks.gate import matched_gate
 
     agent = default_host().agent_class(config["agent"])
     with tempfile.TemporaryDirectory() as scratch:
         if "folder" in config:
-            policy = _finished(agent, Path(config["folder"]), task)
+            policy = load_policy(agent, policy_of(Path(config["folder"]), config), task)
         else:
             policy = train_run(config, task, Path(scratch))
         with progress(len(seeds), "episodes") as update:
@@ -113,23 +110,6 @@ def _play(
         for episode in played:
             default_host().hook.tropism_episode_end(episode=episode)
         return played, matched_gate(policy, task, played, privileged=agent.privileged)
-
-
-def _finished(agent: type[Agent], folder: Path, task: Task) -> Policy:
-    """The policy that a finished training run left.
-
-    Raises:
-        ArtifactError: If training was not finished, or the directory is damaged.
-    """
-    from tropism.agents.runs import load_policy
-    from tropism.errors import ArtifactError
-
-    if not (folder / POLICY).exists():
-        raise ArtifactError(
-            f"{folder} holds no trained policy: training did not finish; resume it with the "
-            "`tropism train` command that began it"
-        )
-    return load_policy(agent, folder / POLICY, task)
 
 
 def _show(

@@ -7,9 +7,6 @@ from typing import Any
 
 import click
 
-POLICY = "policy"
-"""The trained policy, inside a run directory."""
-
 
 @click.command()
 @click.argument("agent")
@@ -61,6 +58,7 @@ def train_run(config: dict[str, Any], task: Any, folder: Path) -> Any:
     from tropism.agents.contract import Budget
     from tropism.agents.plugins import default_host
     from tropism.agents.runs import Run, load_policy, save_policy
+    from tropism.agents.trained import POLICY
     from tropism.errors import OptionError, UnsupportedTaskError
 
     learner = default_host().make_agent(config["agent"], config["options"], config["seed"])

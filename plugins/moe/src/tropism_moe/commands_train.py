@@ -8,9 +8,6 @@ from typing import Any
 
 import click
 
-POLICY = "policy"
-"""The trained policy, inside a run directory of ``tropism train``."""
-
 
 @click.command()
 @click.argument("env_id", metavar="ID")
@@ -49,11 +46,11 @@ def report(directory: Path, episodes: int) -> None:
     from tropism.agents.artifacts import write_atomic
     from tropism.agents.progress import progress
     from tropism_moe.curves import draw_curves
-    from tropism_moe.report import assess, run_task, table
+    from tropism_moe.report import assess, read_run, table
 
-    task, config = run_task(directory)
+    task, config, policy = read_run(directory)
     with progress(6, f"report {directory}") as update:
-        rows = assess(directory, task, config, directory / POLICY, episodes, update)
+        rows = assess(directory, task, config, policy, episodes, update)
     told = {"episodes": episodes, "rows": [row.to_json() for row in rows]}
     write_atomic(directory / "report.json", json.dumps(told, indent=1) + "\n")
     click.echo(table(rows))

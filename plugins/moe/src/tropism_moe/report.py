@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tropism.agents.artifacts import read_json
 from tropism.agents.contract import Policy, Task
 from tropism.agents.evaluate import evaluate
 from tropism.agents.options import build_config
+from tropism.agents.trained import policy_of, read_training, task_of
 from tropism_moe.agent import MoEAgent
 from tropism_moe.agent_config import MoEConfig
 from tropism_moe.choices import Choices
@@ -52,15 +52,16 @@ class Row:
         return asdict(self)
 
 
-def run_task(directory: Path) -> tuple[Task, MoEConfig]:
-    """The task and the settings of a run of ``tropism train moe``.
+def read_run(directory: Path) -> tuple[Task, MoEConfig, Path]:
+    """The task, the settings and the directory of the policy of a run of ``tropism train moe``.
 
     Raises:
-        ArtifactError: it holds no such run.
+        ArtifactError: it holds no such run, or one that is not finished.
+        UnknownNameError: its environment is not registered.
     """
-    facts = read_json(directory / "config.json")
-    config = build_config(MoEConfig, facts.get("options"), owner=str(directory))
-    return Task(facts["env_id"], kwargs=facts["env_options"]), config
+    told = read_training(directory, "moe")
+    config = build_config(MoEConfig, told["options"], owner=str(directory))
+    return task_of(directory, told), config, policy_of(directory, told)
 
 
 def assess(

@@ -6,12 +6,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tropism.agents import plugins
-from tropism.agents.artifacts import read_json
 from tropism.agents.contract import Agent, Budget, Policy, Task
 from tropism.agents.runs import Run, load_policy
-
-CONFIG, POLICY = "config.json", "policy"
-"""Of a run directory, as ``tropism train`` leaves it."""
+from tropism.agents.trained import CONFIG, policy_of, read_training
 
 
 def teacher_of(name: str, task: Task) -> str:
@@ -45,7 +42,8 @@ def teach(name: str, task: Task) -> Policy:
     """
     agent = _agent(name)
     if _is_run(name):
-        return load_policy(type(agent), Path(name) / POLICY, task)
+        place = Path(name)
+        return load_policy(type(agent), policy_of(place, read_training(place)), task)
     with TemporaryDirectory() as place, Run(Path(place) / "teacher", {"agent": name}) as run:
         return agent.train(task, Budget(0), run)
 
@@ -57,5 +55,5 @@ def _is_run(name: str) -> bool:
 def _agent(name: str) -> Agent:
     if not _is_run(name):
         return plugins.default_host().make_agent(name)
-    facts = read_json(Path(name) / CONFIG)
-    return plugins.default_host().make_agent(facts["agent"], facts.get("options") or {})
+    told = read_training(Path(name))
+    return plugins.default_host().make_agent(told["agent"], told["options"])
