@@ -2,49 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tropism.agents.contract import BoolArray, Decision, Policy
+from overheard import Overheard
 from tropism.agents.episodes import Episode
 
 BINS = 10
 
 
-class Heard(Policy):
-    """Plays as another policy, and remembers what its gate expected.
-
-    Args:
-        policy: one whose decisions have the diagnostic ``expected_gain``.
-    """
-
-    def __init__(self, policy: Policy) -> None:
-        self.policy = policy
-        self._expected: list[npt.NDArray[np.float32]] = []
-
-    def reset(self, mask: BoolArray, seeds: npt.NDArray[np.uint64]) -> None:
-        """Begin an episode in the lanes of ``mask``."""
-        self.policy.reset(mask, seeds)
-
-    def act(
-        self, observation: Any, info: Mapping[str, Any], gate: BoolArray | None = None
-    ) -> Decision:
-        """The other's decision."""
-        decision = self.policy.act(observation, info, gate)
-        self._expected.append(decision.diagnostics["expected_gain"])
-        return decision
-
-    def save(self, directory: Path) -> None:
-        """Save the other."""
-        self.policy.save(directory)
-
-    def expected(self, episodes: Sequence[Episode]) -> npt.NDArray[np.float32]:
-        """What was expected at each step, ``float32[E, T]``, of equally long episodes, one a lane."""
-        return np.stack(self._expected, 1)[:, : len(episodes[0])]
+def expected(overheard: Overheard, episodes: Sequence[Episode]) -> npt.NDArray[np.float32]:
+    """What the gate expected thinking to gain at each step, ``float32[E, T]``, of equally long episodes, one a lane."""
+    return np.stack(overheard.told("expected_gain"), 1)[:, : len(episodes[0])]
 
 
 def reliability(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from overheard import Overheard
 from tropism.agents.contract import BoolArray, Decision, Policy, Task
 from tropism.agents.evaluate import RandomGate, evaluate
 from tropism.benchmarks.metrics.ranks import auroc
@@ -26,49 +27,39 @@ CACHE = 8
 """One of so many slabs may be in memory."""
 
 
-class Checked(Policy):
+class Checked(Overheard):
     """Plays as another policy, and asks a teacher what it would have done.
 
     Args:
-        policy: whose decisions tell a ``confidence`` and a ``disagreement``.
+        policy: the other.
         teacher: who is right.
+
+    Attributes:
+        right: whether the teacher would have done what was decided, ``bool[B]`` of every step.
     """
 
-    def __init__(self, policy: MoEPolicy, teacher: Policy) -> None:
-        self.policy, self.teacher = policy, teacher
-        self.told: list[tuple[npt.NDArray[Any], ...]] = []
+    def __init__(self, policy: Policy, teacher: Policy) -> None:
+        super().__init__(policy)
+        self.teacher, self.right = teacher, list[npt.NDArray[np.bool_]]()
 
     def reset(self, mask: BoolArray, seeds: npt.NDArray[np.uint64]) -> None:
         """Begin an episode in the lanes of ``mask``."""
-        self.policy.reset(mask, seeds)
+        super().reset(mask, seeds)
         self.teacher.reset(mask, seeds)
 
     def act(
         self, observation: Any, info: Mapping[str, Any], gate: BoolArray | None = None
     ) -> Decision:
         """The policy's decision."""
-        decision = self.policy.act(observation, info, gate)
-        right = np.asarray(decision.action) == self.teacher.act(observation, info).action
-        facts = decision.diagnostics
-        self.told.append((facts["confidence"], facts["disagreement"], right))
+        decision = super().act(observation, info, gate)
+        advice = self.teacher.act(observation, info).action
+        self.right.append(np.asarray(decision.action) == np.asarray(advice))
         return decision
 
-    def observe(
-        self,
-        action: Any,
-        observation: Any,
-        reward: npt.NDArray[np.float64],
-        terminated: BoolArray,
-        truncated: BoolArray,
-        info: Mapping[str, Any],
-    ) -> None:
+    def observe(self, action: Any, *outcome: Any, **named: Any) -> None:
         """Told to both."""
-        for player in (self.policy, self.teacher):
-            player.observe(action, observation, reward, terminated, truncated, info)
-
-    def save(self, directory: Path) -> None:
-        """Save the policy."""
-        self.policy.save(directory)
+        super().observe(action, *outcome, **named)
+        self.teacher.observe(action, *outcome, **named)
 
 
 def confidence(
@@ -97,8 +88,8 @@ def _told(
     """Confidence, disagreement and rightness of all steps, ``[N]`` each; all perspectives are asked on a share of them."""
     checked = Checked(policy, teacher)
     evaluate(checked, task, seeds, gate=RandomGate(share))
-    said, apart, right = (np.concatenate(part) for part in zip(*checked.told, strict=True))
-    return np.clip(said.astype(np.float64), 0, 1), apart, right.astype(np.bool_)
+    said, apart = (np.concatenate(checked.told(n)) for n in ("confidence", "disagreement"))
+    return np.clip(said.astype(np.float64), 0, 1), apart, np.concatenate(checked.right)
 
 
 def caching(policy: MoEPolicy, task: Task, seeds: Sequence[int]) -> list[dict[str, float]]:

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from council_arms import ABLATIONS, ARMS, Arm
-from council_gate import Heard, reliability
+from council_gate import expected, reliability
 from council_hops import hops
 from council_recur import Solver
-from study_runs import ABLATION, arguments, gather, means, once, place, record, wanted
+from overheard import Overheard
+from study_runs import ABLATION, Study, means, once, place
 from tropism.agents.contract import Budget, Task
 from tropism.agents.episodes import Episode
 from tropism.agents.evaluate import RandomGate, evaluate
@@ -65,7 +66,7 @@ def measure(policy: Any, arm: Arm) -> dict[str, Any]:
     references = play_references(task, seeds)
     if arm.test:
         references = {**references, "ideal": evaluate(Solver(remembers=True), task, seeds)}
-    heard = Heard(policy)
+    heard = Overheard(policy)
     own = evaluate(heard, task, seeds, belief=True, lanes=EPISODES)
     rate = float(np.mean(np.concatenate([e.gated for e in own if e.gated is not None])))
     control = evaluate(policy, task, seeds, gate=RandomGate(rate), belief=True)
@@ -80,7 +81,7 @@ def measure(policy: Any, arm: Arm) -> dict[str, Any]:
         "S2_savings": savings(deep),
         "matched": compare(own, control, rate).to_json(),
         "matched_nats": nats(control) - nats(own),
-        "reliability": reliability(heard.expected(own), _gains(deep, flat)),
+        "reliability": reliability(expected(heard, own), _gains(deep, flat)),
         "hops": hops(deep, flat) if arm.tier == "Hop" else None,
     }
     unknown = [key for key, x in found.items() if isinstance(x, float) and not np.isfinite(x)]
@@ -169,19 +170,15 @@ def show(name: str, found: Mapping[str, Any]) -> None:
     )
 
 
-def main() -> None:
-    """Run the arms that are named."""
-    options = arguments(__doc__, ARMS)
-    arms = wanted(options.arms, ARMS, ABLATIONS)
-    if not arms:
-        return
-    rows = gather(run, arms, lambda name: 3 if name.startswith(ABLATION) else 5, options)
-    for name in arms:
-        show(name, summary(rows[name]))
-    if not (options.seeds or options.steps):
-        names = " ".join(f"'{name}'" for name in [*ARMS, "ablations"])
-        record(RESULT, rows, summary, f"python benchmarks/study_council.py {names}")
-
-
 if __name__ == "__main__":
-    main()
+    Study(
+        __doc__,
+        Path(__file__).name,
+        RESULT,
+        ARMS,
+        ABLATIONS,
+        lambda name: 3 if name.startswith(ABLATION) else 5,
+        run,
+        summary,
+        show,
+    ).main()

@@ -21,7 +21,7 @@ import numpy as np
 
 from moe_arms import ABLATIONS, ARMS, Arm
 from moe_measures import caching, confidence
-from study_runs import arguments, gather, means, once, place, record, wanted
+from study_runs import Study, means, once, place
 from tropism.agents.contract import Budget, Task
 from tropism.agents.evaluate import evaluate
 from tropism.agents.plugins import default_host
@@ -127,19 +127,15 @@ def show(name: str, found: Mapping[str, Any]) -> None:
     print(f"{name}: {', '.join(told)}")
 
 
-def main() -> None:
-    """Run the arms that are named."""
-    options = arguments(__doc__, ARMS)
-    arms = wanted(options.arms, ARMS, ABLATIONS)
-    if not arms:
-        return
-    rows = gather(run, arms, lambda _: SEEDS, options)
-    for name in arms:
-        show(name, summary(rows[name]))
-    if not (options.seeds or options.steps):
-        names = " ".join(f"'{name}'" for name in [*ARMS, "ablations"])
-        record(RESULT, rows, summary, f"python benchmarks/study_moe.py {names}")
-
-
 if __name__ == "__main__":
-    main()
+    Study(
+        __doc__,
+        Path(__file__).name,
+        RESULT,
+        ARMS,
+        ABLATIONS,
+        lambda _: SEEDS,
+        run,
+        summary,
+        show,
+    ).main()

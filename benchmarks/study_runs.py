@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,45 @@ Run = Callable[[str, Any, int, int], Findings]
 """Takes the name of an arm, the arm, a seed and environment steps."""
 ABLATION = "ablation: "
 """Before the names of arms that are run together as ``ablations``."""
+
+
+class Study(NamedTuple):
+    """What differs from one study to another.
+
+    Attributes:
+        doc: for ``--help``.
+        script: whose name is recorded with the findings.
+        result: the record.
+        arms: by name.
+        ablations: run together as ``ablations``.
+        seeds: of an arm, by its name.
+        run: does one.
+        summary: of the runs of an arm.
+        show: prints it.
+    """
+
+    doc: str | None
+    script: str
+    result: Path
+    arms: Mapping[str, Any]
+    ablations: Mapping[str, Any]
+    seeds: Callable[[str], int]
+    run: Run
+    summary: Callable[[Sequence[Findings]], Findings]
+    show: Callable[[str, Findings], None]
+
+    def main(self) -> None:
+        """Run the arms that are named, show them, and record them unless it was a trial."""
+        options = arguments(self.doc, self.arms)
+        arms = wanted(options.arms, self.arms, self.ablations)
+        if not arms:
+            return
+        rows = gather(self.run, arms, self.seeds, options)
+        for name in arms:
+            self.show(name, self.summary(rows[name]))
+        if not (options.seeds or options.steps):
+            names = " ".join(f"'{name}'" for name in [*self.arms, "ablations"])
+            record(self.result, rows, self.summary, f"python benchmarks/{self.script} {names}")
 
 
 def arguments(doc: str | None, arms: Mapping[str, Any]) -> argparse.Namespace:

@@ -130,8 +130,9 @@ def test_a_policy_is_right_where_its_teacher_would_have_done_the_same():
     for observation in (np.array([2, 1, 2]), np.array([0, 2, 2])):
         checked.act(observation, {})
         checked.observe(observation, observation, None, None, None, {})
-    right = np.stack([row[2] for row in checked.told])
-    np.testing.assert_array_equal(right, [[True, False, True], [False, True, True]])
+    np.testing.assert_array_equal(
+        np.stack(checked.right), [[True, False, True], [False, True, True]]
+    )
     for player in (checked.policy, checked.teacher):
         assert player.seen[0] == "reset"
         assert len(player.seen) == 3

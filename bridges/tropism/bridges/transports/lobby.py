@@ -6,7 +6,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from tropism.bridges.errors import (
     AuthError,
@@ -37,13 +37,11 @@ def hello_only(_: Connection) -> Iterator[float]:
     return iter(())
 
 
-def busy(connection: Connection) -> Iterator[float]:
+def busy(connection: Connection) -> NoReturn:
     """An opening that is refused at once."""
     error = PeerBusy("a session is under way")
     connection.refuse(error)
-    if error:  # a generator, though it never gets to yield
-        raise error
-    yield 0.0
+    raise error
 
 
 class Admitted(NamedTuple):
