@@ -10,8 +10,8 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from tests.bridges import odd_game as odd
-from tests.bridges.closings import assert_same
 from tests.bridges.odd import COMMAND, make
+from tests.bridges.sameness import assert_same
 from tests.bridges.served import CHILD, Zoo, options, play
 from tests.bridges.traces import PATIENT
 
@@ -41,7 +41,7 @@ def test_served_environment_plays_as_it_does_here(closing, transport):
     assert (env.observation_space, env.action_space) == (Zoo.observation_space, Zoo.action_space)
     there = play(env, 200)
     assert there[1][-1]["bridge"] == {"step": 1}
-    assert_same(without_bridge(there), play(Zoo(), 200))
+    assert_same(without_bridge(there), play(Zoo(), 200), numbers=True)
 
 
 def test_observations_belong_to_the_caller(closing):
@@ -50,7 +50,7 @@ def test_observations_belong_to_the_caller(closing):
     kept = {key: np.copy(value) for key, value in first.items()}
     for _ in range(2):
         env.step(np.zeros(3, np.float32))
-    assert_same({**first, "mode": kept["mode"]}, {**kept, "mode": kept["mode"]})
+    assert_same({**first, "mode": kept["mode"]}, {**kept, "mode": kept["mode"]}, numbers=True)
     first["walk"][:] = 7  # and may be written to
 
 

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 from gymnasium import spaces
-from tests.bridges.closings import assert_same
+from tests.bridges.sameness import assert_same
 from tests.bridges.served import options, play
 from tests.bridges.traces import PATIENT
 
@@ -29,7 +29,7 @@ def test_recorded_session_is_whole_and_plays_again(closing, tmp_path):
     assert summary.steps == 20
     command = [sys.executable, "-m", "tropism.bridges.replay", str(path)]
     again = closing(BridgeEnv(command, deadlines=PATIENT))
-    assert_same(play(again, 20), shown)
+    assert_same(play(again, 20), shown, numbers=True)
 
 
 BYTES = {"d": "u1", "s": [2], "b64": "AQI="}

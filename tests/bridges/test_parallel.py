@@ -2,11 +2,11 @@
 
 import warnings
 
-import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
 from tests.bridges import odd_game as odd
 from tests.bridges.odd import COMMAND
+from tests.bridges.sameness import assert_same
 from tests.bridges.served import options
 from tests.bridges.traces import PATIENT
 
@@ -20,14 +20,6 @@ with warnings.catch_warnings():  # PettingZoo's tests load its old environments
     from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 SHARED = "tropism/Chemotaxis-Shared-v0"
-
-
-@pytest.fixture
-def closing():
-    made = []
-    yield lambda env: made.append(env) or env
-    for env in made:
-        env.close()
 
 
 def play(env, steps):
@@ -45,19 +37,6 @@ def play(env, steps):
     return shown
 
 
-def assert_same(one, other):
-    if isinstance(one, dict):
-        assert one.keys() == other.keys()
-        one, other = list(one.values()), [other[key] for key in one]
-    if isinstance(one, (list, tuple)):
-        assert len(one) == len(other)
-        for a, b in zip(one, other, strict=True):
-            assert_same(a, b)
-    else:
-        np.testing.assert_array_equal(one, other)
-        assert np.asarray(one).dtype == np.asarray(other).dtype
-
-
 @pytest.mark.parametrize("transport", ["tcp", "unix", "ws", "shm"])
 def test_agents_play_as_they_do_here(closing, transport):
     there = closing(BridgeParallelEnv(**options("parallel", transport=transport)))
@@ -66,7 +45,7 @@ def test_agents_play_as_they_do_here(closing, transport):
     for agent in here.possible_agents:
         assert there.observation_space(agent) == here.observation_space(agent)
         assert there.action_space(agent) == here.action_space(agent)
-    assert_same(play(there, 150), play(here, 150))
+    assert_same(play(there, 150), play(here, 150), numbers=True)
 
 
 def test_pettingzoo_is_content(closing):

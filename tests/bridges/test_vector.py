@@ -11,6 +11,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from tests.bridges import odd_game as odd
 from tests.bridges.odd import COMMAND
+from tests.bridges.sameness import assert_same
 from tests.bridges.served import Zoo, options
 from tests.bridges.traces import PATIENT, descriptors, is_running
 
@@ -21,32 +22,10 @@ from tropism.errors import OptionError, UnknownNameError
 MODES = list(AutoresetMode)
 
 
-@pytest.fixture
-def closing():
-    made = []
-    yield lambda env: made.append(env) or env
-    for env in made:
-        env.close()
-
-
 def odd_vector(closing, num_envs=3, **kwargs):
     env = closing(BridgeVectorEnv(num_envs, command=COMMAND, **{"deadlines": PATIENT, **kwargs}))
     env.reset(seed=1)
     return env
-
-
-def assert_same(one, other):
-    assert type(one) is type(other), (one, other)
-    if isinstance(one, dict):
-        assert one.keys() == other.keys()
-        one, other = list(one.values()), [other[key] for key in one]
-    if isinstance(one, (list, tuple)) or (isinstance(one, np.ndarray) and one.dtype == object):
-        assert len(one) == len(other)
-        for a, b in zip(one, other, strict=True):
-            assert_same(a, b)
-    else:
-        np.testing.assert_array_equal(one, other)
-        assert np.asarray(one).dtype == np.asarray(other).dtype
 
 
 def play(env, steps):
