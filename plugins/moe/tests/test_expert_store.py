@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 import threading
 import time
@@ -17,9 +16,6 @@ from plugins.moe.tests.demo_store import BLOCK, DATA, KEYS, LAYERS, MODES, ROOM,
 
 from tropism_moe.expert_store import ExpertStore
 from tropism_moe.store_errors import BudgetError
-
-if sys.platform == "win32":
-    pytest.skip("files are read at offsets (os.preadv)", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")

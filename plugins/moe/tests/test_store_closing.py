@@ -13,9 +13,6 @@ from plugins.moe.tests.demo_store import KEYS, MODES, ROOM, child, flags_of, wri
 from tropism_moe.expert_store import ExpertStore
 from tropism_moe.store_errors import StoreClosedError
 
-if sys.platform == "win32":
-    pytest.skip("files are read at offsets (os.preadv)", allow_module_level=True)
-
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import zlib
 
 import numpy as np
@@ -30,9 +29,6 @@ from tropism_moe.store_errors import (
     StoreVersionError,
 )
 from tropism_moe.store_format import Slab, pack_header
-
-if sys.platform == "win32":
-    pytest.skip("files are read at offsets (os.preadv)", allow_module_level=True)
 
 
 @pytest.fixture

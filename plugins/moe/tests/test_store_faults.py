@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 
 import numpy as np
 import pytest
@@ -24,9 +23,6 @@ from tropism_moe.store_errors import (
     StoreReadError,
     StoreTruncatedError,
 )
-
-if sys.platform == "win32":
-    pytest.skip("files are read at offsets (os.preadv)", allow_module_level=True)
 
 
 @pytest.fixture

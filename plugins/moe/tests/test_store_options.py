@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 from plugins.moe.tests.demo_store import DATA, KEYS, LENGTH, ROOM, widen, write
@@ -10,9 +8,6 @@ from tropism.errors import ArtifactError, OptionError
 from tropism_moe.expert_store import ExpertStore, verify
 from tropism_moe.store_errors import BudgetError, MissingSlabError
 from tropism_moe.store_ring import Arena
-
-if sys.platform == "win32":
-    pytest.skip("files are read at offsets (os.preadv)", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,6 @@ from plugins.moe.tests.demo_store import DATA, KEYS, MODES, ROOM, child, flags_o
 from tropism_moe.expert_store import ExpertStore
 from tropism_moe.store_writer import StoreWriter
 
-if sys.platform == "win32":
-    pytest.skip("files are read at offsets (os.preadv)", allow_module_level=True)
-
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):

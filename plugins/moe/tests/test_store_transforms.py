@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 
 import numpy as np
@@ -9,9 +8,6 @@ import pytest
 from plugins.moe.tests.demo_store import DATA, KEYS, LENGTH, MODES, ROOM, widen, write
 
 from tropism_moe.expert_store import ExpertStore
-
-if sys.platform == "win32":
-    pytest.skip("files are read at offsets (os.preadv)", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")

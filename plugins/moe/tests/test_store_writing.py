@@ -4,7 +4,6 @@ import errno
 import os
 import signal
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,9 +15,6 @@ from tropism_moe.store_errors import (
     StoreWriteError,
 )
 from tropism_moe.store_writer import StoreWriter
-
-if sys.platform == "win32":
-    pytest.skip("files are read at offsets (os.preadv)", allow_module_level=True)
 
 
 @pytest.fixture
