@@ -23,8 +23,11 @@ SEEDS = (10_000, 10_001)
 
 def test_rows_and_ranks(board):
     by_name = {section.task: section.rows for section in sections(board.results)}
-    assert list(by_name) == ["PatternWorld-Fast", "PatternWorld-Switch", "Sanity-Memory"]
-    switch = by_name["PatternWorld-Switch"]
+    short = "(max_episode_steps=400)"
+    assert list(by_name) == [
+        f"PatternWorld-Fast {short}", f"PatternWorld-Switch {short}", "Sanity-Memory"
+    ]  # fmt: skip
+    switch = by_name[f"PatternWorld-Switch {short}"]
     assert [(r.player, r.rank) for r in switch] == [
         ("ideal", None), ("two-mode", 1), ("table", 2), ("random", 3)
     ]  # fmt: skip

@@ -48,6 +48,8 @@ def test_a_report_tells_of_every_stage_and_draws_the_losses(run):
     rows = {row["player"]: row for row in told["rows"]}
     assert list(rows) == ["random", "teacher", "dense", "sparse", "ternary", "packed"]
     assert rows["teacher"]["score"] > rows["random"]["score"]
+    assert rows["random"]["same"] is None
+    assert rows["teacher"]["same"] < 0.6  # of five actions, chance does one in five alike
     assert rows["packed"]["same"] >= 0.99  # it computes what the ternary network computes
     assert rows["packed"]["score"] == pytest.approx(rows["ternary"]["score"], rel=0.02)
     weights = sum(w.numel() for w in load_network(run, "sparse").parameters())

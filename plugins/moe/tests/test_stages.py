@@ -87,8 +87,9 @@ def test_losses_are_those_of_the_outputs(lesson):
     assert found.distillation.item() == pytest.approx(
         (np.exp(p) * (p - q)).sum(-1).mean(), rel=1e-4
     )
-    config = MoEConfig(balance=0.5, smoothness=0.25)
-    by_hand = found.imitation + found.distillation + 0.5 * found.balance + 0.25 * found.smoothness
+    config = MoEConfig(balance=0.5, smoothness=0.25, distillation=2.0)
+    imitation = found.imitation + 2.0 * found.distillation
+    by_hand = imitation + 0.5 * found.balance + 0.25 * found.smoothness
     torch.testing.assert_close(total(found, config), by_hand)
 
 
