@@ -28,6 +28,8 @@ SWITCH, AFFINE = "tropism/PatternWorld-Switch-v0", "tropism/PatternWorld-Affine-
 LEVEL = "tropism/Chemotaxis-L0.2-Informed-v0"
 PROBE = {"teacher": "probe"}
 """Who plays that level best of those who are told nothing: .99 of the way from random to the oracle."""
+EVEN = {"balance": 1.0}
+"""Most steps of an episode look alike there, once the source is found: with the default of 0.1 two of three go to a few experts."""
 ONE = {"lattice": (1, 1, 1)}
 """As many weights at work a step, and no others."""
 FULL, SHORT = 2_000_000, 1_000_000
@@ -35,9 +37,10 @@ FULL, SHORT = 2_000_000, 1_000_000
 ARMS: dict[str, Arm] = {
     "switch": Arm(SWITCH, FULL),
     "affine": Arm(AFFINE, FULL),
-    "chemotaxis": Arm(LEVEL, FULL, PROBE),
+    "chemotaxis": Arm(LEVEL, 2 * FULL, PROBE | EVEN),
     "switch, one expert": Arm(SWITCH, FULL, ONE),
     "affine, one expert": Arm(AFFINE, FULL, ONE),
+    "affine, slack": Arm(AFFINE, FULL, {"slack": 0.2}),
     "switch, gated at each layer": Arm(SWITCH, FULL, {"pre_gated": False}),
     "switch, tokens alone": Arm(SWITCH, FULL, {"tokens": True}),
     "chemotaxis, ppo": Arm(LEVEL, FULL // 4, agent="ppo"),

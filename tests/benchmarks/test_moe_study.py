@@ -45,7 +45,9 @@ def records(**changes):
     arms = {task: dict(good) for task in TASKS}
     arms |= {f"{task}, one expert": dict(good) for task in TASKS}
     arms["switch, gated at each layer"] = dict(good)
-    arms["affine"] |= {name: told(mean) for name, mean in changes.items()}
+    arms["affine, slack"] = dict(good)
+    for arm in ("affine", "affine, slack"):
+        arms[arm] |= {name: told(mean) for name, mean in changes.items()}
     return lambda _: {"arms": arms}
 
 

@@ -19,7 +19,7 @@ from tropism_moe.store import read_part
 LEVEL = Task("tropism/Chemotaxis-L0.0-v0", {"max_episode_steps": 40})
 SMALL = MoEConfig(
     width=16, hidden=16, head_width=8, window=8, rank=4, lattice=(2, 2, 1), lanes=16, stretch=16,
-    checkpoint_every=512,
+    checkpoint_every=512, slack=0.1,
 )  # fmt: skip
 STEPS = 6000
 
@@ -62,6 +62,17 @@ def test_a_run_that_was_killed_in_every_stage_ends_with_the_same_weights(
     train(tmp_path / "run", resume=True)
     assert killed_in == ["dense", "dense", "sparse", "ternary"]
     assert weights(tmp_path / "run") == weights(trained[1])
+
+
+def test_slack_is_of_the_training_that_was_asked_for(trained, tmp_path):
+    train(tmp_path / "run", config=replace(SMALL, slack=0.0))
+    stages = [directory / "stages" for directory in (trained[1], tmp_path / "run")]
+    dense, sparse = (
+        [next(place.glob(f"{name}*")).read_bytes() for place in stages]
+        for name in ("dense", "sparse")
+    )
+    assert dense[0] == dense[1]
+    assert sparse[0] != sparse[1]
 
 
 def test_every_stage_is_logged_and_the_budget_kept(trained):

@@ -107,6 +107,19 @@ def test_a_hundred_thousand_queries_reach_all_experts_the_same_in_torch_and_nump
     assert len(reached) == 128
 
 
+def test_slack_lets_an_expert_stand_in_that_is_hardly_farther():
+    router, h = Router(WIDTH, Lattice()), torch.randn(5000, WIDTH)
+    nearest, found = router(h), router(h, slack=0.1)
+    away = distance(found.position.numpy(force=True)[:, None], router.positions.numpy())
+    farther = np.take_along_axis(away, found.expert.numpy()[:, None], -1)[:, 0] - away.min(-1)
+    assert farther.max() <= 0.1 + 1e-6
+    assert farther.max() > 0.07
+    assert 0.1 < (found.expert != nearest.expert).float().mean() < 0.9
+    torch.testing.assert_close(found.probabilities, nearest.probabilities)
+    gate = found.probabilities.gather(-1, found.expert[..., None])[..., 0]
+    assert (gate == found.gate).all()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_ten_thousand_normal_queries_load_the_experts_evenly(seed):
     torch.manual_seed(seed)

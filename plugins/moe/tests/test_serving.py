@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 from tropism.errors import ArtifactError, OptionError, UnknownNameError
+from tropism_moe.budget import memory_budget, parameter_budget
 from tropism_moe.config import ModelConfig
 from tropism_moe.expert_store import ExpertStore
 from tropism_moe.model import Model
@@ -17,6 +20,7 @@ from tropism_moe.store_errors import ChecksumError
 TINY = ModelConfig(
     width=32, layers=8, rank=4, head_width=8, window=6, hidden=48, lattice=(2, 2, 2), inputs=11
 )
+TABLES = ("inputs", "heads.weight")
 MODES = [("mmap", None), ("resident", None), ("ring", 64 << 10)]
 
 
@@ -27,7 +31,7 @@ def seed():
 
 @pytest.fixture(scope="module", params=[True, False], ids=["pre-gated", "gated at each layer"])
 def trained(request, tmp_path_factory):
-    """A model and where it is packed; its norms and routers are not as they begin."""
+    """A model and where it is packed; its norms and routers are not as they begin, its tables are as half precision holds them."""
     torch.manual_seed(1)
     model = ternarise(
         Model(ModelConfig(**{**TINY.to_json(), "outputs": 5, "pre_gated": request.param}))
@@ -36,6 +40,8 @@ def trained(request, tmp_path_factory):
         for name, parameter in model.named_parameters():
             if "norm" in name or "bias" in name:
                 parameter += 0.1 * torch.randn_like(parameter)
+        for table in (model.inputs, model.heads.weight):
+            table.copy_(table.half())
     directory = tmp_path_factory.mktemp("packed")
     pack(model, directory)
     return model.eval(), directory
@@ -65,6 +71,27 @@ def test_the_packed_model_says_what_the_trained_one_says(trained):
     assert np.median(off) < 1e-5 * np.abs(wanted).max()
     assert off.max() < 0.1 * np.abs(wanted).max()
     assert (found.argmax(-1) == wanted.argmax(-1)).mean() > 0.97
+
+
+def test_what_all_inputs_meet_lies_on_disk_in_as_few_bytes_as_the_budget_says(trained, tmp_path):
+    model, directory = trained
+    config, arrays = read_shared(directory)
+    small = sum(a.nbytes for k, a in arrays.items() if a.dtype != np.uint8 and k not in TABLES)
+    assert sum(a.nbytes for a in arrays.values()) - small == memory_budget(config).shared_on_disk
+    assert small < 4 * parameter_budget(config).small + 12 * len(arrays)
+    for name, table in zip(TABLES, (model.inputs, model.heads.weight), strict=True):
+        assert arrays[name].dtype == np.float16
+        np.testing.assert_array_equal(arrays[name], table.numpy(force=True))
+
+
+def test_numbers_beyond_half_precision_are_the_largest_it_has(trained, tmp_path):
+    model = copy.deepcopy(trained[0])
+    with torch.no_grad():
+        model.inputs[0, 0], model.heads.weight[1, 2] = 1e6, -1e6
+    pack(model, tmp_path)
+    _, arrays = read_shared(tmp_path)
+    most = np.finfo(np.float16).max
+    assert [arrays["inputs"][0, 0], arrays["heads.weight"][1, 2]] == [most, -most]
 
 
 def test_all_residency_modes_give_the_same_bits(trained):
@@ -111,6 +138,8 @@ def test_a_state_is_not_changed_and_a_lane_can_be_forgotten(trained):
 
 def test_tokens_and_their_logits(tmp_path):
     model = ternarise(Model(TINY))
+    with torch.no_grad():
+        model.inputs.copy_(model.inputs.half())
     pack(model, tmp_path)
     tokens = np.random.default_rng(3).integers(0, 11, (12, 2))
     with Served.open(tmp_path) as served, torch.no_grad():

@@ -59,6 +59,9 @@ def test_gates_cool_and_then_the_nearest_answers_alone():
     assert all(routing_at("sparse", p).soft for p in (0, 0.5 * SOFT))
     for stage, progress in (("sparse", SOFT), ("sparse", 1.0), ("dense", 0.0), ("ternary", 0.3)):
         assert routing_at(stage, progress) == Routing()
+    assert routing_at("sparse", SOFT, 0.2) == routing_at("ternary", 0.0, 0.2) == Routing(slack=0.2)
+    assert routing_at("dense", 0.0, 0.2) == Routing()
+    assert not routing_at("sparse", 0.0, 0.2).slack
 
 
 def test_the_ternary_stage_quantises_by_quarters():

@@ -16,6 +16,7 @@ _LIMITS: dict[str, Limits] = {
     "smoothness": (0.0, 10.0),
     "distillation": (0.0, 10.0),
     "noise": (0.0, 10.0),
+    "slack": (0.0, 1.0),
     "tolerance": (0.0, 1.0),
     "budget_mb": (0, 2**20),
     "checkpoint_every": (1, 2**40),
@@ -50,6 +51,8 @@ class MoEConfig(Sizes):
         smoothness: weight of the mean way that routing moves a step.
         distillation: weight of the divergence from the dense network in the ternary stage.
         noise: by which experts differ when they are made of one dense network, in standard deviations of its weights.
+        slack: how much farther than the nearest expert one may be that answers by chance in training, in sides of the torus: what is
+            learned then bears a tolerance.
         tolerance: how much farther than the nearest expert one at hand may be, at play.
         budget_mb: of experts in memory, MiB, in ``ring`` mode; 0 leaves them to the page cache.
         checkpoint_every: environment steps between checkpoints.
@@ -78,6 +81,7 @@ class MoEConfig(Sizes):
     smoothness: float = 0.001
     distillation: float = 1.0
     noise: float = 0.1
+    slack: float = 0.0
     tolerance: float = 0.0
     budget_mb: int = 0
     checkpoint_every: int = 500_000

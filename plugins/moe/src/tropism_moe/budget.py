@@ -5,12 +5,13 @@ The figures of seed 002 (6.83 B shared, 1.05 T in all, 14.95 B active) come out 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from tropism_moe.config import Matrix, ModelConfig, matrices
 
-FLOAT = 4
-"""Bytes of a float32."""
+FLOAT, HALF = 4, 2
+"""Bytes of a float32 and of a float16."""
 PAGE = 4096
 """Slabs begin at multiples of it, in bytes."""
 
@@ -39,6 +40,7 @@ class MemoryBudget(NamedTuple):
     Attributes:
         slab: one layer of one expert on disk, in base 3 (0.2 bytes a weight), from page to page.
         store: all slabs on disk.
+        shared_on_disk: weights that every input meets, in base 3; table of inputs and heads in float16.
         slab_in_memory: the same in 2 bits (0.25 bytes a weight).
         experts_in_memory: all of them.
         shared_in_memory: weights that every input meets, in 2 bits; table of inputs and heads in float32.
@@ -48,6 +50,7 @@ class MemoryBudget(NamedTuple):
 
     slab: int
     store: int
+    shared_on_disk: int
     slab_in_memory: int
     experts_in_memory: int
     shared_in_memory: int
@@ -75,9 +78,10 @@ def memory_budget(config: ModelConfig) -> MemoryBudget:
     return MemoryBudget(
         slab,
         slabs * slab,
+        sum(_shared_bytes(m, disk_row, HALF) for m in found),
         held,
         slabs * held,
-        sum(_shared_bytes(m) for m in found),
+        sum(_shared_bytes(m, memory_row, FLOAT) for m in found),
         FLOAT * _state(config),
         held * len(config.expert_layers),
     )
@@ -93,12 +97,13 @@ def memory_row(columns: int) -> int:
     return -(-columns // 256) * 64
 
 
-def _shared_bytes(matrix: Matrix) -> int:
+def _shared_bytes(matrix: Matrix, row: Callable[[int], int], number: int) -> int:
+    """Bytes of a matrix that is no expert's, with rows of so many bytes, or of a table of such numbers."""
     if matrix.owner == "expert":
         return 0
     if matrix.owner == "end":
-        return FLOAT * matrix.weights
-    return matrix.rows * memory_row(matrix.columns) * matrix.layers
+        return number * matrix.weights
+    return matrix.rows * row(matrix.columns) * matrix.layers
 
 
 def _state(config: ModelConfig) -> int:

@@ -66,7 +66,7 @@ def budget(name: str | None, plain: bool) -> None:
 def pack(name: str, directory: Path, seed: int, form: str) -> None:
     """Write a model of PRESET with random weights into DIRECTORY, slab by slab, to be measured.
 
-    Trained models are packed by `tropism train moe`.
+    Trained models are packed by `tropism moe train`.
     """
     from tropism.agents.progress import progress
     from tropism_moe.config import preset

@@ -146,7 +146,7 @@ class Course:
 
     def _learn(self, lesson: Lesson) -> Losses:
         set_progress(self.name, self.model, self.progress)
-        routing = routing_at(self.name, self.progress)
+        routing = routing_at(self.name, self.progress, self.config.slack)
         taught = None
         if self.name == "ternary" and self.dense:
             with torch.no_grad():

@@ -32,10 +32,12 @@ class Routing(NamedTuple):
     Attributes:
         temperature: of the gates.
         soft: let several experts answer.
+        slack: how much farther than the nearest expert the one that answers may be, by chance.
     """
 
     temperature: float = TEMPERATURE
     soft: bool = False
+    slack: float = 0.0
 
 
 class Output(NamedTuple):
@@ -115,7 +117,7 @@ class Block(nn.Module):
         for layer, router, before in zip(self.recurrent, self.routers, state, strict=False):
             x, new = layer.mix(x, before, resets)  # pyright: ignore[reportCallIssue]
             h = layer.norm_expert(x)  # pyright: ignore[reportCallIssue]
-            route = router(entry if self.pre_gated else h, routing.temperature)
+            route = router(entry if self.pre_gated else h, routing.temperature, routing.slack)
             x = x + layer.experts(h, route, routing.soft)  # pyright: ignore[reportCallIssue]
             routes.append(route)
             after.append(new)

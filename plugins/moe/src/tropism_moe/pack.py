@@ -3,7 +3,7 @@
 ::
 
     model.json            shapes, SHA3-256 of the shared weights
-    model.safetensors     shared weights in 2 bits, norms, biases, routers, table of inputs and heads
+    model.safetensors     shared weights in base 3, table of inputs and heads in half precision, norms, biases, routers
     experts.store         ternary experts in base 3 or in 2 bits, see :mod:`tropism_moe.store_format`
     moe.json              (of a policy) settings of the agent and spaces of its task
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -25,13 +26,14 @@ from tropism_moe.config import BLOCK, ModelConfig
 from tropism_moe.expert_store import ExpertStore
 from tropism_moe.lattice import Lattice
 from tropism_moe.model import Model, RecurrentLayer
-from tropism_moe.packed import BASE3, Arrays, Packed, expert_of, form_of, slab, slab_of, ternarise
+from tropism_moe.packed import BASE3, Arrays, expert_of, form_of, on_disk, slab, slab_of, ternarise
 from tropism_moe.routing import Routers
 from tropism_moe.store_plan import Mode
 from tropism_moe.store_writer import StoreWriter
 from tropism_moe.ternary import TernaryLinear
 
-PARTS = Parts("tropism-moe", 1, "numpy")
+PARTS = Parts("tropism-moe", 2, "numpy")
+"""1 held shared weights as they lie in memory, which takes six times the bytes where rows are short, and tables in float32."""
 PART, STORE, SETTINGS = "model", "experts.store", "moe.json"
 Progress = Callable[[int], None]
 NamedSlab = tuple[int, int, bytes, dict[str, Any]]
@@ -70,20 +72,35 @@ def pack_random(
 
 
 def shared_arrays(model: Model) -> Arrays:
-    """All but the experts, by name: ternary maps packed, routers as tables, everything else as it is."""
-    found: Arrays = {}
+    """All but the experts, by name: ternary maps packed, routers as tables, inputs and heads rounded, everything else as it is."""
+    found: Arrays = {"inputs": _half(model.inputs)}
+    if model.heads:
+        found["heads.weight"] = _half(model.heads.weight)
     for name, module in model.named_modules():
         if ".experts." in name:
             continue
         if isinstance(module, TernaryLinear):
-            found |= Packed.of(module.weight).arrays(name)
+            found |= on_disk(name, module.weight)
         elif isinstance(module, Routers):
-            found |= {f"{name}.{k}": v for k, v in module.tables()._asdict().items()}
-        elif isinstance(module, nn.Linear | nn.RMSNorm) and module.weight is not None:
+            found |= _router_arrays(name, module)
+        elif isinstance(module, nn.RMSNorm) and module.weight is not None:
             found[f"{name}.weight"] = module.weight.detach().numpy().copy()
         elif hasattr(module, "decay_bias"):
             found[f"{name}.decay_bias"] = module.decay_bias.detach().numpy().copy()  # pyright: ignore[reportCallIssue,reportAttributeAccessIssue]
-    return {**found, "inputs": model.inputs.detach().numpy().copy()}
+    return found
+
+
+def _router_arrays(name: str, routers: Routers) -> Arrays:
+    """Their tables, in single precision where that loses nothing."""
+    found = {f"{name}.{k}": v for k, v in routers.tables()._asdict().items()}
+    short = {k: v.astype(np.float32) for k, v in found.items()}
+    return {k: short[k] if (short[k] == v).all() else v for k, v in found.items()}
+
+
+def _half(table: torch.Tensor) -> npt.NDArray[np.float16]:
+    """Rounded to half precision, of which no number grows beyond what it holds."""
+    most = float(np.finfo(np.float16).max)
+    return table.detach().clamp(-most, most).numpy().astype(np.float16)
 
 
 def _write(
@@ -143,8 +160,7 @@ def _random_shared(config: ModelConfig) -> Arrays:
     single = Model(ModelConfig(**{**config.to_json(), "lattice": [1, 1, 1]}))
     arrays, lattice = shared_arrays(ternarise(single)), Lattice(config.lattice)
     for n in range(config.layers // BLOCK):
-        tables = Routers(config.width, lattice, BLOCK - 1).tables()
-        arrays |= {f"blocks.{n}.routers.{k}": v for k, v in tables._asdict().items()}
+        arrays |= _router_arrays(f"blocks.{n}.routers", Routers(config.width, lattice, BLOCK - 1))
     return arrays
 
 

@@ -48,7 +48,7 @@ MATRICES = ("gate", "up", "down")
 
 
 class Packed(NamedTuple):
-    """A matrix of ``N`` rows and ``K`` columns.
+    """A matrix of ``N`` rows and ``K`` columns in memory.
 
     Attributes:
         weights: ``uint8[N, W]``, see :mod:`tropism_moe.packing`.
@@ -58,27 +58,33 @@ class Packed(NamedTuple):
     weights: npt.NDArray[np.uint8]
     scale: float
 
-    @classmethod
-    def of(cls, weight: torch.Tensor) -> Packed:
-        """Quantise ``float[N, K]``."""
-        codes, scale = quantise(weight)
-        return cls(pack_2bit(codes.numpy()), scale.item())
-
     def __call__(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """``float32[B, N]`` of ``float32[B, K]``."""
         return linear(self.weights, self.scale, x)
 
-    def arrays(self, name: str) -> Arrays:
-        """By name, to be written."""
-        return {
-            f"{name}.weights": self.weights,
-            f"{name}.scale": np.array([self.scale], np.float32),
-        }
-
     @classmethod
     def read(cls, arrays: Mapping[str, npt.NDArray[Any]], name: str) -> Packed:
-        """What :meth:`arrays` gave."""
-        return cls(arrays[f"{name}.weights"], float(arrays[f"{name}.scale"][0]))
+        """What :func:`on_disk` gave.
+
+        Raises:
+            ArtifactError: its bytes are no ternary weights.
+        """
+        weights, columns, scale = (arrays[f"{name}.{part}"] for part in MATRIX_PARTS)
+        return cls(transcode(weights, (len(weights), int(columns[0]))), float(scale[0]))
+
+
+MATRIX_PARTS = ("weights", "columns", "scale")
+"""Of a matrix on disk: ``uint8[N, R]`` in base 3, ``K``, and the scale."""
+
+
+def on_disk(name: str, weight: torch.Tensor) -> Arrays:
+    """The arrays of ``float[N, K]``, quantised, by name, to be written."""
+    codes, scale = quantise(weight)
+    parts = pack_base3(codes.numpy()), [weight.shape[1]], [scale.item()]
+    kinds = (np.uint8, np.int32, np.float32)
+    return {
+        f"{name}.{k}": np.asarray(x, t) for k, x, t in zip(MATRIX_PARTS, parts, kinds, strict=True)
+    }
 
 
 def ternarise(model: AnyModule) -> AnyModule:

@@ -126,7 +126,7 @@ def _facts(policy: Policy) -> tuple[int | None, float | None, int | None]:
 
 
 def packed_bytes(directory: Path) -> int:
-    """Of all weights of a packed model: shared ones as they lie in memory, experts as they lie on disk, without padding."""
+    """Of all weights of a packed model as they lie on disk, without padding."""
     _, arrays = read_shared(directory)
     with ExpertStore.open(directory / STORE) as store:
         slabs = sum(slab.length for slab in store.slabs.values())

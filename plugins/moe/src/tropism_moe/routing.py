@@ -35,7 +35,7 @@ class Route(NamedTuple):
     """Where activations ``[..., D]`` go; floats in their dtype.
 
     Attributes:
-        expert: the nearest, the first of equals, ``int64[...]``.
+        expert: the nearest, the first of equals, or one that seemed so, ``int64[...]``.
         gate: its probability, ``[...]``; multiplies its output.
         position: ``z``, ``[..., 3]`` in [0, 1].
         probabilities: ``softmax(-d²/τ)``, ``[..., E]``: soft gates while ``τ`` is annealed, from which a router learns more
@@ -72,18 +72,21 @@ class Router(nn.Module):
         self.bias = nn.Parameter(torch.rand(3))
         self.register_buffer("positions", torch.from_numpy(lattice.positions))
 
-    def forward(self, h: Tensor, temperature: float = TEMPERATURE) -> Route:
+    def forward(self, h: Tensor, temperature: float = TEMPERATURE, slack: float = 0.0) -> Route:
         """Route.
 
         Args:
             h: normalised activations, ``float[..., D]``.
             temperature: ``τ``, greater than 0; from hot, where the gates are soft, to :data:`TEMPERATURE`.
+            slack: every expert seems farther by up to so much, by chance: one that is hardly farther than the nearest learns to
+                stand in for it, as :func:`nearest_resident` has it do.
         """
         _check(temperature)
         u = nn.functional.linear(h.double(), self.weight.double(), self.bias.double())
         z = u % 1 % 1  # as `mod_one`; to a gradient it is the identity
         squared = _squared_distance(z[..., None, :], self.positions.double())
-        expert, soft = squared.argmin(-1), torch.softmax(squared / -temperature, -1)
+        seen = squared.detach().sqrt() + slack * torch.rand_like(squared) if slack else squared
+        expert, soft = seen.argmin(-1), torch.softmax(squared / -temperature, -1)
         gate = soft.gather(-1, expert[..., None])[..., 0]
         return Route(expert, gate.to(h.dtype), z.to(h.dtype), soft.to(h.dtype))
 

@@ -67,8 +67,8 @@ class Served:
         if tolerance < 0:
             raise OptionError(f"tolerance must be >= 0, got {tolerance}")
         self.config, self.store, self.tolerance = config, store, tolerance
-        self.inputs, self.norm = arrays["inputs"], arrays["norm.weight"]
-        self.heads = arrays.get("heads.weight", self.inputs)
+        self.inputs, self.norm = arrays["inputs"].astype(np.float32), arrays["norm.weight"]
+        self.heads = arrays["heads.weight"].astype(np.float32) if config.outputs else self.inputs
         numbers = range(config.layers // BLOCK)
         self.blocks = [Block(arrays, f"blocks.{n}", n, config) for n in numbers]
         self.chosen = np.zeros((0, 0), np.int64)
@@ -183,7 +183,8 @@ class Block:
     """Three layers that recur and have experts, and one that attends."""
 
     def __init__(self, arrays: Arrays, name: str, number: int, config: ModelConfig) -> None:
-        self.tables = Tables(*(arrays[f"{name}.routers.{part}"] for part in Tables._fields))
+        tables = (arrays[f"{name}.routers.{part}"] for part in Tables._fields)
+        self.tables = Tables(*(table.astype(np.float64) for table in tables))
         self.layers = [number * BLOCK + n for n in range(BLOCK - 1)]
         self.pre_gated = config.pre_gated
         inner = [f"{name}.recurrent.{n}" for n in range(BLOCK - 1)]

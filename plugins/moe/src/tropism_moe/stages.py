@@ -79,10 +79,10 @@ def upcycle(dense: Model, sparse: Model, noise: float) -> None:
     sparse.load_state_dict({k: v for k, v in shared.items() if k not in routers}, strict=False)
 
 
-def routing_at(stage: str, progress: float) -> Routing:
-    """How a stage routes at a progress in [0, 1]: gates of the sparse one go from hot to cold, then the nearest expert answers alone."""
+def routing_at(stage: str, progress: float, slack: float = 0.0) -> Routing:
+    """How a stage routes at a progress in [0, 1]: gates of the sparse one go from hot to cold, then the nearest expert answers alone, give or take the slack."""
     if stage != "sparse" or progress >= SOFT:
-        return Routing()
+        return Routing(slack=0.0 if stage == "dense" else slack)
     return Routing(temperature=HOT * (TEMPERATURE / HOT) ** (progress / SOFT), soft=True)
 
 
