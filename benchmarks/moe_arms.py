@@ -40,7 +40,7 @@ ARMS: dict[str, Arm] = {
     "chemotaxis": Arm(LEVEL, 2 * FULL, PROBE | EVEN),
     "switch, one expert": Arm(SWITCH, FULL, ONE),
     "affine, one expert": Arm(AFFINE, FULL, ONE),
-    "affine, slack": Arm(AFFINE, FULL, {"slack": 0.2}),
+    "affine, slack": Arm(AFFINE, FULL, {"slack": 0.3}),
     "switch, gated at each layer": Arm(SWITCH, FULL, {"pre_gated": False}),
     "switch, tokens alone": Arm(SWITCH, FULL, {"tokens": True}),
     "chemotaxis, ppo": Arm(LEVEL, FULL // 4, agent="ppo"),

@@ -21,7 +21,7 @@ from tropism_moe.packed import expert_of
 from tropism_moe.policy import MoEPolicy
 from tropism_moe.serving import Served
 
-TOLERANCES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.175, 0.2, 0.3)
+TOLERANCES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 """How much farther than the nearest expert one at hand may be, in sides of the torus."""
 CACHE = 8
 """One of so many slabs may be in memory."""

@@ -16,7 +16,7 @@ from readme_rows import ROOT, figure, fill, read, rows
 
 TASKS = {"switch": "Switch", "affine": "Affine", "chemotaxis": "Chemotaxis-L0.2-Informed"}
 """Arms of the three tasks."""
-SLACK = {"affine, slack": "Affine, slack of 0.2 in training"}
+SLACK = {"affine, slack": "Affine, slack of 0.3 in training"}
 STAGES = ("teacher", "dense", "sparse", "ternary", "packed")
 BOARD = {"switch": "PatternWorld-Switch", "affine": "PatternWorld-Affine"}
 """Where the full leaderboard has scores of PPO."""
