@@ -39,6 +39,15 @@ def test_game_gets_the_secret_in_its_environment_and_not_as_an_argument():
     assert game.stderr_tail.split("\n") == ["tcp://127.0.0.1:1", "ab" * 32, "s1", "x", "1"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="SCHED_BATCH is of Linux")
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_game_interrupts_nobody_if_it_shall_not(batch):
+    game = python(SLEEP, batch=batch)
+    policy = os.sched_getscheduler(game.pid)
+    game.stop()
+    assert policy == (os.SCHED_BATCH if batch else os.SCHED_OTHER)
+
+
 def test_command_may_be_a_function_of_the_address():
     game = Launcher(
         lambda address: [

@@ -2,6 +2,7 @@
 
 import os
 import select
+import sys
 import threading
 
 import gymnasium
@@ -117,6 +118,17 @@ def test_games_step_at_the_same_time(closing):
     waits = [lane.session.waited for lane in env.envs]
     assert min(waits) >= odd.LATE_S
     assert max(waits) < 2 * odd.LATE_S  # one after the other the last would wait for four
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="SCHED_BATCH is of Linux")
+def test_several_games_do_not_interrupt_the_agent_that_wakes_them(closing):
+    several, one, told = (
+        odd_vector(closing, n, **k) for n, k in ((2, {}), (1, {}), (2, {"batch": False}))
+    )
+    found = [
+        {os.sched_getscheduler(e.session.game_pid) for e in v.envs} for v in (several, one, told)
+    ]
+    assert found == [{os.SCHED_BATCH}, {os.SCHED_OTHER}, {os.SCHED_OTHER}]
 
 
 def test_fresh_observations(closing):

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 
 from tropism.bridges.errors import BridgeError, ForkedBridge, GameCrashed, GameExited, GameLost
-from tropism.bridges.processes import has_ended, is_dying, open_pidfd, signal_group
+from tropism.bridges.processes import has_ended, is_dying, open_pidfd, run_as_batch, signal_group
 from tropism.bridges.tail import Tail
 from tropism.errors import OptionError
 
@@ -39,6 +39,8 @@ class Launcher:
         env: variables on top of those of this process.
         lines: how many of the last lines of standard error are kept.
         show_output: let the game write to the streams of this process; then no line is kept.
+        batch: let it not interrupt others when it wakes up (Linux: ``SCHED_BATCH``), so that an agent who wakes several games one
+            after the other is not set aside by the first.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Launcher:
         env: Mapping[str, str] | None = None,
         lines: int = 20,
         show_output: bool = False,
+        batch: bool = False,
     ) -> None:
         if isinstance(command, (str, bytes)) or not command:
             raise OptionError(f"command must be a list such as ['game', '--fast'], got {command!r}")
@@ -60,7 +63,7 @@ class Launcher:
             dict(env or {}),
             show_output,
         )
-        self.lines = lines
+        self.lines, self.batch = lines, batch
         self._process: subprocess.Popen[bytes] | None = None
         self._tail: Tail | None = None
         self._pidfd: int | None = None
@@ -92,6 +95,8 @@ class Launcher:
                 self._tail.finish()
             kind = BridgeError if isinstance(error, OSError) else OptionError
             raise kind(f"cannot start the game {command!r}: {error}") from error
+        if self.batch:
+            run_as_batch(self._process.pid)
         self._pidfd = open_pidfd(self._process.pid)
         self._finalizer = weakref.finalize(
             self, _abandon, self._process, self._tail, self._pidfd, self._owner

@@ -76,7 +76,11 @@ class Line:
             return
         if options.command is not None:  # which is looked at before anything is opened
             self.launcher = Launcher(
-                options.command, cwd=options.cwd, env=options.env, show_output=options.show_output
+                options.command,
+                cwd=options.cwd,
+                env=options.env,
+                show_output=options.show_output,
+                batch=options.batch,
             )
         try:
             self._listener = Listener(options.listens_at, self._token, options.origins)

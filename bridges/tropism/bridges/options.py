@@ -86,6 +86,7 @@ class GameOptions:
         cwd: directory to launch in.
         env: further environment variables of a launched game.
         show_output: let a launched game write to our terminal.
+        batch: let a launched game not interrupt others when it wakes up (Linux); a vector of several games does so.
     """
 
     command: Command | None = None
@@ -104,6 +105,7 @@ class GameOptions:
     cwd: str | None = None
     env: Mapping[str, str] | None = None
     show_output: bool = False
+    batch: bool = False
 
     def __post_init__(self) -> None:
         _one_of("transport", self.transport, TRANSPORTS)

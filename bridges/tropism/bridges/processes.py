@@ -19,6 +19,14 @@ def open_pidfd(pid: int) -> int | None:
         return None
 
 
+def run_as_batch(pid: int) -> None:
+    """Let the process no longer interrupt others when it wakes up, where the system can and nobody has chosen otherwise (Linux)."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            if os.sched_getscheduler(pid) == os.SCHED_OTHER:
+                os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0))
+
+
 def is_dying(pid: int) -> bool:
     """Whether the kernel has begun to end the process (Linux)."""
     try:

@@ -58,8 +58,9 @@ class BridgeVectorEnv(VectorEnv[Any, Any, Any]):
         self.num_envs = len(each)
         self.envs: list[BridgeEnv] = []
         try:
+            several = {"batch": len(each) > 1}
             for own in each:
-                self.envs.append(BridgeEnv(**{**kwargs, **own, "connect": False}))
+                self.envs.append(BridgeEnv(**{**several, **kwargs, **own, "connect": False}))
             for env in self.envs:
                 env.connect()
             self._settle()
