@@ -25,11 +25,12 @@ class Arm:
 
 
 SWITCH, AFFINE = "tropism/PatternWorld-Switch-v0", "tropism/PatternWorld-Affine-v0"
-LEVEL = "tropism/Chemotaxis-L0.2-Informed-v0"
+LEVEL, STEADY = "tropism/Chemotaxis-L3.0-v0", "tropism/Chemotaxis-L0.2-Informed-v0"
+"""In the first, sources move when they were visited; in the second, two observations are seven of ten once the source is found."""
+ORACLE = {"teacher": "oracle", "balance": 1.0}
+"""Who sees the sources.  Experts are chosen by what is seen now, which differs less from step to step than tokens do."""
 PROBE = {"teacher": "probe"}
-"""Who plays that level best of those who are told nothing: .99 of the way from random to the oracle."""
-EVEN = {"balance": 1.0}
-"""Most steps of an episode look alike there, once the source is found: with the default of 0.1 two of three go to a few experts."""
+"""Who plays the second best of those who are told nothing: .99 of the way from random to the oracle."""
 ONE = {"lattice": (1, 1, 1)}
 """As many weights at work a step, and no others."""
 FULL, SHORT = 2_000_000, 1_000_000
@@ -37,13 +38,15 @@ FULL, SHORT = 2_000_000, 1_000_000
 ARMS: dict[str, Arm] = {
     "switch": Arm(SWITCH, FULL),
     "affine": Arm(AFFINE, FULL),
-    "chemotaxis": Arm(LEVEL, 2 * FULL, PROBE | EVEN),
+    "chemotaxis": Arm(LEVEL, FULL, ORACLE),
+    "steady": Arm(STEADY, FULL, PROBE),
     "switch, one expert": Arm(SWITCH, FULL, ONE),
     "affine, one expert": Arm(AFFINE, FULL, ONE),
     "affine, slack": Arm(AFFINE, FULL, {"slack": 0.3}),
     "switch, gated at each layer": Arm(SWITCH, FULL, {"pre_gated": False}),
     "switch, tokens alone": Arm(SWITCH, FULL, {"tokens": True}),
     "chemotaxis, ppo": Arm(LEVEL, FULL // 4, agent="ppo"),
+    "steady, ppo": Arm(STEADY, FULL // 4, agent="ppo"),
 }
 """Arms that the promises are about."""
 

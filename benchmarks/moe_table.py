@@ -14,8 +14,13 @@ from typing import Any
 from moe_arms import ABLATIONS, ARMS
 from readme_rows import ROOT, figure, fill, read, rows
 
-TASKS = {"switch": "Switch", "affine": "Affine", "chemotaxis": "Chemotaxis-L0.2-Informed"}
-"""Arms of the three tasks."""
+TASKS = {
+    "switch": "Switch",
+    "affine": "Affine",
+    "chemotaxis": "Chemotaxis-L3.0",
+    "steady": "Chemotaxis-L0.2-Informed",
+}
+"""Arms of the tasks."""
 SLACK = {"affine, slack": "Affine, slack of 0.3 in training"}
 STAGES = ("teacher", "dense", "sparse", "ternary", "packed")
 BOARD = {"switch": "PatternWorld-Switch", "affine": "PatternWorld-Affine"}
