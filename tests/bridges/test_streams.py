@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 
+from tropism.bridges.errors import ProtocolError
 from tropism.bridges.protocol.header import HEADER_SIZE, Type
 from tropism.bridges.protocol.messages import encode
 from tropism.bridges.transports.stream import BUFFER, LONG, RawStream, put
@@ -75,3 +76,16 @@ def test_bytes_that_came_too_early_are_not_lost():
     stream = RawStream()
     put(stream, encode(Type.OBS, bytes(LONG), 1) + encode(Type.EVENT, b"{}", 2))
     assert [stream.next().seq, stream.next().seq] == [1, 2]
+
+
+@pytest.mark.parametrize("length", [0, 100, LONG])
+@pytest.mark.parametrize(
+    ("offset", "complaint"),
+    [(5, "unknown flags"), (6, "stream"), (28, "checksum but without its flag")],
+    ids=["flags", "stream", "checksum"],
+)
+def test_a_header_that_is_not_the_usual_one_has_no_short_way(length, offset, complaint):
+    data = bytearray(encode(Type.OBS, bytes(length)))
+    data[offset] = 0x80
+    with pytest.raises(ProtocolError, match=complaint):
+        list(given(RawStream(), data))
