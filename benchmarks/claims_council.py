@@ -48,9 +48,9 @@ def reliable(read: Read) -> Finding:
     return True, ", ".join(f"{name} {error:.4f}" for name, error in off.items())
 
 
-def by_hops(name: str, read: Read) -> list[list[float]]:
-    """Accuracy of System 2 by the number of hops, a seed."""
-    return [row["hops"]["accuracy"] for row in read("council")["runs"][name]]
+def by_hops(name: str, read: Read, who: str = "accuracy") -> list[list[float]]:
+    """Accuracy of System 2, or of System 1 (``reflex``), by the number of hops, a seed."""
+    return [row["hops"][who] for row in read("council")["runs"][name]]
 
 
 def hops(read: Read) -> Finding:
@@ -64,15 +64,24 @@ def hops(read: Read) -> Finding:
 
 
 def pondering(read: Read) -> Finding:
-    """What several steps of thought gain over one, where three or more are needed."""
-    both = zip(by_hops("hop", read), by_hops("hop, one pass", read), strict=True)
+    """What System 2, which ponders, gains over System 1, which answers in one pass, where three hops or more are asked for."""
+    worst, low = gained(read, by_hops("hop", read, "reflex"))
+    return worst >= 0.2 and low > 0, f"least gain {worst:.3f} (0.2), lowest end {low:.3f}"
+
+
+def one_thought(read: Read) -> Finding:
+    """Published, whatever it is: what it gains over a System 2 that was trained to think for one step alone."""
+    worst, low = gained(read, by_hops("hop, one pass", read))
+    return True, f"least gain {worst:.3f}, lowest end {low:.3f}"
+
+
+def gained(read: Read, others: list[list[float]]) -> tuple[float, float]:
+    """The least gain of System 2 over the accuracies of others, by seed and hops, at three hops or more; and the lowest end of an interval."""
+    both = zip(by_hops("hop", read), others, strict=True)
     gains = [[x - y for x, y in zip(*pair, strict=True)][2:] for pair in both]
     columns = [list(column) for column in zip(*gains, strict=True)]
     lows = [interval(column, mean).low for column in columns]
-    worst = min(fmean(column) for column in columns)
-    return worst >= 0.2 and min(
-        lows
-    ) > 0, f"least gain {worst:.3f} (0.2), lowest end {min(lows):.3f}"
+    return min(fmean(column) for column in columns), min(lows)
 
 
 def gain(read: Read) -> Finding:
@@ -127,6 +136,7 @@ COUNCIL: dict[str, Callable[[Read], Finding]] = {
     "council: reliability": reliable,
     "council: hops": hops,
     "council: pondering": pondering,
+    "council: pondering beside one step of thought": one_thought,
     "council: gain of thought": gain,
     "council: memory": memory,
     "council: ablations": ablations,

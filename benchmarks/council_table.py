@@ -47,7 +47,7 @@ def hops(runs: Mapping[str, Any]) -> Iterator[str]:
     for told, name, key, digits, of in (
         ("System 2", "hop", "accuracy", 3, fmean),
         ("System 2, its worst seed", "hop", "accuracy", 3, min),
-        ("System 2 of one pass", "hop, one pass", "accuracy", 3, fmean),
+        ("System 2 of one step of thought", "hop, one pass", "accuracy", 3, fmean),
         ("System 1", "hop", "reflex", 3, fmean),
         ("compute of System 2", "hop", "compute", 1, fmean),
     ):

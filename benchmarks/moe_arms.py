@@ -38,7 +38,7 @@ FULL, SHORT = 2_000_000, 1_000_000
 ARMS: dict[str, Arm] = {
     "switch": Arm(SWITCH, FULL),
     "affine": Arm(AFFINE, FULL),
-    "chemotaxis": Arm(LEVEL, FULL, ORACLE),
+    "chemotaxis": Arm(LEVEL, 2 * FULL, ORACLE),
     "steady": Arm(STEADY, FULL, PROBE),
     "switch, one expert": Arm(SWITCH, FULL, ONE),
     "affine, one expert": Arm(AFFINE, FULL, ONE),

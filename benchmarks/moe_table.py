@@ -43,6 +43,16 @@ def stages(names: Mapping[str, str], found: Arms) -> Iterator[str]:
     yield from rows(["", *STAGES], body)
 
 
+def ablations(found: Arms) -> Iterator[str]:
+    """What parts of the training are worth to the packed network, and to the load of its experts."""
+    body = [
+        [name, figure(arm.get("packed.normalised")), number(arm, "ternary.unevenness")]
+        for name in ABLATIONS
+        if (arm := found.get(f"ablation: {name}"))
+    ]
+    yield from rows(["", "packed", "Gini"], body)
+
+
 def weights(found: Arms) -> Iterator[str]:
     """Bytes of weights, and how evenly experts are asked."""
     body = []
@@ -143,8 +153,7 @@ def parts(found: Arms) -> Iterator[tuple[str, Iterator[str]]]:
     yield "One lane, an eighth of the slabs in memory, experts at hand taken if hardly farther:", caching(found)  # fmt: skip
     shifts = shifted(read("moe_shift").get("results", {}))
     yield "A world that shifts within the episode (`python benchmarks/moe_shift.py`, three seeds), and what of the loss is recovered at play:", shifts  # fmt: skip
-    ablated = {f"ablation: {name}": name for name in ABLATIONS}
-    yield "Switch, half of the steps:", stages(ablated, found)
+    yield "Switch, half of the steps:", ablations(found)
 
 
 def results(found: Arms) -> str:

@@ -180,3 +180,18 @@ def test_a_gain_counts_where_its_whole_interval_is_above_nothing_at_no_more_comp
     arms = {name: arm(low=-1.0) for name in ("switch", "affine", "recur")} | {"hop": arm(low=low)}
     arms["hop"]["matched"]["control_compute"] = control
     assert claims.gain(lambda _: {"arms": arms})[0] is kept
+
+
+@pytest.mark.parametrize(
+    ("reflex", "kept"), [((0.7, 0.7), True), ((0.85, 0.85), False), ((0.5, 1.0), False)]
+)
+def test_pondering_is_held_against_one_pass_from_three_hops_on(reflex, kept):
+    claims = script("claims_council")
+
+    def run(one_pass):
+        return {
+            "hops": {"accuracy": [0.5, 0.5] + 6 * [0.95], "reflex": [1.0, 1.0] + 6 * [one_pass]}
+        }
+
+    runs = {"hop": [run(one_pass) for one_pass in reflex]}
+    assert claims.pondering(lambda _: {"runs": runs})[0] is kept
