@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ from tropism.agents.contract import BoolArray, Decision, Policy, Task
 from tropism.agents.evaluate import RandomGate, evaluate
 from tropism.benchmarks.metrics.ranks import auroc
 from tropism.benchmarks.metrics.score import score
+from tropism.envs.core.wrappers import hidden_keys, visible
 from tropism_moe.calibration import expected_calibration_error
 from tropism_moe.expert_store import READERS, ExpertStore
 from tropism_moe.pack import STORE
 from tropism_moe.packed import expert_of
 from tropism_moe.policy import MoEPolicy
 from tropism_moe.serving import Served
+from tropism_moe.teachers import privileged, teach
 
 TOLERANCES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 """How much farther than the nearest expert one at hand may be, in sides of the torus."""
@@ -33,14 +35,16 @@ class Checked(Overheard):
     Args:
         policy: the other.
         teacher: who is right.
+        hidden: keys of the info that the teacher may see alone.
 
     Attributes:
         right: whether the teacher would have done what was decided, ``bool[B]`` of every step.
     """
 
-    def __init__(self, policy: Policy, teacher: Policy) -> None:
+    def __init__(self, policy: Policy, teacher: Policy, hidden: Collection[str] = ()) -> None:
         super().__init__(policy)
-        self.teacher, self.right = teacher, list[npt.NDArray[np.bool_]]()
+        self.teacher, self.hidden = teacher, hidden
+        self.right = list[npt.NDArray[np.bool_]]()
 
     def reset(self, mask: BoolArray, seeds: npt.NDArray[np.uint64]) -> None:
         """Begin an episode in the lanes of ``mask``."""
@@ -51,21 +55,22 @@ class Checked(Overheard):
         self, observation: Any, info: Mapping[str, Any], gate: BoolArray | None = None
     ) -> Decision:
         """The policy's decision."""
-        decision = super().act(observation, info, gate)
+        decision = super().act(observation, visible(info, self.hidden), gate)
         advice = self.teacher.act(observation, info).action
         self.right.append(np.asarray(decision.action) == np.asarray(advice))
         return decision
 
     def observe(self, action: Any, *outcome: Any, **named: Any) -> None:
         """Told to both."""
-        super().observe(action, *outcome, **named)
+        *rest, info = outcome
+        super().observe(action, *rest, visible(info, self.hidden), **named)
         self.teacher.observe(action, *outcome, **named)
 
 
 def confidence(
-    policy: MoEPolicy, teacher: Policy, task: Task, seeds: Sequence[int]
+    policy: MoEPolicy, teacher: str, task: Task, seeds: Sequence[int]
 ) -> dict[str, float | None]:
-    """Calibration before and after the map, and how well errors are told by doubt and by disagreement, against the teacher's actions."""
+    """Calibration before and after the map, and how well errors are told by doubt and by disagreement, against the actions of a teacher, by its name."""
     fitted, policy.calibration = policy.calibration, None
     try:
         alone, together = (_told(policy, teacher, task, seeds, share) for share in (0, 1))
@@ -83,13 +88,23 @@ def confidence(
 
 
 def _told(
-    policy: MoEPolicy, teacher: Policy, task: Task, seeds: Sequence[int], share: float
+    policy: MoEPolicy, teacher: str, task: Task, seeds: Sequence[int], share: float
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
     """Confidence, disagreement and rightness of all steps, ``[N]`` each; all perspectives are asked on a share of them."""
-    checked = Checked(policy, teacher)
-    evaluate(checked, task, seeds, gate=RandomGate(share))
+    labels = privileged(teacher)
+    checked = Checked(policy, teach(teacher, task), hidden(task) if labels else ())
+    evaluate(checked, task, seeds, gate=RandomGate(share), privileged=labels)
     said, apart = (np.concatenate(checked.told(n)) for n in ("confidence", "disagreement"))
     return np.clip(said.astype(np.float64), 0, 1), apart, np.concatenate(checked.right)
+
+
+def hidden(task: Task) -> frozenset[str]:
+    """Keys of the info of a task that hold labels."""
+    env = task.make_vec(1)
+    try:
+        return hidden_keys(env)
+    finally:
+        env.close()
 
 
 def caching(policy: MoEPolicy, task: Task, seeds: Sequence[int]) -> list[dict[str, float]]:

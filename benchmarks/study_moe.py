@@ -58,14 +58,14 @@ def train_and_measure(arm: Arm, seed: int, home: Path, steps: int) -> dict[str, 
     """Everything about one run, and the seconds that it learned; None if it was resumed."""
     from tropism_moe.agent import MoEAgent
     from tropism_moe.agent_config import MoEConfig
-    from tropism_moe.teachers import teach, teacher_of
+    from tropism_moe.teachers import teacher_of
 
     task, config = Task(arm.env_id), MoEConfig(**arm.config)
     started, resumed = time.perf_counter(), home.exists()
     with Run(home, {"arm": str(arm), "seed": seed, "steps": steps}) as opened:
         policy: Any = MoEAgent(config, seed).train(task, Budget(env_steps=steps), opened)
     seconds = None if resumed else time.perf_counter() - started
-    seeds, teacher = test_seeds(task), teach(teacher_of(config.teacher, task), task)
+    seeds, teacher = test_seeds(task), teacher_of(config.teacher, task)
     found = {
         "seconds": seconds,
         "players": players(home, task, config, policy),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tropism.agents.contract import Decision
+from tropism.agents.contract import Decision, Task
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 TASKS = ("switch", "affine", "chemotaxis")
@@ -81,7 +81,7 @@ def test_the_table_tells_what_is_on_record_and_what_is_missing():
     found = table.results({"switch": records()("moe")["arms"]["switch"]})
     assert "| Switch | – | 0.950 [0.850, 1.050] | – | – | 0.940 [0.840, 1.040] |" in found
     assert "| Switch | 0.1 | 650 | -35 % |" in found
-    assert "Not run to their end yet: affine, chemotaxis, switch, one expert," in found
+    assert "Not run to their end yet: affine, chemotaxis, steady, switch, one expert," in found
 
 
 def test_a_run_is_done_once_unless_its_settings_change(tmp_path):
@@ -118,12 +118,14 @@ class Says:
         self.seen.append("reset")
 
     def act(self, observation, info, gate=None):
+        self.told = set(info)
         action = np.full(len(observation), self.action) if self.action is not None else observation
         facts = {"confidence": np.full(len(observation), 0.9), "disagreement": observation / 10}
         return Decision(action, np.ones(len(observation), np.int64), None, facts)
 
     def observe(self, *outcome):
         self.seen.append(outcome[0])
+        self.told |= set(outcome[-1])
 
 
 def test_a_policy_is_right_where_its_teacher_would_have_done_the_same():
@@ -138,3 +140,20 @@ def test_a_policy_is_right_where_its_teacher_would_have_done_the_same():
     for player in (checked.policy, checked.teacher):
         assert player.seen[0] == "reset"
         assert len(player.seen) == 3
+
+
+def test_only_a_teacher_sees_what_it_alone_may_see():
+    checked = script("moe_measures").Checked(Says(), Says(2), {"rule"})
+    checked.reset(np.ones(1, bool), np.zeros(1, np.uint64))
+    checked.act(np.array([2]), {"step": 1, "rule": 3})
+    checked.observe(np.array([2]), np.array([2]), None, None, None, {"switched": 1, "rule": 3})
+    assert checked.policy.told == {"step", "switched"}
+    assert checked.teacher.told == {"step", "switched", "rule"}
+
+
+def test_labels_of_a_task_are_what_a_teacher_may_see():
+    hidden = script("moe_measures").hidden(Task("tropism/PatternWorld-Switch-v0"))
+    assert {"rule", "switched"} < hidden
+    assert {name for name in hidden if name.startswith("_")} == {
+        f"_{n}" for n in hidden if n[0] != "_"
+    }
