@@ -7,7 +7,7 @@ that prefers resident experts decides the same in every run.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Container
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -70,13 +70,16 @@ class SlabCache:
         """Forget a slab."""
         del self._entries[key]
 
-    def make_room(self, nbytes: int, keep: Callable[[Key], bool]) -> bool:
-        """Evict the least recently used slabs but those to ``keep`` until there is room for ``nbytes``; whether there is."""
+    def make_room(self, nbytes: int, kept: Container[Key] = (), last: Key | None = None) -> bool:
+        """Evict the least recently used slabs, but those ``kept`` and one more, until there is room for ``nbytes``; whether there is."""
         if self.budget is None:
             return True
         room = self.budget - self.held
-        for key, entry in list(self._entries.items()) if room < nbytes else []:
-            if not keep(key) and self._evict(key, entry):
+        for key in list(self._entries) if room < nbytes else []:
+            if key == last or key in kept:  # no call: there may be many
+                continue
+            entry = self._entries[key]
+            if self._evict(key, entry):
                 room += entry.nbytes
             if room >= nbytes:
                 break

@@ -136,7 +136,7 @@ class Fetcher:
         while self._coming:
             key = next(iter(self._coming))
             if self.cache.find(key) is None:
-                if not self.cache.make_room(self._plan.sizes[key], self._needed):
+                if not self.cache.make_room(self._plan.sizes[key], self._wanted, self._lent):
                     return
                 self._begin(self.slab(key))
             del self._coming[key]
@@ -149,13 +149,10 @@ class Fetcher:
         self._readers.give(job)
         return entry
 
-    def _needed(self, key: Key) -> bool:
-        return key == self._lent or key in self._wanted
-
     def _make_room(self, nbytes: int, keep: Key | None) -> bool:
         """Make room, of announced slabs only if the others are not enough, and of the one to ``keep`` last."""
-        spare = (lambda key: key == keep or key in self._wanted, lambda key: key == keep, lambda _: False)  # fmt: skip
-        return any(self.cache.make_room(nbytes, rule) for rule in spare)
+        steps = ((self._wanted, keep), ((), keep), ((), None))
+        return any(self.cache.make_room(nbytes, kept, last) for kept, last in steps)
 
     def _load(self, slab: Slab) -> Loaded:
         self._check_open()
