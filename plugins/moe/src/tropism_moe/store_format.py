@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from io import FileIO
 from typing import Any, NamedTuple
 
+from tropism_moe.checksum import crc32
 from tropism_moe.store_errors import (
     ChecksumError,
     Key,
@@ -196,7 +197,7 @@ def check_crc(path: PathLike, slab: Slab, data: Any) -> None:
     Raises:
         ChecksumError: they differ.
     """
-    found = zlib.crc32(data)
+    found = crc32(data)
     if found != slab.crc32:
         raise ChecksumError(
             path, "the slab is damaged, its CRC-32 differs", _RESTORE, slab=slab.key,
