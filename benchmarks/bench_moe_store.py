@@ -23,6 +23,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -42,6 +43,8 @@ RESULTS = Path(__file__).parent / "results" / "moe_store.json"
 SLAB = 3 * 512 * 1536 // 4
 """Bytes of a ternary expert of width 512 and 1536 hidden units at 2 bits a weight."""
 EXPERTS = 128
+MEMORY = 128 * MEGABYTE
+"""Bytes that the probe reads into, in turns: as much as the ring has, since less would stay in the cache of the processor."""
 MODES = ("mmap", "resident", "ring")
 Key = tuple[int, int]
 
@@ -64,19 +67,20 @@ def probe(path: Path, *orders: list[Key]) -> float:
     with ExpertStore.open(path) as store:
         places = [[store.slabs[key] for key in order] for order in orders]
         most = max(slab.padded for slab in store.slabs.values())
-    file, arena = os.open(path, os.O_RDONLY | os.O_DIRECT), Arena(most * READERS)
-    buffers = [arena.cut(most).bytes for _ in range(READERS)]
+    file, arena = os.open(path, os.O_RDONLY | os.O_DIRECT), Arena(MEMORY)
+    buffers = [arena.cut(most).bytes for _ in range(MEMORY // most)]
     for buffer in buffers:
         buffer[:] = bytes(most)  # as those of a store that has read before
+    turns = [cycle(buffers[n::READERS]) for n in range(READERS)]
 
-    def read(some: Iterator[Slab], buffer: memoryview) -> None:
-        for slab in some:
+    def read(some: Iterator[Slab], turn: Iterator[memoryview]) -> None:
+        for slab, buffer in zip(some, turn, strict=False):
             assert os.preadv(file, [buffer[: slab.padded]], slab.offset) == slab.padded
 
     with ThreadPoolExecutor(READERS) as pool:
         began = perf_counter()
         for some in map(iter, places):
-            for job in [pool.submit(read, some, buffer) for buffer in buffers]:
+            for job in [pool.submit(read, some, turn) for turn in turns]:
                 job.result()
         wall = perf_counter() - began
     os.close(file)

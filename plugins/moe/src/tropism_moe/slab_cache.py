@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Container
 from dataclasses import dataclass
-from operator import attrgetter
 
 from tropism_moe.store_errors import Key
 from tropism_moe.store_readers import Job
 from tropism_moe.store_source import Loaded, Source
 from tropism_moe.store_stats import StoreStats
-
-_nbytes = attrgetter("nbytes")
 
 
 @dataclass(slots=True)
@@ -46,11 +43,14 @@ class SlabCache:
     def __init__(self, budget: int | None, source: Source, stats: StoreStats) -> None:
         self.budget, self._source, self._stats = budget, source, stats
         self._entries: OrderedDict[Key, Entry] = OrderedDict()
+        self._held: int | None = 0
 
     @property
     def held(self) -> int:
-        """Bytes of all slabs."""
-        return sum(map(_nbytes, self._entries.values()))  # no count that an interrupt could spoil
+        """Bytes of all slabs; counted anew if an interrupt came while they changed."""
+        if self._held is None:
+            self._held = sum(entry.nbytes for entry in self._entries.values())
+        return self._held
 
     def __contains__(self, key: object) -> bool:
         return key in self._entries
@@ -64,11 +64,21 @@ class SlabCache:
 
     def admit(self, key: Key, entry: Entry) -> None:
         """Enter a slab for which there is room."""
+        held, self._held = self.held, None
         self._entries[key] = entry
+        self._held = held + entry.nbytes
 
     def drop(self, key: Key) -> None:
         """Forget a slab."""
-        del self._entries[key]
+        held, self._held = self.held, None
+        self._held = held - self._entries.pop(key).nbytes
+
+    def fill(self, entry: Entry, loaded: Loaded) -> None:
+        """Enter what a prefetch has brought, which may take more or less than was set aside."""
+        held, self._held = self.held, None
+        more = loaded.nbytes - entry.nbytes
+        entry.nbytes, entry.loaded, entry.job = loaded.nbytes, loaded, None
+        self._held = held + more
 
     def make_room(self, nbytes: int, kept: Container[Key] = (), last: Key | None = None) -> bool:
         """Evict the least recently used slabs, but those ``kept`` and one more, until there is room for ``nbytes``; whether there is."""
@@ -101,3 +111,4 @@ class SlabCache:
     def clear(self) -> None:
         """Forget all slabs."""
         self._entries.clear()
+        self._held = 0

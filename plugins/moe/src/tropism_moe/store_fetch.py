@@ -128,7 +128,7 @@ class Fetcher:
         except Exception:
             self.cache.drop(slab.key)
             raise
-        entry.nbytes, entry.loaded, entry.job = loaded.nbytes, loaded, None
+        self.cache.fill(entry, loaded)
         return loaded
 
     def _begin_coming(self) -> None:
