@@ -70,7 +70,7 @@ class CouncilConfig:
         online: whether System 1's last weights adapt within an episode; without, there is no editor.
         edit_rate: learning rate of an edit of scale 1.
         checkpoint_every: environment steps between checkpoints.
-        threads: of torch.
+        threads: of torch; with more of them than idle processors learning is ten times slower, and with one as it was measured.
     """
 
     width: int = 64
@@ -97,7 +97,7 @@ class CouncilConfig:
     online: bool = False
     edit_rate: float = 3e-4
     checkpoint_every: int = 1_000_000
-    threads: int = 2
+    threads: int = 1
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
