@@ -71,6 +71,16 @@ def test_a_promise_is_kept_on_every_task_or_not(promise, worse):
     assert check(records(**worse))[0] is False
 
 
+def test_one_expert_must_be_an_eighth_of_the_network_that_it_is_made_of():
+    check, good = (
+        script("claims_moe_learning").MOE_LEARNING["moe: ternary student"],
+        records()("moe"),
+    )
+    assert check(lambda _: good)[0] is True
+    good["arms"]["affine, one expert"]["sparse.weight_bytes"] = told(790)
+    assert check(lambda _: good)[0] is False
+
+
 def test_the_largest_tolerance_counts_that_costs_no_more_than_a_hundredth():
     best = script("claims_moe_learning")._best(records()("moe")["arms"]["switch"])
     assert best == (0.65, 0.995, "0.1")

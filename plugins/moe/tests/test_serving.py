@@ -84,6 +84,18 @@ def test_what_all_inputs_meet_lies_on_disk_in_as_few_bytes_as_the_budget_says(tr
         np.testing.assert_array_equal(arrays[name], table.numpy(force=True))
 
 
+def test_tables_of_routers_are_shortened_only_where_that_loses_nothing(trained, tmp_path):
+    model = copy.deepcopy(trained[0])
+    routers = model.blocks[0].routers
+    routers[0].positions += 1e-12  # as an expert that was folded
+    pack(model, tmp_path)
+    _, arrays = read_shared(tmp_path)
+    kinds = {part: arrays[f"blocks.0.routers.{part}"].dtype for part in ("weights", "positions")}
+    assert kinds == {"weights": np.float32, "positions": np.float64}
+    for part, table in routers.tables()._asdict().items():
+        np.testing.assert_array_equal(arrays[f"blocks.0.routers.{part}"].astype(np.float64), table)
+
+
 def test_numbers_beyond_half_precision_are_the_largest_it_has(trained, tmp_path):
     model = copy.deepcopy(trained[0])
     with torch.no_grad():
