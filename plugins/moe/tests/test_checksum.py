@@ -37,5 +37,12 @@ def test_arrays_of_other_types_and_cpus_without_such_products(monkeypatch):
     array = np.frombuffer(BYTES, np.int32)
     assert crc32(array) == zlib.crc32(BYTES)
     monkeypatch.setattr(checksum, "HAS_PRODUCT", False)
-    monkeypatch.setattr(checksum, "fold", None)
+    monkeypatch.setattr(checksum, "crc_of", None)
     assert crc32(BYTES) == zlib.crc32(BYTES)
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.binary(max_size=3 * STRIDE + 7))
+def test_compiled_code_computes_it_of_short_bytes_too(data):
+    if checksum.HAS_PRODUCT:
+        assert checksum.crc_of(np.frombuffer(data, np.uint8), checksum.TABLE) == zlib.crc32(data)

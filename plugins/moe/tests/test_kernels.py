@@ -71,7 +71,12 @@ def test_a_code_that_no_weight_has_counts_as_2_and_overflows_nothing(level):
 
 
 @pytest.mark.parametrize("batch", [0, 1, MANY_ROWS - 1, MANY_ROWS, MANY_ROWS + 1, 40])
-def test_batches_are_exact_one_by_one_and_all_at_once(batch):
+@pytest.mark.parametrize("vnni", [False, True])
+def test_batches_are_exact_one_by_one_and_all_at_once(batch, vnni, monkeypatch):
+    monkeypatch.setitem(
+        kernels.LEVELS, "vnni", vnni
+    )  # products at once are slow without, and right
+    assert kernels.at_once(batch) == (vnni and batch >= MANY_ROWS)
     rng = np.random.default_rng(batch)
     for rows, columns in ((3, 5), (513, 300), (1100, 256)):
         codes, x = ternary(rows, columns, rng), rng.integers(-127, 128, (batch, columns), np.int8)
@@ -92,7 +97,7 @@ def test_the_fastest_level_is_taken_and_one_that_is_not_there_refused(monkeypatc
     codes, x = ternary(4, 300, rng), rng.normal(size=300).astype(np.float32)
     packed = pack_2bit(codes)
     assert levels()[0] == "plain"
-    assert list(kernels.LEVELS)[kernels._FASTEST] == levels()[-1]
+    assert list(kernels.LEVELS)[kernels.FASTEST] == levels()[-1]
     monkeypatch.setitem(kernels.LEVELS, "vnni", False)
     with pytest.raises(OptionError, match="'vnni' needs a CPU"):
         linear(packed, 1.0, x, "vnni")

@@ -7,12 +7,8 @@ import pytest
 from plugins.moe.tests.ternaries import EVERY, ternary
 
 from tropism.errors import OptionError
-from tropism_moe.kernels import (
-    Expert,
-    Workspace,
-    expert,
-    levels,
-)
+from tropism_moe.kernels import levels
+from tropism_moe.kernels_expert import Expert, Workspace, answer
 from tropism_moe.packing import pack_2bit
 
 
@@ -21,7 +17,15 @@ def network(width, hidden, rng):
     codes = [ternary(*shape, rng) for shape in shapes]
     scales = rng.uniform(0.02, 0.06, 3).astype(np.float32)
     gate, up, down = map(pack_2bit, codes)
-    return codes, Expert(gate, up, down, scales)
+    return codes, Expert.of(gate, up, down, scales)
+
+
+def expert(slab, x, work, level=None):
+    """What it says to one vector."""
+    said = np.full((3, x.size), 7, np.float32)
+    answer(slab, np.stack([0 * x, x, 0 * x]), np.array([1]), said, work, level)
+    assert (said[[0, 2]] == 7).all()
+    return said[1]
 
 
 def by_hand(codes, scales, x):
@@ -45,7 +49,6 @@ def test_an_expert_is_swiglu_with_int8_between_its_matrices(level, width, hidden
         x = rng.normal(size=width).astype(np.float32)
         expected, unit = by_hand(codes, slab.scales.astype(float), x.astype(float))
         found = expert(slab, x, work, level)
-        assert found is work.y
         # float32 may turn what lies between two integers the other way, here and there
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2.01 * unit)
 
@@ -63,14 +66,15 @@ def test_an_expert_has_the_same_bits_at_all_levels_and_after_others():
 
 def test_an_expert_asks_for_no_memory():
     _, slab = network(300, 700, np.random.default_rng(5))
-    x, work = np.ones(300, np.float32), Workspace(300, 700)
-    expert(slab, x, work)
+    x, said = np.ones((2, 1, 300), np.float32)
+    rows, work = np.zeros(1, np.int64), Workspace(300, 700)
+    answer(slab, x, rows, said, work)
     tracemalloc.start()
     try:
-        expert(slab, x, work)
+        answer(slab, x, rows, said, work)
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
-        expert(slab, x, work)
+        answer(slab, x, rows, said, work)
         assert tracemalloc.get_traced_memory()[1] - before < 1200  # x alone would be as much
     finally:
         tracemalloc.stop()
@@ -82,14 +86,14 @@ def test_an_expert_says_which_of_its_vectors_is_not_finite():
     x[9] = np.nan
     with pytest.raises(OptionError, match="x must be finite, got nan at 9"):
         expert(slab, x, Workspace(64, 128))
-    wild = Expert(slab.gate, slab.up, slab.down, np.full(3, 1e25, np.float32))
+    wild = Expert(slab.slab, 64, 128, np.full(3, 1e25, np.float32))
     with pytest.raises(OptionError, match=r"the hidden layer must be finite, got -?inf at \d+"):
         expert(wild, np.ones(64, np.float32), Workspace(64, 128))
 
 
 def test_matrices_that_are_no_expert_are_refused():
     _, slab = network(300, 700, np.random.default_rng(5))
-    gate, up, down, scales = slab.gate, slab.up, slab.down, slab.scales
+    (gate, up, down), scales = slab.matrices, slab.scales
     for parts, what in (
         ((gate, up[1:], down, scales), "up"),
         ((gate[:, :64].copy(), up, down, scales), "gate"),
@@ -98,8 +102,24 @@ def test_matrices_that_are_no_expert_are_refused():
         ((gate, up, down, scales.astype(np.float64)), "scales"),
     ):
         with pytest.raises(OptionError, match=f"^{what} must be contiguous"):
-            Expert(*parts)
+            Expert.of(*parts)
+    with pytest.raises(OptionError, match=r"^slab must be contiguous uint8\["):
+        Expert(slab.slab[1:], 300, 700, scales)
     with pytest.raises(OptionError, match=r"\(300, 700\), its workspace \(300, 701\)"):
         expert(slab, np.ones(300, np.float32), Workspace(300, 701))
-    with pytest.raises(OptionError, match=r"x must be contiguous float32\[300\]"):
-        expert(slab, np.ones(301, np.float32), Workspace(300, 700))
+    with pytest.raises(OptionError, match=r"x must be contiguous float32\[1, 300\]"):
+        answer(
+            slab,
+            np.ones((1, 301), np.float32),
+            np.zeros(1, np.int64),
+            np.ones((1, 300), np.float32),
+            Workspace(300, 700),
+        )
+    with pytest.raises(OptionError, match=r"said must be contiguous float32\[1, 300\]"):
+        answer(
+            slab,
+            np.ones((1, 300), np.float32),
+            np.zeros(1, np.int64),
+            np.ones((2, 300), np.float32),
+            Workspace(300, 700),
+        )

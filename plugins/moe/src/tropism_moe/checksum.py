@@ -1,7 +1,7 @@
 """CRC-32 as zlib computes it, three times as fast: by carry-less products where the CPU has them, and else by zlib itself.
 
 Sixteen bytes of a polynomial's remainder stand for all bytes before them (Gopal et al. 2009, "Fast CRC computation for generic
-polynomials using PCLMULQDQ"); so what is folded here to sixteen bytes is finished by zlib.
+polynomials using PCLMULQDQ"); what is folded to sixteen bytes, and what is left over, goes byte by byte through a table.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import types, uint32
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 
@@ -25,6 +25,8 @@ FOUR, ONE = (0x154442BD4, 0x1C6E41596), (0x1751997D0, 0x0CCAA009E)
 """Remainders of powers of x, reflected, by which a vector moves on over 64 and over 16 bytes."""
 _TARGET: Any = cpu_target.target_context
 HAS_PRODUCT = "+pclmul" in _TARGET.codegen().magic_tuple()[2].split(",")
+TABLE = np.array([zlib.crc32(bytes([n])) ^ zlib.crc32(b"\0") for n in range(256)], np.uint32)
+"""Register after a byte, of a register of 0: both have the same beginning and end, which vanish in the sum."""
 _I64 = ir.IntType(64)
 _VECTOR = ir.VectorType(_I64, 2)
 
@@ -35,11 +37,7 @@ def crc32(data: Any) -> int:
     array.flags.writeable = False  # all arrays are of one type then, and compiled for once
     if not HAS_PRODUCT or array.size < LEAST:
         return zlib.crc32(array.data)
-    whole, rest = array.size // STRIDE * STRIDE, np.empty(16, np.uint8)
-    fold(array[:whole], rest)
-    return zlib.crc32(
-        array[whole:].data, zlib.crc32(rest.data, 0xFFFFFFFF)
-    )  # that is, from a register of 0
+    return crc_of(array, TABLE)
 
 
 def _move(builder: Any, vector: Any, constants: tuple[int, int], other: Any) -> Any:
@@ -86,9 +84,19 @@ def _fold(_typing: Any, data: Any, out: Any) -> Any:
 
 
 @compiled
-def fold(data, out):
-    """Fill ``uint8[16]``, see above."""
-    _fold(data, out)
+def crc_of(data, table):
+    """The same of ``uint8[n]``, whatever its length, for a CPU that has such products."""
+    register, folded = uint32(0xFFFFFFFF), data.size // STRIDE * STRIDE
+    if folded:
+        rest = np.empty(16, np.uint8)
+        _fold(data[:folded], rest)
+        register = uint32(0)  # the beginning is in what was folded
+        for byte in rest:
+            register = table[(register ^ byte) & 255] ^ (register >> uint32(8))
+    for i in range(folded, data.size):
+        register = table[(register ^ data[i]) & 255] ^ (register >> uint32(8))
+    return register ^ uint32(0xFFFFFFFF)
 
 
-crc32(bytes(LEAST))  # compiled now: later several threads might ask at once
+if HAS_PRODUCT:
+    crc32(bytes(LEAST))  # compiled now: later several threads might ask at once

@@ -7,9 +7,6 @@ expert.  Activations become int8 by their largest magnitude (BitNet b1.58, arXiv
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import torch
 
@@ -20,7 +17,6 @@ from tropism_moe.kernel_checks import (
     FLOAT32,
     INT8,
     INT32,
-    UINT8,
     fit,
     fit_columns,
     not_finite,
@@ -34,12 +30,17 @@ MANY_ROWS = 32
 """From so many rows on a batch is multiplied by ``torch._int_mm``: below, to unpack costs more than it gains."""
 _TILE = 512
 """Rows of a matrix that are unpacked at a time, so that the scratch stays in cache."""
-_FASTEST = max(number for number, here in enumerate(LEVELS.values()) if here)
+FASTEST = max(number for number, here in enumerate(LEVELS.values()) if here)
 
 
 def levels() -> tuple[str, ...]:
     """Levels that this CPU has, the fastest last."""
     return tuple(level for level, here in LEVELS.items() if here)
+
+
+def at_once(rows: int) -> bool:
+    """Whether so many rows are multiplied together: torch has products of int8 for CPUs with VNNI, and on others takes fifty times as long."""
+    return LEVELS["vnni"] and rows >= MANY_ROWS
 
 
 def matvec(
@@ -62,7 +63,7 @@ def matvec(
     fit("out", out, INT32, (rows,))
     if not out.flags.writeable:
         raise OptionError("out is read-only; pass an array of its own memory")
-    simd.rows_into(_number(level), packed, x, out)
+    simd.rows_into(number_of(level), packed, x, out)
     return out
 
 
@@ -73,9 +74,9 @@ def matmul(packed: np.ndarray, x: np.ndarray, level: str | None = None) -> np.nd
         OptionError: as :func:`matvec`.
         UnknownNameError: as :func:`matvec`.
     """
-    rows, number = packed_rows(packed), _number(level)
+    rows, number = packed_rows(packed), number_of(level)
     fit("x", x, INT8, (len(x), 4 * packed.shape[1]))
-    if len(x) >= MANY_ROWS:
+    if at_once(len(x)):
         return _all_at_once(packed, x)
     out = np.empty((len(x), rows), np.int32)
     for row, found in zip(x, out, strict=True):
@@ -125,10 +126,10 @@ def linear(packed: np.ndarray, scale: float, x: np.ndarray, level: str | None = 
         UnknownNameError: as :func:`matvec`.
     """
     inputs = x if x.ndim > 1 else x.reshape(1, -1)
-    number, shape = _number(level), (len(inputs), packed_rows(packed))
+    number, shape = number_of(level), (len(inputs), packed_rows(packed))
     fit("x", inputs, FLOAT32, (len(inputs), inputs.shape[-1]))
     fit_columns(packed, inputs.shape[1])
-    y, multiply = np.empty(shape, np.float32), _few if len(inputs) < MANY_ROWS else _many
+    y, multiply = np.empty(shape, np.float32), _many if at_once(len(inputs)) else _few
     bad = multiply(number, packed, np.float32(scale), inputs, y)
     if bad >= 0:
         raise not_finite("x", inputs[bad])
@@ -150,96 +151,10 @@ def _many(number: int, packed: np.ndarray, scale: np.float32, x: np.ndarray, y: 
     return bad
 
 
-@dataclass(frozen=True, slots=True)
-class Expert:
-    """Weights of a SwiGLU network (Shazeer 2020, arXiv:2002.05202) as the kernels read them.
-
-    Attributes:
-        gate: ``uint8[F, W(D)]``.
-        up: the same.
-        down: ``uint8[D, W(F)]``.
-        scales: of the three, ``float32[3]``.
-    """
-
-    gate: np.ndarray
-    up: np.ndarray
-    down: np.ndarray
-    scales: np.ndarray
-
-    def __post_init__(self) -> None:
-        """Refuse matrices that do not fit together.
-
-        Raises:
-            OptionError: naming the matrix, its shape and what was expected.
-        """
-        width, hidden = self.shape
-        fit("gate", self.gate, UINT8, (hidden, memory_row(width)))
-        fit("up", self.up, UINT8, (hidden, memory_row(width)))
-        fit("down", self.down, UINT8, (width, memory_row(hidden)))
-        fit("scales", self.scales, FLOAT32, (3,))
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """``(D, F)``."""
-        return len(self.down), len(self.gate)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its arrays."""
-        return self.gate.nbytes + self.up.nbytes + self.down.nbytes + self.scales.nbytes
-
-
-class Workspace:
-    """Memory for one expert at a time, so that none is asked for while it acts.
-
-    Args:
-        width: ``D``.
-        hidden: ``F``.
-    """
-
-    def __init__(self, width: int, hidden: int) -> None:
-        self.shape = width, hidden
-        self.y = np.empty(width, np.float32)
-        self.inner: tuple[Any, ...] = (
-            np.empty(4 * memory_row(width), np.int8),
-            np.empty(hidden, np.int32),
-            np.empty(hidden, np.int32),
-            np.empty(hidden, np.float32),
-            np.empty(4 * memory_row(hidden), np.int8),
-            np.empty(width, np.int32),
-        )
-
-
-def expert(slab: Expert, x: np.ndarray, work: Workspace, level: str | None = None) -> np.ndarray:
-    """``W_down (silu(W_gate x) · W_up x)``, inputs of all three in int8.
-
-    Args:
-        slab: the weights.
-        x: ``float32[D]``.
-        work: its ``y`` is what is returned, until the next call.
-        level: of SIMD.
-
-    Returns:
-        ``float32[D]``.
-
-    Raises:
-        OptionError: shapes or dtypes do not fit, this CPU has no such level, or ``x`` or what is hidden is not finite.
-        UnknownNameError: there is no such level.
-    """
-    if slab.shape != work.shape:
-        raise OptionError(f"the expert has shape {slab.shape}, its workspace {work.shape}")
-    fit("x", x, FLOAT32, work.shape[:1])
-    matrices = slab.gate, slab.up, slab.down, slab.scales
-    found = simd.expert_into(_number(level), *matrices, x, *work.inner, work.y)
-    if found:
-        raise not_finite(*(("x", x) if found == 1 else ("the hidden layer", work.inner[3])))
-    return work.y
-
-
-def _number(level: str | None) -> int:
+def number_of(level: str | None) -> int:
     """Of a level."""
     if level is None:
-        return _FASTEST
+        return FASTEST
     if level not in LEVELS:
         raise UnknownNameError("level of SIMD", level, LEVELS)
     if not LEVELS[level]:

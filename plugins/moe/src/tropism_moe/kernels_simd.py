@@ -227,18 +227,3 @@ def quantise_rows_into(x, q, scales):
         if np.isnan(scales[b]):
             return b
     return -1
-
-
-@compiled
-def expert_into(level, gate, up, down, scales, x, q, g, u, hidden, hidden_q, sums, y):
-    """``y = W_down (silu(W_gate x) · W_up x)``; returns 0, or 1 or 2 if ``x`` or what is hidden is not finite."""
-    step = quantise_into(x, q)
-    if np.isnan(step):
-        return 1
-    rows_into(level, gate, q, g)
-    rows_into(level, up, q, u)
-    a, b = float32(step * scales[0]), float32(step * scales[1])
-    for n in range(hidden.size):
-        z = float32(float32(g[n]) * a)
-        hidden[n] = z / (float32(1) + np.exp(-z)) * (float32(u[n]) * b)
-    return 0 if linear_into(level, down, scales[2], hidden, hidden_q, sums, y) else 2

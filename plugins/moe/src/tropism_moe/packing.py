@@ -30,9 +30,9 @@ _POWERS = 3 ** np.arange(5)
 _DIGITS = (np.arange(243)[:, None] // _POWERS % 3).astype(np.uint8)
 _EIGHT = np.zeros((256, 8), np.uint8)
 _EIGHT[:243, :5], _EIGHT[243:, 7] = _DIGITS, 1
-_FIVE = _EIGHT.view(np.uint64)[:, 0]
+FIVES = _EIGHT.view(np.uint64)[:, 0]
 """The digits of every byte, one a byte, in the order of memory; those beyond 242 have none, and the mark."""
-_MARK = _FIVE[255]
+_MARK = FIVES[255]
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -129,7 +129,7 @@ def transcode(
     check_in_memory(out, shape)
     if not out.flags.writeable:
         raise OptionError("out is read-only; pass an array of its own memory")
-    if _transcode(base3, shape[1], _FIVE, out):
+    if transcode_rows(base3, shape[1], FIVES, out):
         raise _beyond(base3)
     return out
 
@@ -158,7 +158,7 @@ def _weave(digits, packed):
 
 
 @compiled
-def _transcode(base3, columns, fives, out):
+def transcode_rows(base3, columns, fives, out):
     """Fill ``out``, row by row; returns whether a byte was beyond 242.
 
     The table is an argument, as loads from a constant would be gathered, which takes twice as long.

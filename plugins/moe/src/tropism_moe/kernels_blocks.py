@@ -1,0 +1,157 @@
+"""Whole layers, compiled: to call each of their parts from Python takes longer than they do.
+
+They do row by row what :mod:`tropism_moe.serving_layers` does part by part, with the same bits.  Callers check; nothing is checked here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import float32
+
+from tropism_moe.kernels_layers import attend_into, normalise_into, recur_into
+from tropism_moe.kernels_simd import linear_into, quantise_into, rows_into
+from tropism_moe.packing import compiled
+
+RECURRENCE = ("value", "decay", "key", "query", "out")
+"""Maps of a layer that recurs, in the order in which its kernel takes them."""
+ATTENTION = ("query", "key", "value", "out")
+"""The same of a layer that attends."""
+
+
+@compiled
+def _scaled_into(level, packed, factor, q, sums, y):
+    """``y = factor · W q``."""
+    rows_into(level, packed, q, sums)
+    for n in range(y.size):
+        y[n] = float32(sums[n]) * factor
+
+
+@compiled
+def _add_into(x, found, norm, epsilon, out, h):
+    """``out = x + found`` and ``h`` the same, normalised, of one row ``float32[1, D]``."""
+    for i in range(x.shape[1]):
+        out[0, i] = x[0, i] + found[0, i]
+    normalise_into(out, norm, epsilon, h)
+
+
+@compiled
+def recurrence_into(
+    level, maps, scales, norms, epsilon, bias, floor, gain, read_epsilon, x, before, after, out, h
+):
+    """The stream after a layer that recurs.
+
+    Args:
+        level: of SIMD.
+        maps: packed weights of :data:`RECURRENCE`, ``uint8[N, W]``, a tuple.
+        scales: of them, ``float32[5]``.
+        norms: gains before the layer and after it, ``float32[2, D]``.
+        epsilon: of the same.
+        bias: of the decay, ``float32[D]``.
+        floor: of the decay.
+        gain: of what is read, ``float32[D]``.
+        read_epsilon: of the same.
+        x: the stream, ``float32[B, D]``.
+        before: fast weights, ``float32[B, r, D]``.
+        after: where they go.
+        out: where the stream goes, ``float32[B, D]``.
+        h: where it goes normalised, ``float32[B, D]``.
+
+    Returns:
+        The first row that is not finite, or -1.
+    """
+    width, rank = x.shape[1], before.shape[1]
+    q, sums = np.empty(4 * maps[0].shape[1], np.int8), np.empty(width, np.int32)
+    value, logit, read, found, some = np.empty((5, 1, width), np.float32)
+    key, query = np.empty((2, 1, rank), np.float32)
+    for b in range(x.shape[0]):
+        normalise_into(x[b : b + 1], norms[0], epsilon, some)
+        step = quantise_into(some[0], q)
+        if np.isnan(step):
+            return b
+        _scaled_into(level, maps[0], float32(step * scales[0]), q, sums, value[0])
+        _scaled_into(level, maps[1], float32(step * scales[1]), q, sums, logit[0])
+        _scaled_into(level, maps[2], float32(step * scales[2]), q, sums[:rank], key[0])
+        _scaled_into(level, maps[3], float32(step * scales[3]), q, sums[:rank], query[0])
+        old, new = before[b : b + 1], after[b : b + 1]
+        recur_into(old, logit, bias, floor, value, key, query, new, read)
+        normalise_into(read, gain, read_epsilon, some)
+        if not linear_into(level, maps[4], scales[4], some[0], q, sums, found[0]):
+            return b
+        _add_into(x[b : b + 1], found, norms[1], epsilon, out[b : b + 1], h[b : b + 1])
+    return -1
+
+
+@compiled
+def attention_into(level, maps, scales, norms, epsilon, speed, x, count, keys, values, out, h):
+    """The stream after a layer that attends.
+
+    Args:
+        level: of SIMD.
+        maps: packed weights of :data:`ATTENTION`, a tuple.
+        scales: of them, ``float32[4]``.
+        norms: gains before the layer and after it, ``float32[2, D]``.
+        epsilon: of the same.
+        speed: as :func:`tropism_moe.kernels_layers.attend_into`, as are the next but one.
+        x: the stream, ``float32[B, D]``.
+        count: steps of each lane before this one, ``int64[B]``.
+        keys: of the window; changed.
+        values: of the window; changed.
+        out: where the stream goes, ``float32[B, D]``.
+        h: where it goes normalised, ``float32[B, D]``.
+
+    Returns:
+        The first row that is not finite, or -1.
+    """
+    width, wide, narrow = x.shape[1], maps[0].shape[0], maps[1].shape[0]
+    q, sums = np.empty(4 * maps[0].shape[1], np.int8), np.empty(max(width, wide), np.int32)
+    wide_q = np.empty(4 * maps[3].shape[1], np.int8)
+    query, seen = np.empty((2, 1, wide), np.float32)
+    key, value = np.empty((2, 1, narrow), np.float32)
+    some, found = np.empty((2, 1, width), np.float32)
+    for b in range(x.shape[0]):
+        one = slice(b, b + 1)
+        normalise_into(x[one], norms[0], epsilon, some)
+        step = quantise_into(some[0], q)
+        if np.isnan(step):
+            return b
+        _scaled_into(level, maps[0], float32(step * scales[0]), q, sums[:wide], query[0])
+        _scaled_into(level, maps[1], float32(step * scales[1]), q, sums[:narrow], key[0])
+        _scaled_into(level, maps[2], float32(step * scales[2]), q, sums[:narrow], value[0])
+        attend_into(query, key, value, count[one], speed, keys[one], values[one], seen)
+        if not linear_into(level, maps[3], scales[3], seen[0], wide_q, sums[:width], found[0]):
+            return b
+        _add_into(x[one], found, norms[1], epsilon, out[one], h[one])
+    return -1
+
+
+@compiled
+def expert_into(level, gate, up, down, scales, x, q, g, u, hidden, hidden_q, sums, y):
+    """``y = W_down (silu(W_gate x) · W_up x)``; returns 0, or 1 or 2 if ``x`` or what is hidden is not finite."""
+    step = quantise_into(x, q)
+    if np.isnan(step):
+        return 1
+    rows_into(level, gate, q, g)
+    rows_into(level, up, q, u)
+    a, b = float32(step * scales[0]), float32(step * scales[1])
+    for n in range(hidden.size):
+        z = float32(float32(g[n]) * a)
+        hidden[n] = z / (float32(1) + np.exp(-z)) * (float32(u[n]) * b)
+    return 0 if linear_into(level, down, scales[2], hidden, hidden_q, sums, y) else 2
+
+
+@compiled
+def answer_into(level, slab, width, units, scales, x, rows, q, g, u, hidden, hidden_q, sums, said):
+    """The same of some ``rows`` of ``float32[B, D]``, weights one matrix after the other; stops at a row that is not finite.
+
+    Returns:
+        How it ended, as :func:`expert_into`, and the row.
+    """
+    wide, high = (width + 255) // 256 * 64, (units + 255) // 256 * 64
+    gate = slab[: units * wide].reshape((units, wide))
+    up = slab[units * wide : 2 * units * wide].reshape((units, wide))
+    down = slab[2 * units * wide :].reshape((width, high))
+    for b in rows:
+        end = expert_into(level, gate, up, down, scales, x[b], q, g, u, hidden, hidden_q, sums, said[b])  # fmt: skip
+        if end:
+            return end, b
+    return 0, 0
