@@ -17,6 +17,20 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.fixture
+def interpreted(monkeypatch):
+    """Stores are read by threads that run Python, as on a CPU without what compiled readers need; ``os.preadv`` can be replaced then."""
+    monkeypatch.setattr("tropism_moe.store_serve.AVAILABLE", False)
+
+
+@pytest.fixture(params=["compiled", "interpreted"])
+def readers(request):
+    """Both kinds of readers."""
+    if request.param == "interpreted":
+        request.getfixturevalue("interpreted")
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def host():
     """A host that knows this plugin, whether it is installed or not."""

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tropism_moe import store_serve
+from tropism_moe.store_compiled import CompiledReaders
 from tropism_moe.store_writer import StoreWriter
 
 if sys.platform == "win32":
@@ -48,6 +50,15 @@ def child(code, *args):
 def widen(data, meta):
     """Four times the bytes, in two parts."""
     return data.astype(np.uint16) + meta["rows"], data.astype(np.uint16)
+
+
+def brought(store):
+    """How many slabs readers have brought that nobody has asked for."""
+    readers = store._fetcher._readers
+    if isinstance(readers, CompiledReaders):
+        return np.count_nonzero(readers.desk.states == store_serve.DONE)
+    jobs = [entry.job for entry in store._fetcher.cache._entries.values()]
+    return sum(job._finished for job in jobs if job)
 
 
 def flags_of(path):

@@ -16,7 +16,7 @@ from tropism_moe.commands import moe
 from tropism_moe.config import PRESETS, ModelConfig
 from tropism_moe.expert_store import ExpertStore
 from tropism_moe.pack import STORE, pack_random
-from tropism_moe.packed import expert_of
+from tropism_moe.packed import RECODE
 
 MODEL = ModelConfig(width=128, layers=4, rank=4, head_width=16, hidden=512, inputs=9, outputs=5)
 """19 MB of experts in memory, of which a step of one lane meets three of 384."""
@@ -99,7 +99,7 @@ def test_the_default_budget_is_a_quarter_at_most_128_mb_and_enough(name):
 def test_the_least_default_budget_opens_a_ring(tmp_path):
     config = ModelConfig(width=32, layers=4, lattice=(2, 1, 1), inputs=4)
     pack_random(config, tmp_path, 0)
-    ExpertStore.open(tmp_path / STORE, "ring", default_budget(config), expert_of).close()
+    ExpertStore.open(tmp_path / STORE, "ring", default_budget(config), RECODE).close()
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

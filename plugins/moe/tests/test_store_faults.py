@@ -75,6 +75,7 @@ def test_a_ring_checks_a_slab_whenever_it_is_read(path):
             store.get(0, 0)
 
 
+@pytest.mark.usefixtures("interpreted")
 @pytest.mark.parametrize("announced", [False, True])
 def test_a_disk_that_fails_is_an_error_that_names_the_slab(path, monkeypatch, announced):
     plain, tries = os.preadv, []
@@ -100,12 +101,16 @@ def test_a_disk_that_fails_is_an_error_that_names_the_slab(path, monkeypatch, an
                 assert np.array_equal(store.get(*key), slab(key))
 
 
+@pytest.mark.usefixtures("readers")
+@pytest.mark.parametrize("announced", [False, True])
 @pytest.mark.parametrize("mode", ["mmap", "ring"])
-def test_a_file_that_becomes_shorter_is_an_error_and_no_crash(path, mode):
+def test_a_file_that_becomes_shorter_is_an_error_and_no_crash(path, mode, announced):
     with ExpertStore.open(path, mode, BUDGET) as store:
         size = store.slabs[1, 1].offset + 100
         store.get(0, 0)
         os.truncate(path, size)
+        if announced:
+            store.prefetch([(1, 1), (1, 0)])
         with pytest.raises(StoreTruncatedError, match=rf"slab \(layer 1, expert 1\): the file is truncated: expected {size + LENGTH - 100} bytes, found"):  # fmt: skip
             store.get(1, 1)
         assert np.array_equal(store.get(1, 0), slab((1, 0)))

@@ -6,8 +6,8 @@ from plugins.moe.tests.demo_store import DATA, KEYS, LENGTH, ROOM, widen, write
 
 from tropism.errors import ArtifactError, OptionError
 from tropism_moe.expert_store import ExpertStore, verify
+from tropism_moe.store_buffers import Pool
 from tropism_moe.store_errors import BudgetError, MissingSlabError
-from tropism_moe.store_ring import Arena
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_a_budget_that_is_one_byte_short_is_refused_and_the_one_named_is_enough(
 
 def test_memory_that_cannot_be_had_is_refused_with_what_to_do():
     with pytest.raises(OptionError, match=r"bytes of memory for slabs cannot be had .*mode='mmap'"):
-        Arena(1 << 60)
+        Pool(4096, 1 << 60)
 
 
 @pytest.mark.parametrize("ask", [lambda s: s.get(9, 1), lambda s: s.prefetch([(0, 1), (9, 1)]), lambda s: s.resident(9)])  # fmt: skip

@@ -43,12 +43,15 @@ class ExpertStore:
         facts: of the whole store, as its writer gave them.
         slabs: places, lengths and metadata by ``(layer, expert)``.
         stats: what happened so far.
+        resident_all: whether all slabs are in memory, for good.
+        slots: slabs that have room beside each other; None if there is no limit.
     """
 
     def __init__(self, path: PathLike, plan: Plan, source: Source) -> None:
         self.path, self.facts, self.slabs = os.fspath(path), plan.index.facts, plan.index.slabs
         self._fetcher = Fetcher(path, plan, source)
         self.stats = self._fetcher.stats
+        self.resident_all, self.slots = False, plan.slots
         self._experts: dict[int, int] = {}
         for layer, expert in self.slabs:
             self._experts[layer] = max(expert + 1, self._experts.get(layer, 0))
@@ -71,7 +74,8 @@ class ExpertStore:
                 mode what transforms make of slabs or, without one, the pages that are mapped; None is no limit, and not for
                 ``ring``.
             transform: ``transform(data, meta)`` is kept instead of the bytes: an object with ``nbytes``, or a tuple of such,
-                that does not share memory with ``data``; several threads call it.
+                that does not share memory with ``data``; several threads call it.  A :class:`~tropism_moe.store_recode.Recode` is
+                done without calling it, where the CPU has what compiled readers need.
             readers: threads that read ahead, at least 1; fewer where the budget has no room for what they read at once.
 
         Raises:
@@ -118,7 +122,8 @@ class ExpertStore:
     def prefetch(self, keys: Iterable[Key]) -> None:
         """Announce which slabs come next, in order; replaces what was announced before.
 
-        They are read as far as there is room beside each other, the others as soon as room is made by asking for the first.
+        They are read as far as there is room beside each other, the others as room is made by asking for the first: by a sixteenth
+        of the budget at a time.  What was announced before and never asked for is the first to leave.
 
         Raises:
             MissingSlabError: there is no such slab.
@@ -150,6 +155,7 @@ class ExpertStore:
     def _read_all(self) -> None:
         try:
             self._fetcher.read_all()
+            self.resident_all = True
         except BaseException:
             self.close()
             raise

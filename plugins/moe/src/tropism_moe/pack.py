@@ -26,7 +26,7 @@ from tropism_moe.config import BLOCK, ModelConfig
 from tropism_moe.expert_store import ExpertStore
 from tropism_moe.lattice import Lattice
 from tropism_moe.model import Model, RecurrentLayer
-from tropism_moe.packed import BASE3, Arrays, expert_of, form_of, on_disk, slab, slab_of, ternarise
+from tropism_moe.packed import BASE3, RECODE, Arrays, form_of, on_disk, slab, slab_of, ternarise
 from tropism_moe.routing import Routers
 from tropism_moe.store_plan import Mode
 from tropism_moe.store_writer import StoreWriter
@@ -128,7 +128,7 @@ def read_shared(directory: Path) -> tuple[ModelConfig, Arrays]:
 
 
 def open_store(directory: Path, mode: Mode, budget_bytes: int | None) -> ExpertStore:
-    """The experts of a packed model; they may have to be made of what it gives by :func:`tropism_moe.packed.expert_of`.
+    """The experts of a packed model, of whose bytes :func:`tropism_moe.packed.expert_in` makes experts.
 
     Raises:
         ArtifactError: the store is of another model than the shared weights, as a packing that was killed between them leaves it.
@@ -136,7 +136,7 @@ def open_store(directory: Path, mode: Mode, budget_bytes: int | None) -> ExpertS
         StoreError: it is missing or damaged.
     """
     facts = read_json(directory / f"{PART}.json")
-    transform = None if form_of(facts).lends else expert_of
+    transform = None if form_of(facts).lends else RECODE
     store = ExpertStore.open(directory / STORE, mode, budget_bytes, transform)
     if store.facts.get("belongs", facts["sha3_256"]) != facts["sha3_256"]:
         store.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -11,11 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from tropism.errors import ArtifactError, UnknownNameError
+from tropism.errors import ArtifactError, OptionError, UnknownNameError
 from tropism_moe.blocks import SwiGLU
-from tropism_moe.budget import disk_row, memory_row
-from tropism_moe.kernels import Expert, linear
+from tropism_moe.kernels import linear
+from tropism_moe.kernels_expert import Expert
 from tropism_moe.packing import pack_2bit, pack_base3, transcode
+from tropism_moe.store_recode import Recode, Shapes
 from tropism_moe.ternary import TernaryLinear, quantise
 
 
@@ -24,21 +24,17 @@ class Form(NamedTuple):
 
     Attributes:
         pack: of weights ``int8[N, K]`` their bytes.
-        row: bytes of so many columns.
-        read: of the bytes and ``(N, K)`` the form in memory, ``uint8[N, W]``.
-        lends: whether that is the same memory.
+        lends: whether it is the form in memory.
     """
 
     pack: Callable[[npt.NDArray[np.int8]], npt.NDArray[np.uint8]]
-    row: Callable[[int], int]
-    read: Callable[[npt.NDArray[np.uint8], tuple[int, int]], npt.NDArray[np.uint8]]
     lends: bool
 
 
 BASE3 = "base3"
 FORMS = {
-    BASE3: Form(pack_base3, disk_row, transcode, lends=False),
-    "2bit": Form(pack_2bit, memory_row, lambda data, shape: data.reshape(shape[0], -1), lends=True),
+    BASE3: Form(pack_base3, lends=False),
+    "2bit": Form(pack_2bit, lends=True),
 }
 """``base3`` takes four fifths of the bytes, and has to be transcoded whenever it is read; ``2bit`` is what products read, as it lies."""
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
@@ -119,23 +115,46 @@ def slab_of(
     return b"".join(form_of(facts).pack(c).tobytes() for c in codes), facts
 
 
+def shapes_of(facts: Mapping[str, Any]) -> Shapes:
+    """Rows and columns of gate, up and down of a slab.
+
+    Raises:
+        ArtifactError: it does not say them.
+    """
+    try:
+        width, hidden = int(facts["width"]), int(facts["hidden"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"a slab must say its width and hidden units, found {dict(facts)}; pack the model again"
+        ) from error
+    return (hidden, width), (hidden, width), (width, hidden)
+
+
+RECODE = Recode(shapes_of)
+"""Slabs in base 3 as they lie in memory."""
+
+
 def expert_of(data: npt.NDArray[np.uint8], facts: Mapping[str, Any]) -> Expert:
-    """An expert in memory, of the bytes of its slab; of those of the form ``2bit`` it is a view.
+    """An expert, of the bytes of its slab.
 
     Raises:
         ArtifactError: the bytes are not as many as its shape needs, or no ternary weights.
         UnknownNameError: there is no such form.
     """
-    width, hidden, form = int(facts["width"]), int(facts["hidden"]), form_of(facts)
-    shapes = (hidden, width), (hidden, width), (width, hidden)
-    ends = list(accumulate(rows * form.row(columns) for rows, columns in shapes))
-    if data.size != ends[-1]:
-        raise ArtifactError(
-            f"a slab of width {width} and {hidden} hidden units has {ends[-1]} bytes, found {data.size}: pack the model again"
-        )
-    parts = (data[start:end] for start, end in zip([0, *ends], ends, strict=False))
-    gate, up, down = (form.read(part, shape) for part, shape in zip(parts, shapes, strict=True))
-    return Expert(gate, up, down, np.array(facts["scales"], np.float32))
+    return expert_in(data if form_of(facts).lends else RECODE(data, facts), facts)
+
+
+def expert_in(data: npt.NDArray[np.uint8], facts: Mapping[str, Any]) -> Expert:
+    """An expert, of its bytes in memory, which it goes on using.
+
+    Raises:
+        ArtifactError: the bytes are not as many as its shape needs.
+    """
+    try:
+        scales = np.array(facts["scales"], np.float32)
+        return Expert(data, int(facts["width"]), int(facts["hidden"]), scales)
+    except OptionError as error:
+        raise ArtifactError(f"a slab is no expert: {error}; pack the model again") from error
 
 
 def form_of(facts: Mapping[str, Any]) -> Form:

@@ -10,7 +10,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,25 +22,17 @@ import numpy.typing as npt
 from tropism.errors import OptionError
 from tropism_moe.config import BLOCK, ModelConfig
 from tropism_moe.expert_store import ExpertStore
-from tropism_moe.kernels import Expert, Workspace, expert
+from tropism_moe.kernels_expert import Workspace, answer
 from tropism_moe.lattice import squared_distance
-from tropism_moe.packed import Arrays, expert_of
-from tropism_moe.routing import Tables, nearest_resident, place
-from tropism_moe.serving_layers import (
-    Attention,
-    FeedForward,
-    Floats,
-    Recurrence,
-    normalise,
-    product,
-)
+from tropism_moe.packed import Arrays, expert_in
+from tropism_moe.routing import nearest_resident
+from tropism_moe.serving_block import Block, Chooser, Indices, State, Through
+from tropism_moe.serving_layers import Floats, normalise, product
+from tropism_moe.store_errors import Key
 from tropism_moe.store_plan import Mode
 
-Indices = npt.NDArray[np.int64]
-State = tuple[Any, ...]
-"""Of every layer: fast weights ``float32[B, D, r]``, or what a window holds."""
-Chooser = Callable[[Floats, Floats, Sequence[int]], Indices]
-"""Of the positions of lanes in three layers ``float64[B, 3, 3]``, of their experts ``float64[3, E, 3]``, and the layers: ``int64[B, 3]``."""
+SHARES, LEAST_SHARE = 4, 2
+"""Shares of the lanes that go in turns while experts are read, at most, and lanes of a share, at least."""
 
 
 class Served:
@@ -74,7 +67,7 @@ class Served:
         self.chosen = np.zeros((0, 0), np.int64)
         self.features = np.zeros((0, config.width), np.float32)
         self.substituted, self.compute_s = 0, 0.0
-        self._work = Workspace(config.width, config.hidden)
+        self._work, self._reading = Workspace(config.width, config.hidden), not store.resident_all
 
     @classmethod
     def open(
@@ -122,17 +115,56 @@ class Served:
             StoreError: an expert cannot be read.
         """
         started, waited = time.perf_counter(), self.store.stats.stall_s
-        x, after, chosen = self._embed(x), [], []
-        for block, before in zip(self.blocks, state, strict=True):
-            x, new, found = block.step(x, before, self, choose or self.nearest)
-            after.append(new)
-            chosen.append(found)
-        self.chosen = np.concatenate(chosen)
-        self.features = normalise(x, self.norm)
+        missed = self.store.stats.misses
+        x, after = self._embed(x), _each(state, np.empty_like)
+        turns = [
+            self._through(x[rows], take(state, rows), take(after, rows), choose or self.nearest)
+            for rows in self._shares(len(x), choose)
+        ]
+        ends = self._in_turns(turns)
+        self._reading = self.store.stats.misses > missed
+        self.chosen = np.concatenate([chosen for _, chosen in ends], 1)
+        self.features = normalise(np.concatenate([x for x, _ in ends]), self.norm)
         outputs = product(self.features, self.heads.T)
         elapsed = time.perf_counter() - started
         self.compute_s += elapsed - (self.store.stats.stall_s - waited)
-        return outputs, tuple(after)
+        return outputs, after
+
+    def _shares(self, lanes: int, choose: Chooser | None) -> list[slice]:
+        """Lanes that go through the model in turns: while some compute, the experts of others are read.
+
+        Whoever chooses by what is in memory, or by lanes, is asked for all lanes at once, and so are lanes that lately found everything in
+        memory.  Where the experts of all lanes have no room beside each other, few shares read the least.
+        """
+        if choose is not None or self.tolerance or not self._reading:
+            return [slice(0, lanes)]
+        slots = self.store.slots
+        most = SHARES if slots is None or lanes * (BLOCK - 1) <= slots else 2
+        count = max(1, min(most, lanes // LEAST_SHARE))
+        return [slice(lanes * n // count, lanes * (n + 1) // count) for n in range(count)]
+
+    def _in_turns(self, turns: Sequence[Through]) -> list[tuple[Floats, Indices]]:
+        """Let lanes go on in turns, each until it needs slabs, which are read until it is its turn again."""
+        coming: dict[int, Iterable[Key]] = {}
+        ends: dict[int, tuple[Floats, Indices]] = {}
+        while len(ends) < len(turns):
+            for number, turn in enumerate(turns):
+                coming.pop(number, None)
+                try:
+                    coming[number] = next(turn)
+                except StopIteration as end:
+                    ends[number] = end.value
+                else:
+                    self.store.prefetch(dict.fromkeys(chain.from_iterable(coming.values())))
+        return [ends[number] for number in range(len(turns))]
+
+    def _through(self, x: Floats, before: State, after: State, choose: Chooser) -> Through:
+        """The stream ``float32[B, D]`` after all blocks, and the experts that were chosen, ``int64[layers with experts, B]``."""
+        chosen = []
+        for block, old, new in zip(self.blocks, before, after, strict=True):
+            x, found = yield from block.step(x, old, new, choose, self.answer)
+            chosen.append(found)
+        return x, np.concatenate(chosen)
 
     def answer(self, h: Floats, layer: int, experts: Indices) -> Floats:
         """What the experts ``int64[B]`` of a layer say, ``float32[B, D]``; each is read once."""
@@ -140,11 +172,8 @@ class Served:
         for lane, e in enumerate(experts.tolist()):
             lanes.setdefault(e, []).append(lane)
         for e, some in lanes.items():  # in the order in which they were announced
-            found = self.store.get(layer, e)
-            if not isinstance(found, Expert):  # a slab of the form that is read as it lies
-                found = expert_of(found, self.store.slabs[layer, e].meta)
-            for lane in some:
-                said[lane] = expert(found, h[lane], self._work)
+            found = expert_in(self.store.get(layer, e), self.store.slabs[layer, e].meta)
+            answer(found, h, np.array(some), said, self._work)
         return said
 
     def close(self) -> None:
@@ -179,67 +208,14 @@ class Served:
         return self.inputs[x]
 
 
-class Block:
-    """Three layers that recur and have experts, and one that attends."""
-
-    def __init__(self, arrays: Arrays, name: str, number: int, config: ModelConfig) -> None:
-        tables = (arrays[f"{name}.routers.{part}"] for part in Tables._fields)
-        self.tables = Tables(*(table.astype(np.float64) for table in tables))
-        self.layers = [number * BLOCK + n for n in range(BLOCK - 1)]
-        self.pre_gated = config.pre_gated
-        inner = [f"{name}.recurrent.{n}" for n in range(BLOCK - 1)]
-        self.recurrences = [Recurrence(arrays, f"{one}.recurrence", config) for one in inner]
-        norms = ("norm", "norm_expert")
-        self.norms = [tuple(arrays[f"{one}.{n}.weight"] for n in norms) for one in inner]
-        last = f"{name}.attention"
-        self.attention = Attention(arrays, f"{last}.attention", config)
-        self.norm_attention, self.norm_feed = (
-            arrays[f"{last}.{n}.weight"] for n in ("norm", "norm_feed")
-        )
-        self.feed = FeedForward(arrays, f"{last}.feed")
-
-    def begin(self, lanes: int) -> State:
-        """Nothing read."""
-        return (*(r.begin(lanes) for r in self.recurrences), self.attention.begin(lanes))
-
-    def step(
-        self, x: Floats, state: State, model: Served, choose: Chooser
-    ) -> tuple[Floats, State, Indices]:
-        """The stream after the block, its state, and the experts that were chosen, ``int64[3, B]``."""
-        ahead = self._choose(normalise(x, self.norms[0][0]), slice(None), model, choose) if self.pre_gated else None  # fmt: skip
-        chosen, after = [], []
-        parts = zip(self.recurrences, self.norms, self.layers, state, strict=False)
-        for n, (recurrence, (norm, norm_expert), layer, before) in enumerate(parts):
-            found, new = recurrence.step(normalise(x, norm), before)
-            x = x + found
-            h = normalise(x, norm_expert)
-            experts = self._choose(h, slice(n, n + 1), model, choose)[0] if ahead is None else ahead[n]  # fmt: skip
-            x = x + model.answer(h, layer, experts)
-            after.append(new)
-            chosen.append(experts)
-        found, last = self.attention.step(normalise(x, self.norm_attention), state[-1])
-        x = x + found
-        x = x + self.feed(normalise(x, self.norm_feed))
-        return x, (*after, last), np.stack(chosen)
-
-    def _choose(self, h: Floats, some: slice, model: Served, choose: Chooser) -> Indices:
-        """Experts of some layers for ``float32[B, D]``, which begin to be read, ``int64[layers, B]``."""
-        weights, bias, positions = (table[some] for table in self.tables)
-        layers = self.layers[some]
-        chosen = choose(place(weights, bias, h[:, None]), positions, layers).T
-        pairs = zip(layers, chosen.tolist(), strict=True)
-        model.store.prefetch(dict.fromkeys((layer, e) for layer, one in pairs for e in one))
-        return chosen
-
-
 def forget(state: State, mask: npt.NDArray[np.bool_]) -> State:
     """The state with nothing read in the lanes of ``bool[B]``."""
     kept = ~mask
     return _each(state, lambda x: x * kept.reshape(-1, *[1] * (x.ndim - 1)).astype(x.dtype))
 
 
-def take(state: State, rows: Indices) -> State:
-    """The state of some lanes, ``int64[R]``."""
+def take(state: State, rows: Indices | slice) -> State:
+    """The state of some lanes, ``int64[R]``; of a slice it is the same memory."""
     return _each(state, lambda x: x[rows])
 
 

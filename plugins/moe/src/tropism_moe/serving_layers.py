@@ -6,7 +6,7 @@ lane whatever the others are.  Shapes: width ``D``, rank ``r``, ``G`` heads of k
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,11 +15,18 @@ import numpy.typing as npt
 from tropism_moe.attention import BASE
 from tropism_moe.blocks import EPSILON
 from tropism_moe.config import ModelConfig
-from tropism_moe.kernels import Expert, Workspace, expert
+from tropism_moe.kernel_checks import not_finite
+from tropism_moe.kernels import FASTEST, at_once
+from tropism_moe.kernels_blocks import (
+    ATTENTION,
+    RECURRENCE,
+    attention_into,
+    recurrence_into,
+)
+from tropism_moe.kernels_expert import Expert, Workspace, answer
 from tropism_moe.kernels_layers import attend_into, normalise_into, recur_into
 from tropism_moe.packed import MATRICES, Packed
 from tropism_moe.recurrence import DECAY_FLOOR, READ_EPSILON
-from tropism_moe.shapes import attention_shapes, recurrence_shapes
 
 Floats = npt.NDArray[Any]
 """float32."""
@@ -38,21 +45,51 @@ def product(x: Floats, w: Floats) -> Floats:
     return (x[:, None] @ w)[:, 0]
 
 
-class Recurrence:
+class Layer:
+    """What layers have in common: maps, and the norms before and after them.
+
+    Args:
+        arrays: named arrays of the model.
+        name: of the layer among them.
+        norms: names of the norms before and after it.
+        parts: names of its maps, in the order of its kernel.
+    """
+
+    def __init__(self, arrays: Mapping[str, Any], name: str, norms: Sequence[str], parts: Sequence[str]) -> None:  # fmt: skip
+        self.norms = np.stack([arrays[f"{norm}.weight"] for norm in norms])
+        self.maps = {part: Packed.read(arrays, f"{name}.{part}") for part in parts}
+        scales = np.array([self.maps[part].scale for part in parts], np.float32)
+        self.packed = tuple(self.maps[part].weights for part in parts), scales, self.norms, EPSILON
+
+    def added(self, x: Floats, found: Floats) -> tuple[Floats, Floats]:
+        """The stream after the layer, and the same, normalised."""
+        x = x + found
+        return x, normalise(x, self.norms[1])
+
+
+def check_rows(x: Floats, bad: int) -> None:
+    """Refuse what a kernel said is not finite.
+
+    Raises:
+        OptionError: naming the number and its place.
+    """
+    if bad >= 0:
+        raise not_finite("the stream before a layer, or what the layer reads,", x[bad])
+
+
+class Recurrence(Layer):
     """A layer of gated linear recurrence.
 
     Args:
         arrays: named arrays of the model.
         name: of the layer among them.
+        norms: names of the norms before and after it.
         config: shapes.
     """
 
-    def __init__(self, arrays: Mapping[str, Any], name: str, config: ModelConfig) -> None:
+    def __init__(self, arrays: Mapping[str, Any], name: str, norms: Sequence[str], config: ModelConfig) -> None:  # fmt: skip
+        super().__init__(arrays, name, norms, RECURRENCE)
         self.shape = config.rank, config.width
-        self.maps = {
-            part: Packed.read(arrays, f"{name}.{part}")
-            for part in recurrence_shapes(config.width, config.rank)
-        }
         self.bias = arrays[f"{name}.decay_bias"]
         self.gain = np.ones(config.width, np.float32)
 
@@ -60,12 +97,22 @@ class Recurrence:
         """Nothing written, ``float32[B, r, D]``."""
         return np.zeros((lanes, *self.shape), np.float32)
 
-    def step(self, x: Floats, before: Floats) -> tuple[Floats, Floats]:
-        """What is added to the stream, ``float32[B, D]``, and the fast weights after the step."""
-        maps, after, found = self.maps, np.empty_like(before), np.empty_like(x)
-        value, key, query = (maps[part](x) for part in ("value", "key", "query"))
-        recur_into(before, maps["decay"](x), self.bias, FLOOR, value, key, query, after, found)
-        return maps["out"](normalise(found, self.gain, READ_EPSILON)), after
+    def step(self, x: Floats, before: Floats, after: Floats) -> tuple[Floats, Floats]:
+        """The stream ``float32[B, D]`` after the layer, and the same, normalised; fills in the fast weights ``after`` the step."""
+        if at_once(len(x)):
+            return self._all_at_once(x, before, after)
+        out, h = np.empty_like(x), np.empty_like(x)
+        own = self.bias, FLOOR, self.gain, READ_EPSILON
+        bad = recurrence_into(FASTEST, *self.packed, *own, x, before, after, out, h)
+        check_rows(x, bad)
+        return out, h
+
+    def _all_at_once(self, x: Floats, before: Floats, after: Floats) -> tuple[Floats, Floats]:
+        """The same, each map of all rows together."""
+        maps, found, h = self.maps, np.empty_like(x), normalise(x, self.norms[0])
+        value, key, query = (maps[part](h) for part in ("value", "key", "query"))
+        recur_into(before, maps["decay"](h), self.bias, FLOOR, value, key, query, after, found)
+        return self.added(x, maps["out"](normalise(found, self.gain, READ_EPSILON)))
 
 
 class Cache(NamedTuple):
@@ -82,15 +129,11 @@ class Cache(NamedTuple):
     count: npt.NDArray[np.int64]  # pyright: ignore[reportIncompatibleMethodOverride]  nobody counts a tuple's parts
 
 
-class Attention:
+class Attention(Layer):
     """A layer of windowed attention; arguments as of :class:`Recurrence`."""
 
-    def __init__(self, arrays: Mapping[str, Any], name: str, config: ModelConfig) -> None:
-        heads = config.query_heads, config.kv_heads, config.head_width
-        self.maps = {
-            part: Packed.read(arrays, f"{name}.{part}")
-            for part in attention_shapes(config.width, *heads)
-        }
+    def __init__(self, arrays: Mapping[str, Any], name: str, norms: Sequence[str], config: ModelConfig) -> None:  # fmt: skip
+        super().__init__(arrays, name, norms, ATTENTION)
         self.shape = config.kv_heads, config.window, config.head_width
         self.speed = BASE ** (-np.arange(0, config.head_width, 2) / config.head_width)
 
@@ -101,15 +144,23 @@ class Attention:
         values = np.zeros((lanes, groups, window, width), np.float32)
         return Cache(keys, values, np.zeros(lanes, np.int64))
 
-    def step(self, x: Floats, cache: Cache) -> tuple[Floats, Cache]:
-        """What is added to the stream, ``float32[B, D]``, and the window after the step."""
-        query, key, value = (self.maps[part](x) for part in ("query", "key", "value"))
-        after, found = (
-            Cache(cache.keys.copy(), cache.values.copy(), cache.count + 1),
-            np.empty_like(query),
-        )
-        attend_into(query, key, value, cache.count, self.speed, after.keys, after.values, found)
-        return self.maps["out"](found), after
+    def step(self, x: Floats, before: Cache, after: Cache) -> tuple[Floats, Floats]:
+        """The stream ``float32[B, D]`` after the layer, and the same, normalised; fills in the window ``after`` the step."""
+        after.keys[:], after.values[:], after.count[:] = before.keys, before.values, before.count + 1  # fmt: skip
+        if at_once(len(x)):
+            return self._all_at_once(x, before, after)
+        out, h = np.empty_like(x), np.empty_like(x)
+        window = before.count, after.keys, after.values
+        check_rows(x, attention_into(FASTEST, *self.packed, self.speed, x, *window, out, h))
+        return out, h
+
+    def _all_at_once(self, x: Floats, before: Cache, after: Cache) -> tuple[Floats, Floats]:
+        """The same, each map of all rows together."""
+        h = normalise(x, self.norms[0])
+        query, key, value = (self.maps[part](h) for part in ("query", "key", "value"))
+        found = np.empty_like(query)
+        attend_into(query, key, value, before.count, self.speed, after.keys, after.values, found)
+        return self.added(x, self.maps["out"](found))
 
 
 class FeedForward:
@@ -118,12 +169,11 @@ class FeedForward:
     def __init__(self, arrays: Mapping[str, Any], name: str) -> None:
         gate, up, down = (Packed.read(arrays, f"{name}.{part}") for part in MATRICES)
         scales = np.array([part.scale for part in (gate, up, down)], np.float32)
-        self.network = Expert(gate.weights, up.weights, down.weights, scales)
-        self.work = Workspace(*self.network.shape)
+        self.network = Expert.of(gate.weights, up.weights, down.weights, scales)
+        self.work = Workspace(self.network.width, self.network.hidden)
 
     def __call__(self, x: Floats) -> Floats:
         """``float32[B, D]`` of ``float32[B, D]``."""
         said = np.empty_like(x)
-        for row, out in zip(x, said, strict=True):
-            out[:] = expert(self.network, row, self.work)
+        answer(self.network, x, np.arange(len(x)), said, self.work)
         return said

@@ -7,12 +7,11 @@ that prefers resident experts decides the same in every run.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Container
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tropism_moe.store_errors import Key
-from tropism_moe.store_readers import Job
-from tropism_moe.store_source import Loaded, Source
+from tropism_moe.store_source import Job, Loaded, Source
 from tropism_moe.store_stats import StoreStats
 
 
@@ -32,7 +31,9 @@ class Entry:
 
 
 class SlabCache:
-    """Slabs in memory and on their way there, least recently used first.
+    """Slabs in memory and on their way there.
+
+    Those that were asked for leave in the order in which they last were; what is expected stays until then.
 
     Args:
         budget: bytes that they may take together; None is no limit.
@@ -42,7 +43,9 @@ class SlabCache:
 
     def __init__(self, budget: int | None, source: Source, stats: StoreStats) -> None:
         self.budget, self._source, self._stats = budget, source, stats
-        self._entries: OrderedDict[Key, Entry] = OrderedDict()
+        self._entries: dict[Key, Entry] = {}
+        self._leaving: OrderedDict[Key, None] = OrderedDict()  # all but what is expected
+        self._expected: Mapping[Key, None] = {}
         self._held: int | None = 0
 
     @property
@@ -55,23 +58,36 @@ class SlabCache:
     def __contains__(self, key: object) -> bool:
         return key in self._entries
 
-    def find(self, key: Key) -> Entry | None:
-        """The entry of a slab, which thereby is the most recently used one."""
+    def expect(self, keys: Mapping[Key, None]) -> None:
+        """Keep these until they are asked for; what was expected before and never asked for is the first to leave."""
+        for key in self._expected:
+            if key in self._entries and key not in keys and key not in self._leaving:
+                self._leaving[key] = None
+                self._leaving.move_to_end(key, last=False)
+        self._expected = keys
+        for key in keys:
+            self._leaving.pop(key, None)
+
+    def ask(self, key: Key) -> Entry | None:
+        """The entry of a slab, which thereby is the last to leave."""
         entry = self._entries.get(key)
         if entry is not None:
-            self._entries.move_to_end(key)
+            self._leaving[key] = None
+            self._leaving.move_to_end(key)
         return entry
 
     def admit(self, key: Key, entry: Entry) -> None:
-        """Enter a slab for which there is room."""
+        """Enter a slab for which there is room, and which is expected."""
         held, self._held = self.held, None
         self._entries[key] = entry
         self._held = held + entry.nbytes
 
     def drop(self, key: Key) -> None:
-        """Forget a slab."""
+        """Forget a slab, unless all were forgotten meanwhile."""
         held, self._held = self.held, None
-        self._held = held - self._entries.pop(key).nbytes
+        self._leaving.pop(key, None)
+        entry = self._entries.pop(key, None)
+        self._held = held - (entry.nbytes if entry else 0)
 
     def fill(self, entry: Entry, loaded: Loaded) -> None:
         """Enter what a prefetch has brought, which may take more or less than was set aside."""
@@ -80,26 +96,37 @@ class SlabCache:
         entry.nbytes, entry.loaded, entry.job = loaded.nbytes, loaded, None
         self._held = held + more
 
-    def make_room(self, nbytes: int, kept: Container[Key] = (), last: Key | None = None) -> bool:
-        """Evict the least recently used slabs, but those ``kept`` and one more, until there is room for ``nbytes``; whether there is."""
-        if self.budget is None:
-            return True
-        room = self.budget - self.held
-        for key in list(self._entries) if room < nbytes else []:
-            if key == last or key in kept:  # no call: there may be many
-                continue
-            entry = self._entries[key]
-            if self._evict(key, entry):
-                room += entry.nbytes
-            if room >= nbytes:
-                break
-        return room >= nbytes
+    def make_room(self, nbytes: int, kept: Key | None = None) -> bool:
+        """Evict what is not expected, but one that is ``kept``, until there is room for ``nbytes``; whether there is."""
+        while not self._has_room(nbytes):
+            if not self._evict_first(self._leaving, kept):
+                return False
+        return True
 
-    def _evict(self, key: Key, entry: Entry) -> bool:
+    def make_room_of_all(self, nbytes: int, kept: Key | None) -> bool:
+        """The same, then of what is expected, the last first, and at last of the one that was kept."""
+        while not self.make_room(nbytes, kept):
+            expected = [key for key in reversed(self._entries) if key not in self._leaving]
+            last = [kept] if kept in self._entries else []
+            if not (self._evict_first(expected, kept) or self._evict_first(last, None)):
+                return False
+        return True
+
+    def _has_room(self, nbytes: int) -> bool:
+        held = self.held if self._held is None else self._held
+        return self.budget is None or self.budget - held >= nbytes
+
+    def _evict_first(self, keys: Iterable[Key], kept: Key | None) -> bool:
+        """Evict the first slab that can be; whether there was one."""
+        return any(key != kept and self._evict(key) for key in keys)
+
+    def _evict(self, key: Key) -> bool:
         """Give a slab up, waiting for it if a reader is at it; False if somebody still uses it."""
+        entry = self._entries[key]
         loaded = entry.loaded
-        if entry.job is not None and not entry.job.claim(reader=False):
+        if loaded is None and entry.job is not None and not entry.job.take_back():
             loaded = entry.job.wait()
+            self._stats.bytes_read += loaded.slab.padded if loaded else 0
         if loaded is not None and self._source.in_use(loaded):
             return False
         self.drop(key)  # before its memory becomes another's
@@ -111,4 +138,5 @@ class SlabCache:
     def clear(self) -> None:
         """Forget all slabs."""
         self._entries.clear()
+        self._leaving.clear()
         self._held = 0

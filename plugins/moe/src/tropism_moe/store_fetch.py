@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from functools import partial
-from threading import Lock
 from time import perf_counter
 from typing import Any
 
 from tropism_moe.slab_cache import Entry, SlabCache
+from tropism_moe.store_buffers import Buffer
 from tropism_moe.store_errors import BudgetError, Key, PathLike, StoreClosedError, missing
 from tropism_moe.store_format import Slab
 from tropism_moe.store_plan import Plan
-from tropism_moe.store_readers import Job, Readers
-from tropism_moe.store_ring import Buffer
 from tropism_moe.store_source import Loaded, Source
 from tropism_moe.store_stats import StoreStats
 
@@ -38,18 +35,17 @@ class Fetcher:
     def __init__(self, path: PathLike, plan: Plan, source: Source) -> None:
         self.stats = StoreStats(direct_io=source.direct)
         self.cache = SlabCache(plan.budget, source, self.stats)
-        self._path, self._plan, self._source, self._lock = path, plan, source, Lock()
-        self._readers = Readers(plan.readers)
+        self._path, self._plan, self._source = path, plan, source
+        self._readers = source.readers(plan.readers)
         self._coming: OrderedDict[Key, None] = OrderedDict()
-        self._wanted: set[Key] = set()
         self._lent: Key | None = None
+        self._asked, self._batch = 0, plan.batch
         self._closed = False
 
     def get(self, key: Key) -> Any:
         """A slab's bytes, or what the transform made of them; see :meth:`tropism_moe.expert_store.ExpertStore.get`."""
         self._check_open()
-        self._wanted.discard(key)
-        entry = self.cache.find(key)
+        entry = self.cache.ask(key)
         if entry is not None and entry.loaded is not None:
             self.stats.hits += 1
             loaded = entry.loaded
@@ -57,26 +53,29 @@ class Fetcher:
             loaded = self._miss(self.slab(key), entry)
         self._lent = key
         value = loaded.value.lend() if isinstance(loaded.value, Buffer) else loaded.value
-        if self._coming:
+        self._asked += 1
+        if self._coming and self._asked >= self._batch:
             self._begin_coming()
         return value
 
     def announce(self, keys: Iterable[Key]) -> None:
         """Read ahead; see :meth:`tropism_moe.expert_store.ExpertStore.prefetch`."""
         self._check_open()
-        slabs = [self.slab(key).key for key in keys]
-        self._coming, self._wanted = OrderedDict.fromkeys(slabs), set(slabs)
+        coming = OrderedDict.fromkeys(self.slab(key).key for key in keys)
+        self.cache.expect(coming.copy())
+        self._coming = coming
         self._begin_coming()
 
     def read_all(self) -> None:
         """Read every slab, in the order of the file."""
         begun = [(slab, self._begin(slab)) for slab in self._plan.index.slabs.values()]
+        self._readers.flush()
         for slab, entry in begun:
             self._await(slab, entry)
 
     def close(self) -> None:
         """Stop reading and close the file."""
-        self._closed = True  # jobs that nobody has begun fail at once
+        self._closed = True
         self._readers.close()
         self.cache.clear()
         self._source.close()
@@ -104,13 +103,13 @@ class Fetcher:
                 self.stats.prefetch_hits += 1
         finally:
             self.stats.stall_s += perf_counter() - began
-        self._make_room(0, slab.key)  # a transform may have made more than was set aside
+        self.cache.make_room_of_all(0, slab.key)  # transforms may make more than was set aside
         return loaded
 
     def _read_now(self, slab: Slab) -> Loaded:
         """Read a slab in this thread: it would only wait for another."""
         size = self._plan.sizes[slab.key]
-        if not self._make_room(size, self._lent):
+        if not self.cache.make_room_of_all(size, self._lent):
             raise BudgetError(
                 self._path, self.cache.budget or 0, self.cache.held + size,
                 "arrays that are still in use fill it, and one more is asked for",
@@ -118,13 +117,15 @@ class Fetcher:
         loaded = self._load(slab)
         self._coming.pop(slab.key, None)
         self.cache.admit(slab.key, Entry(loaded.nbytes, loaded))
+        self.cache.ask(slab.key)
         return loaded
 
     def _await(self, slab: Slab, entry: Entry) -> Loaded:
         """A slab that a prefetch brings; read here if no reader has begun."""
         assert entry.job is not None
         try:
-            loaded = self._load(slab) if entry.job.claim(reader=False) else entry.job.result()
+            mine = entry.job.take_back()
+            loaded = self._load(slab) if mine else self._counted(entry.job.result())
         except Exception:
             self.cache.drop(slab.key)
             raise
@@ -133,32 +134,30 @@ class Fetcher:
 
     def _begin_coming(self) -> None:
         """Have what was announced read, as far as there is room."""
+        self._asked = 0
         while self._coming:
             key = next(iter(self._coming))
-            if self.cache.find(key) is None:
-                if not self.cache.make_room(self._plan.sizes[key], self._wanted, self._lent):
-                    return
+            if key not in self.cache:
+                if not self.cache.make_room(self._plan.sizes[key], self._lent):
+                    break
                 self._begin(self.slab(key))
             del self._coming[key]
+        self._readers.flush()
 
     def _begin(self, slab: Slab) -> Entry:
         """Have a slab read for which there is room."""
-        job = Job(partial(self._load, slab))
+        job = self._readers.job(slab)
         entry = Entry(self._plan.sizes[slab.key], job=job)
         self.cache.admit(slab.key, entry)  # first: what no reader gets is read when it is asked for
-        self._readers.give(job)
+        job.begin()
         return entry
-
-    def _make_room(self, nbytes: int, keep: Key | None) -> bool:
-        """Make room, of announced slabs only if the others are not enough, and of the one to ``keep`` last."""
-        steps = ((self._wanted, keep), ((), keep), ((), None))
-        return any(self.cache.make_room(nbytes, kept, last) for kept, last in steps)
 
     def _load(self, slab: Slab) -> Loaded:
         self._check_open()
-        loaded = self._source.load(slab)
-        with self._lock:
-            self.stats.bytes_read += slab.padded
+        return self._counted(self._source.load(slab))
+
+    def _counted(self, loaded: Loaded) -> Loaded:
+        self.stats.bytes_read += loaded.slab.padded
         return loaded
 
     def _check_open(self) -> None:

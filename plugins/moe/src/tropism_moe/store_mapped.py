@@ -15,7 +15,8 @@ import numpy as np
 
 from tropism_moe.store_errors import PathLike
 from tropism_moe.store_format import Slab, check_crc, forget, truncated, twice
-from tropism_moe.store_source import Loaded, Transform, held_bytes
+from tropism_moe.store_readers import InterpretedReaders
+from tropism_moe.store_source import Loaded, Readers, Transform, held_bytes
 
 
 class MappedSource:
@@ -61,6 +62,10 @@ class MappedSource:
         value = self._transform(view, slab.meta)
         self._advise("MADV_DONTNEED", slab)
         return Loaded(slab, value, held_bytes(value))
+
+    def readers(self, count: int) -> Readers:
+        """Threads that do the same: to have a slab mapped takes hardly any Python."""
+        return InterpretedReaders(self.load, count)
 
     def in_use(self, loaded: Loaded) -> bool:  # noqa: ARG002
         """Never: a view that somebody still has reads its pages again."""

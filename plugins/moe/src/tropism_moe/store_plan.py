@@ -16,6 +16,8 @@ from tropism_moe.store_ring import RingSource
 from tropism_moe.store_source import Source, Transform
 
 Mode = Literal["mmap", "resident", "ring"]
+BATCHES = 16
+"""Parts of the budget, of which one at a time is filled anew."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,16 @@ class Plan:
     sizes: dict[Key, int]
     budget: int | None
     readers: int
+
+    @property
+    def slots(self) -> int | None:
+        """Slabs that have room beside each other; None is no limit."""
+        return None if self.budget is None else self.budget // max(self.sizes.values())
+
+    @property
+    def batch(self) -> int:
+        """Slabs after which what was announced is looked at again: to wake readers takes as long as to serve some slabs."""
+        return max(1, (self.slots or 0) // BATCHES)
 
 
 def check_options(path: PathLike, mode: str, budget_bytes: int | None, readers: int) -> None:
@@ -70,13 +82,9 @@ def open_source(
     """What brings the slabs of an open store in a mode."""
     if mode == "mmap":
         return MappedSource(file, path, transform)
-    capacity = max(slab.padded for slab in index.slabs.values())
-    room = capacity * len(index.slabs)
-    if transform is not None:
-        room = capacity * (readers + 1)
-    elif mode == "ring":
-        room = min(room, budget or 0)
-    return RingSource(file, path, transform, capacity, room, past_cache=mode == "ring")
+    past_cache = mode == "ring"
+    kept = budget if past_cache else None
+    return RingSource(file, path, index, transform, kept, readers, past_cache)
 
 
 def make_plan(
@@ -99,7 +107,9 @@ def make_plan(
         return Plan(index, sizes, budget, readers)
     buffer = max(sizes.values()) if mode == "ring" else 0
     longest = max(index.slabs.values(), key=lambda slab: slab.length)
-    made = source.load(longest).nbytes
+    tried = source.load(longest)
+    made = tried.nbytes
+    source.release(tried)
     sizes = dict.fromkeys(sizes, made)
     _require(path, budget, sizes, mode, buffer)
     if buffer:

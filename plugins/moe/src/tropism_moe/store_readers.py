@@ -1,4 +1,4 @@
-"""Threads that read, and the reads they are given.
+"""Threads that read as the asking thread would, and the reads they are given.
 
 An interrupt (Ctrl-C) may stop the asking thread between any two steps, even while a condition variable or a thread pool of the
 standard library is half way, which then waits for ever.  Here every step of that thread is one that may be left out or done twice.
@@ -8,33 +8,47 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from queue import SimpleQueue
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 
+from tropism_moe.store_format import Slab
 from tropism_moe.store_source import Loaded
 
+NAME = "tropism-moe-reader"
+"""Of threads that read."""
+Load = Callable[[Slab], Loaded]
 
-class Job:
-    """A read that a reader does, or the asking thread itself, whichever claims it first.
+
+class InterpretedJob:
+    """A read by a thread that runs Python.
 
     Args:
         work: the read.
+        give: what gives a job to the readers.
     """
 
-    def __init__(self, work: Callable[[], Loaded]) -> None:
-        self._work = work
+    def __init__(self, work: Callable[[], Loaded], give: Callable[[InterpretedJob], None]) -> None:
+        self._work, self._give = work, give
         self._owner: dict[str, bool] = {}
         self._loaded: Loaded | None = None
         self._error: BaseException | None = None
         self._finished, self._busy = False, Lock()
         self._busy.acquire()
 
-    def claim(self, reader: bool) -> bool:
-        """Whether the job is left to the reader, or else to the asking thread; the answer stays the same."""
-        return self._owner.setdefault("reader", reader) is reader
+    def begin(self) -> None:
+        """Have it done, unless it is taken back before."""
+        self._give(self)
+
+    def take_back(self) -> bool:
+        """Whether it is left to the asking thread."""
+        return not self._owner.setdefault("reader", False)
 
     def run(self) -> None:
-        """Do it; for the reader that has claimed it."""
+        """Do it, unless it was taken back; for the reader."""
+        if not self._owner.setdefault("reader", True):
+            return
         try:
             self._loaded = self._work()
         except BaseException as error:
@@ -61,28 +75,32 @@ class Job:
         return loaded
 
 
-class Readers:
+class InterpretedReaders:
     """Threads that do jobs in the order in which they are given.
 
     They end when they are told to, when nobody has this object any more, or with the program.
 
     Args:
+        load: what a job does with its slab.
         count: of threads.
     """
 
-    def __init__(self, count: int) -> None:
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+    def __init__(self, load: Load, count: int) -> None:
+        self._load, self._jobs = load, SimpleQueue[InterpretedJob | None]()
         weakref.finalize(self, _end, self._jobs, count)
         self._threads = [
-            Thread(target=_read, args=(self._jobs,), name=f"tropism-moe-reader-{n}", daemon=True)
+            Thread(target=_read, args=(self._jobs,), name=f"{NAME}-{n}", daemon=True)
             for n in range(count)
         ]
         for thread in self._threads:
             thread.start()
 
-    def give(self, job: Job) -> None:
-        """Have a job done, unless somebody claims it before."""
-        self._jobs.put(job)
+    def job(self, slab: Slab) -> InterpretedJob:
+        """A read that has not begun."""
+        return InterpretedJob(partial(self._load, slab), self._jobs.put)
+
+    def flush(self) -> None:
+        """They have it already."""
 
     def close(self) -> None:
         """Wait until all that was given is done."""
@@ -91,13 +109,16 @@ class Readers:
             thread.join()
 
 
-def _read(jobs: SimpleQueue[Job | None]) -> None:
+def _read(jobs: SimpleQueue[InterpretedJob | None]) -> None:
     while (job := jobs.get()) is not None:
-        if job.claim(reader=True):
-            job.run()
+        job.run()
         del job  # what it brought may go before the next one comes
 
 
-def _end(jobs: SimpleQueue[Job | None], count: int) -> None:
+def _end(jobs: SimpleQueue[InterpretedJob | None], count: int) -> None:
+    """Let nobody begin with anything any more."""
+    with suppress(Empty):
+        while (job := jobs.get_nowait()) is not None:
+            job.take_back()
     for _ in range(count):
         jobs.put(None)

@@ -6,84 +6,23 @@ file system refuses it, slabs are read as usual and the pages are given back at 
 
 from __future__ import annotations
 
-import mmap
 import os
-import weakref
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import FileIO
-from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tropism.errors import OptionError
+from tropism_moe import store_serve
+from tropism_moe.store_buffers import Buffer, Pool, anonymous
+from tropism_moe.store_compiled import CompiledReaders
 from tropism_moe.store_errors import PathLike, read_failed
-from tropism_moe.store_format import BLOCK, Slab, check_crc, forget, truncated, twice
-from tropism_moe.store_source import Loaded, Transform, held_bytes
-
-
-class Arena:
-    """Anonymous memory from which buffers are cut, with huge pages where the kernel gives them: small ones fault a hundred times a slab.
-
-    Args:
-        size: bytes; none are used before a buffer is filled.
-
-    Raises:
-        OptionError: the machine has no room for so many.
-    """
-
-    def __init__(self, size: int) -> None:
-        try:
-            self._memory = _anonymous(size)
-        except OSError as error:
-            raise OptionError(
-                f"{size} bytes of memory for slabs cannot be had ({error.strerror}); open the store with mode='mmap', or "
-                "with mode='ring' and a smaller budget_bytes"
-            ) from error
-        self._used, self._lock = 0, Lock()
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            with suppress(OSError):  # a kernel without them
-                self._memory.madvise(mmap.MADV_HUGEPAGE)
-
-    def cut(self, size: int) -> Buffer:
-        """The next ``size`` bytes; memory of their own if none are left, because a transform kept its input, say."""
-        with self._lock:
-            start, self._used = self._used, self._used + size
-        if start + size > len(self._memory):
-            return Buffer(_anonymous(size), 0, size)
-        return Buffer(self._memory, start, size)
-
-
-class Buffer:
-    """A part of some memory that starts at a multiple of a block and knows whether an array of it is still in use.
-
-    Args:
-        memory: that it is a part of.
-        start: first byte.
-        size: bytes.
-
-    Attributes:
-        bytes: of the part, writable.
-        length: bytes of the slab in it.
-    """
-
-    def __init__(self, memory: mmap.mmap, start: int, size: int) -> None:
-        self.bytes, self.length = memoryview(memory)[start : start + size], 0
-        self._array: weakref.ref[NDArray[np.uint8]] | None = None
-
-    def lend(self) -> NDArray[np.uint8]:
-        """The slab, ``uint8[length]``, read-only; the same array as long as somebody has it."""
-        array = None if self._array is None else self._array()
-        if array is None:
-            array = np.frombuffer(self.bytes, np.uint8, self.length)
-            array.flags.writeable = False
-            self._array = weakref.ref(array)
-        return array
-
-    @property
-    def idle(self) -> bool:
-        """Whether nobody has the array, nor a view of it: a view keeps its array alive."""
-        return self._array is None or self._array() is None
+from tropism_moe.store_format import BLOCK, Index, Slab, check_crc, forget, truncated, twice
+from tropism_moe.store_readers import InterpretedReaders
+from tropism_moe.store_recode import Recode
+from tropism_moe.store_source import Loaded, Readers, Transform, held_bytes
 
 
 class RingSource:
@@ -92,13 +31,14 @@ class RingSource:
     Args:
         file: the store, which is closed with the source.
         path: for messages.
+        index: of the store.
         transform: of the bytes of a slab, or None.
-        capacity: bytes of a buffer, at least those of the longest slab, padded.
-        room: bytes of all buffers.
+        budget: bytes that slabs may take; None is no limit.
+        readers: threads that will read at the same time, at most.
         past_cache: whether reads go past the page cache, or else leave what they read there.
 
     Raises:
-        OptionError: the platform cannot read at an offset.
+        OptionError: the platform cannot read at an offset, or has no room for the buffers.
 
     Attributes:
         direct: whether O_DIRECT is in force.
@@ -108,23 +48,53 @@ class RingSource:
         self,
         file: FileIO,
         path: PathLike,
+        index: Index,
         transform: Transform | None,
-        capacity: int,
-        room: int,
+        budget: int | None,
+        readers: int,
         past_cache: bool,
     ) -> None:
         if not hasattr(os, "preadv"):
             raise OptionError(
                 f"{os.fspath(path)}: this platform has no os.preadv; open with mode='mmap'"
             )
-        self._file, self._path, self._transform = file, path, transform
-        self._capacity, self._past_cache = capacity, past_cache
-        self._arena, self._idle = Arena(room), list[Buffer]()
+        self._file, self._path, self._index = file, path, index
+        self._transform, self._past_cache = transform, past_cache
+        self._raw, self._kept = self._pools(budget, readers)
         self.direct = past_cache and set_direct(file)
+
+    def _pools(self, budget: int | None, readers: int) -> tuple[Pool | None, Pool | None]:
+        """Buffers for what a transform reads, and for what is kept, unless a transform makes memory of its own."""
+        slabs, raw, kept = self._index.slabs.values(), None, None
+        if self._transform is not None:
+            most = max(slab.padded for slab in slabs)
+            raw = Pool(most, most * (readers + 1))
+        if self._transform is None or isinstance(self._transform, Recode):
+            most = max(slab.padded if raw is None else self._length(slab) for slab in slabs)
+            whole = most * len(slabs)
+            kept = Pool(most, whole if budget is None else min(whole, max(budget, most)))
+        return raw, kept
+
+    def _length(self, slab: Slab) -> int:
+        """Bytes that are kept of it in a buffer."""
+        recode = self._transform
+        if isinstance(recode, Recode) and recode.fits(slab.length, slab.meta):
+            return recode.size(slab.meta)
+        return slab.length
 
     def size(self, slab: Slab) -> int:  # noqa: ARG002  a buffer takes as much for every slab
         """Bytes that a slab takes if it is not transformed."""
-        return self._capacity
+        pool = self._raw or self._kept
+        assert pool
+        return pool.size
+
+    def readers(self, count: int) -> Readers:
+        """Threads that read: compiled ones where they can do all that is to be done with a slab."""
+        forgets = self._past_cache and not self.direct
+        if forgets or self._kept is None or not store_serve.AVAILABLE:
+            return InterpretedReaders(self.load, count)
+        recode = self._transform if isinstance(self._transform, Recode) else None
+        return CompiledReaders(self, self._file, self._index, recode, count)
 
     def load(self, slab: Slab) -> Loaded:
         """Read a slab, check it and transform it.
@@ -134,17 +104,33 @@ class RingSource:
             StoreReadError: the operating system cannot read.
             StoreTruncatedError: the file ends before the slab does.
         """
-        buffer = self._take(slab)
+        if self._kept is None:
+            return self._transformed(slab)
+        buffer = self.take(slab)
         try:
-            self._fill(slab, buffer)
-            value = buffer if self._transform is None else self._transform(buffer.lend(), slab.meta)
+            if isinstance(self._transform, Recode):
+                self._recode(self._transform, slab, buffer)
+            else:
+                self._fill(slab, buffer)
         except BaseException:
-            self._give(buffer)
+            self._kept.give(buffer)
             raise
-        if self._transform is None:
-            return Loaded(slab, buffer, self._capacity)
-        self._give(buffer)
-        return Loaded(slab, value, held_bytes(value))
+        return self.kept(slab, buffer)
+
+    def take(self, slab: Slab) -> Buffer:
+        """A buffer for what is kept of a slab."""
+        assert self._kept
+        return self._kept.take(self._length(slab))
+
+    def scratch(self) -> NDArray[np.uint8]:
+        """Where a reader may read a slab that is to be transcoded."""
+        assert self._raw
+        return np.frombuffer(self._raw.take(0).bytes, np.uint8)
+
+    def kept(self, slab: Slab, buffer: Buffer) -> Loaded:
+        """A slab that is in a buffer now."""
+        assert self._kept
+        return Loaded(slab, buffer, self._kept.size)
 
     def in_use(self, loaded: Loaded) -> bool:
         """Whether somebody has the array of a buffer."""
@@ -152,27 +138,35 @@ class RingSource:
 
     def release(self, loaded: Loaded) -> None:
         """Let the buffer of a slab be used again."""
-        if isinstance(loaded.value, Buffer):
-            self._give(loaded.value)
+        if isinstance(loaded.value, Buffer) and self._kept:
+            self._kept.give(loaded.value)
 
     def close(self) -> None:
         """Close the file; arrays that were lent stay valid."""
-        self._idle.clear()
         self._file.close()
 
-    def _take(self, slab: Slab) -> Buffer:
-        """A buffer for a slab."""
-        try:
-            buffer = self._idle.pop()
-        except IndexError:
-            buffer = self._arena.cut(self._capacity)
-        buffer.length = slab.length
-        return buffer
+    def _transformed(self, slab: Slab) -> Loaded:
+        """A slab of which a transform makes memory of its own."""
+        assert self._transform
+        with self._reading(slab) as raw:
+            value = self._transform(raw.lend(), slab.meta)
+        return Loaded(slab, value, held_bytes(value))
 
-    def _give(self, buffer: Buffer) -> None:
-        """Keep a buffer for the next slab; one whose array somebody has is left to them."""
-        if buffer.idle:
-            self._idle.append(buffer)
+    def _recode(self, recode: Recode, slab: Slab, buffer: Buffer) -> None:
+        """Fill a buffer with what is made of a slab."""
+        with self._reading(slab) as raw:
+            recode.into(raw.lend(), slab.meta, np.frombuffer(buffer.bytes, np.uint8, buffer.length))
+
+    @contextmanager
+    def _reading(self, slab: Slab) -> Iterator[Buffer]:
+        """A slab in a buffer that is another's afterwards."""
+        assert self._raw
+        raw = self._raw.take(slab.length)
+        try:
+            self._fill(slab, raw)
+            yield raw
+        finally:
+            self._raw.give(raw)
 
     def _fill(self, slab: Slab, buffer: Buffer) -> None:
         target = buffer.bytes[: slab.padded]
@@ -207,13 +201,8 @@ def set_direct(file: FileIO) -> bool:
     flags = fcntl.fcntl(file, fcntl.F_GETFL)
     try:
         fcntl.fcntl(file, fcntl.F_SETFL, flags | flag)
-        os.preadv(file.fileno(), [_anonymous(BLOCK)], 0)
+        os.preadv(file.fileno(), [anonymous(BLOCK)], 0)
     except OSError:  # refused when asked, or only when tried
         fcntl.fcntl(file, fcntl.F_SETFL, flags)
         return False
     return True
-
-
-def _anonymous(size: int) -> mmap.mmap:
-    """Memory that starts at a page, private: shared memory has no huge pages."""
-    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

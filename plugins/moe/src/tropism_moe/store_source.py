@@ -28,6 +28,49 @@ class Loaded(NamedTuple):
     nbytes: int
 
 
+class Job(Protocol):
+    """A read that a reader does, or the asking thread itself, whichever comes first.
+
+    An interrupt (Ctrl-C) may stop the asking thread between any two steps: each of its steps may be left out or done twice.
+    """
+
+    def begin(self) -> None:
+        """Let a reader do it, at the latest when all jobs are flushed."""
+        ...
+
+    def take_back(self) -> bool:
+        """Whether it is left to the asking thread; then no reader will do it."""
+        ...
+
+    def wait(self) -> Loaded | None:
+        """What a reader brought; None if it failed."""
+        ...
+
+    def result(self) -> Loaded:
+        """What a reader brought.
+
+        Raises:
+            BaseException: what the reader met.
+        """
+        ...
+
+
+class Readers(Protocol):
+    """Threads that read; they end when they are told to, when nobody has this object any more, or with the program."""
+
+    def job(self, slab: Slab) -> Job:
+        """A read that has not begun."""
+        ...
+
+    def flush(self) -> None:
+        """Let readers have what was begun."""
+        ...
+
+    def close(self) -> None:
+        """Wait until all that was begun is done."""
+        ...
+
+
 class Source(Protocol):
     """What brings slabs from the file.
 
@@ -43,6 +86,10 @@ class Source(Protocol):
 
     def load(self, slab: Slab) -> Loaded:
         """Read, check and transform a slab; called by several threads."""
+        ...
+
+    def readers(self, count: int) -> Readers:
+        """So many threads that do the same."""
         ...
 
     def in_use(self, loaded: Loaded) -> bool:

@@ -14,7 +14,7 @@ class StoreStats:
         prefetch_hits: requests for slabs that a prefetch had read or was reading.
         prefetch_misses: requests for slabs that nobody had announced, or for which there was no room.
         evictions: slabs that left memory for others.
-        bytes_read: from the file, those of unsuccessful attempts not counted.
+        bytes_read: from the file, of slabs that were asked for or have left, those of unsuccessful attempts not counted.
         stall_s: seconds that requests waited for slabs, transforms included.
         compute_s: seconds of computing; the caller adds them.
         substitutions: requests for another expert than the nearest; the caller counts them.

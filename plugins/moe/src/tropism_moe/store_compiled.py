@@ -1,0 +1,233 @@
+"""Threads that read in compiled code, and the reads they are given; what they do is in :mod:`tropism_moe.store_serve`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+from io import FileIO
+from itertools import chain
+from threading import Thread
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tropism_moe import store_serve
+from tropism_moe.checksum import TABLE
+from tropism_moe.packing import FIVES
+from tropism_moe.store_buffers import Buffer
+from tropism_moe.store_format import Index, Slab
+from tropism_moe.store_pipe import Pipe
+from tropism_moe.store_readers import NAME
+from tropism_moe.store_recode import Recode
+from tropism_moe.store_source import Loaded
+
+Integers = NDArray[np.int64]
+
+
+class Home(Protocol):
+    """Where slabs come to be."""
+
+    def take(self, slab: Slab) -> Buffer:
+        """A buffer for one."""
+        ...
+
+    def kept(self, slab: Slab, buffer: Buffer) -> Loaded:
+        """One that is in a buffer now."""
+        ...
+
+    def release(self, loaded: Loaded) -> None:
+        """Let the buffer of one be used again."""
+        ...
+
+    def load(self, slab: Slab) -> Loaded:
+        """Read one in this thread."""
+        ...
+
+    def scratch(self) -> NDArray[np.uint8]:
+        """Where a reader may read a slab that is to be transcoded."""
+        ...
+
+
+class Desk(NamedTuple):
+    """What the asking thread and the readers share.
+
+    Attributes:
+        places: where slabs are, ``int64[S, fields]``.
+        states: of slabs, ``int64[S]``.
+        targets: addresses of where they go, ``int64[S]``.
+        sizes: bytes that they take there, ``int64[S]``.
+    """
+
+    places: Integers
+    states: Integers
+    targets: Integers
+    sizes: Integers
+
+
+class CompiledJob:
+    """A read by a compiled reader.
+
+    Args:
+        readers: that do it.
+        slab: to be read.
+    """
+
+    __slots__ = "_buffer", "_number", "_readers", "_slab"
+
+    def __init__(self, readers: CompiledReaders, slab: Slab) -> None:
+        self._readers, self._slab, self._number = readers, slab, readers.numbers[slab.key]
+        self._buffer: Buffer | None = None
+
+    def begin(self) -> None:
+        """Have it done, unless it is taken back before."""
+        readers, number = self._readers, self._number
+        readers.buffers[number] = self._buffer = readers.home.take(self._slab)
+        readers.targets[number] = self._buffer.address
+        readers.states[number] = store_serve.QUEUED
+        readers.call(number)
+
+    def take_back(self) -> bool:
+        """Whether it is left to the asking thread."""
+        if self._readers.states[self._number] >= store_serve.READING:
+            return False
+        if not store_serve.take_back(self._readers.desk.states, self._number):
+            return False
+        self._give_up()
+        return True
+
+    def wait(self) -> Loaded | None:
+        """What a reader brought; None if it failed."""
+        states, number = self._readers.states, self._number
+        while (state := states[number]) == store_serve.READING:
+            self._readers.listen(number)
+        buffer, good = self._buffer, state == store_serve.DONE
+        if buffer is None or not good:
+            self._give_up()
+            return None
+        states[number] = store_serve.IDLE
+        return self._readers.home.kept(self._slab, buffer)
+
+    def result(self) -> Loaded:
+        """What a reader brought, or what is read now if it failed.
+
+        Raises:
+            BaseException: what is wrong.
+        """
+        return self.wait() or self._readers.home.load(self._slab)
+
+    def _give_up(self) -> None:
+        """Give the buffer back, into which nobody reads any more."""
+        buffer, self._buffer = self._buffer, None
+        self._readers.states[self._number] = store_serve.IDLE
+        if buffer is not None:
+            home = self._readers.home
+            home.release(home.kept(self._slab, buffer))
+
+
+class CompiledReaders:
+    """Threads that read slabs in the order in which jobs are begun.
+
+    They end when they are told to, when nobody has this object any more, or with the program.
+
+    Args:
+        home: where slabs come to be.
+        file: the store.
+        index: of it.
+        recode: what is made of slabs; None leaves them as they are.
+        count: of threads.
+
+    Attributes:
+        home: see above.
+        numbers: of slabs.
+        desk: what is shared with the threads.
+        states: of the desk, the same memory, of which single numbers are had sooner so.
+        targets: the same.
+        buffers: that slabs are, or were last, read into: the threads have them as long as they may be at them.
+    """
+
+    def __init__(
+        self, home: Home, file: FileIO, index: Index, recode: Recode | None, count: int
+    ) -> None:
+        self.home, self.desk = home, _desk(index, recode)
+        self.states, self.targets = self.desk.states.data, self.desk.targets.data
+        self.numbers = {key: number for number, key in enumerate(index.slabs)}
+        self._queue, self._told, self._called = Pipe(), Pipe(), b""
+        os.set_blocking(self._told.into, False)
+        self.buffers: dict[int, Buffer] = {}
+        args = file, self._queue, self._told, self.desk, home, self.buffers, recode is not None
+        self._end = weakref.finalize(self, _end, self._queue, self.desk.states, count)
+        self._threads = [
+            Thread(target=_serve, args=args, name=f"{NAME}-{n}", daemon=True) for n in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def job(self, slab: Slab) -> CompiledJob:
+        """A read that has not begun."""
+        return CompiledJob(self, slab)
+
+    def call(self, number: int) -> None:
+        """Let a reader come for a slab, at the latest when all are flushed: to wake one takes as long as to enter some jobs."""
+        self._called += _message(number)
+        if len(self._called) >= len(self._threads) * store_serve.MESSAGE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Let readers come for what was begun."""
+        if self._called:
+            called, self._called = self._called, b""
+            self._queue.write(called)
+
+    def listen(self, number: int) -> None:
+        """Wait until something was read since the last time; give a slab up if its reader has stayed in another process."""
+        if self._told.mine:
+            os.read(self._told.out, 1 << 12)
+        else:
+            self.states[number] = store_serve.FAILED
+
+    def close(self) -> None:
+        """Wait until all that was begun is done."""
+        self._end()
+        for thread in self._threads:
+            thread.join()
+
+
+def _desk(index: Index, recode: Recode | None) -> Desk:
+    """Of all slabs, none of which is read."""
+    slabs = index.slabs.values()
+    places = [_place(slab, recode) for slab in slabs]
+    most = max(map(len, places))
+    places = [place + [0] * (most - len(place)) for place in places]
+    sizes = [recode.size(slab.meta) if recode else slab.padded for slab in slabs]
+    states, targets = np.zeros((2, len(slabs)), np.int64)
+    return Desk(np.array(places, np.int64), states, targets, np.array(sizes, np.int64))
+
+
+def _place(slab: Slab, recode: Recode | None) -> list[int]:
+    """Fields of one; a matrix that has no rows follows where others have more matrices."""
+    if recode is None:
+        return [slab.offset, slab.padded, slab.length, slab.crc32]
+    crc = slab.crc32 if recode.fits(slab.length, slab.meta) else store_serve.NEVER
+    return [slab.offset, slab.padded, slab.length, crc, *chain(*recode.shapes(slab.meta))]
+
+
+def _serve(
+    file: FileIO, queue: Pipe, told: Pipe, desk: Desk, home: Home, _kept: dict[int, Buffer], recodes: bool
+) -> None:  # fmt: skip
+    """A thread; it keeps what it writes to, and the file, until it ends."""
+    scratch = home.scratch() if recodes else np.empty(0, np.uint8)
+    store_serve.serve(file.fileno(), queue.out, told.into, *desk, scratch, TABLE, FIVES)
+
+
+def _end(queue: Pipe, states: Integers, count: int) -> None:
+    """Let nobody begin with anything any more."""
+    for number in np.flatnonzero(states == store_serve.QUEUED).tolist():
+        store_serve.take_back(states, number)
+    for _ in range(count):
+        queue.write(_message(store_serve.STOP))
+
+
+def _message(number: int) -> bytes:
+    return number.to_bytes(store_serve.MESSAGE, sys.byteorder, signed=True)

@@ -1,0 +1,66 @@
+"""The transform of slabs that are ternary matrices in base 3: they take in memory the form that is computed with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tropism.errors import ArtifactError
+from tropism_moe.budget import disk_row, memory_row
+from tropism_moe.packing import transcode
+
+Shapes = tuple[tuple[int, int], ...]
+"""Rows and columns of every matrix."""
+
+
+class Recode:
+    """Matrices one after the other, in base 3 and then in 2 bits; a transform that compiled readers can do, too.
+
+    Args:
+        shapes: of what is known of a slab, those of its matrices, as many for every slab.
+    """
+
+    def __init__(self, shapes: Callable[[Mapping[str, Any]], Shapes]) -> None:
+        self.shapes = shapes
+
+    def size(self, meta: Mapping[str, Any]) -> int:
+        """Bytes in memory."""
+        return sum(rows * memory_row(columns) for rows, columns in self.shapes(meta))
+
+    def fits(self, length: int, meta: Mapping[str, Any]) -> bool:
+        """Whether a slab of so many bytes can hold the matrices."""
+        sizes = [n for shape in self.shapes(meta) for n in shape]
+        return min(sizes, default=1) > 0 and length == self._on_disk(meta)
+
+    def __call__(self, data: NDArray[np.uint8], meta: Mapping[str, Any]) -> NDArray[np.uint8]:
+        """The matrices in memory, ``uint8[size]``.
+
+        Raises:
+            ArtifactError: the bytes are not as many as the shapes need, or no ternary weights.
+        """
+        out = np.empty(self.size(meta), np.uint8)
+        self.into(data, meta, out)
+        out.flags.writeable = False
+        return out
+
+    def into(
+        self, data: NDArray[np.uint8], meta: Mapping[str, Any], out: NDArray[np.uint8]
+    ) -> None:
+        """The same into memory that is there."""
+        shapes = self.shapes(meta)
+        if not self.fits(data.size, meta):
+            raise ArtifactError(
+                f"a slab of matrices {shapes} in base 3 has {self._on_disk(meta)} bytes, found {data.size}: pack the model again"
+            )
+        start = first = 0
+        for rows, columns in shapes:
+            end, last = start + rows * disk_row(columns), first + rows * memory_row(columns)
+            target = out[first:last].reshape(rows, -1)
+            transcode(data[start:end], (rows, columns), target)
+            start, first = end, last
+
+    def _on_disk(self, meta: Mapping[str, Any]) -> int:
+        return sum(rows * disk_row(columns) for rows, columns in self.shapes(meta))

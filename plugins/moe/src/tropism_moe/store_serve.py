@@ -1,0 +1,155 @@
+"""What compiled readers do: read slabs, check them and bring them into memory, without ever asking for the interpreter.
+
+Threads that hold the interpreter's lock for some microseconds a slab let the one that computes wait as long, several times a slab.
+These are told the numbers of slabs through a pipe, leave how it went in an array of states, and tell so through another pipe.  What
+goes wrong is not looked into here: whoever asks for the slab reads it again, and meets the error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import int32, types
+from numba.np.numpy_support import carray
+
+from tropism_moe.checksum import HAS_PRODUCT, crc_of
+from tropism_moe.packing import compiled, generated, transcode_rows
+
+AVAILABLE = HAS_PRODUCT
+"""Whether this CPU has what they need; those that have show what was stored in the order in which it was, so that plain loads do."""
+IDLE, QUEUED, READING, DONE, FAILED = range(5)
+"""States of a slab: nothing is to be done, a reader may begin, has begun, has ended well, or not."""
+OFFSET, PADDED, LENGTH, CRC, SHAPES = range(5)
+"""Fields of a place, ``int64``; after the first four rows and columns of every matrix, if slabs are to be transcoded."""
+NEVER = -1
+"""No checksum: of a slab that cannot be what it is said to be."""
+STOP = -1
+"""In the place of a number: end."""
+MESSAGE = 8
+"""Bytes of a number."""
+PATIENCE = 1000
+"""Reads of the queue that may fail one after the other: a signal makes one fail, a queue that is gone all."""
+_pread = types.ExternalFunction("pread", types.intp(types.int32, types.uintp, types.uintp, types.int64))  # fmt: skip
+_read = types.ExternalFunction("read", types.intp(types.int32, types.uintp, types.uintp))
+_write = types.ExternalFunction("write", types.intp(types.int32, types.uintp, types.uintp))
+
+
+def _place(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    """Pointer to element ``args[1]`` of an array."""
+    data = context.make_array(signature.args[0])(context, builder, args[0]).data
+    return builder.gep(data, [args[1]])
+
+
+@generated
+def _exchange(_typing: Any, array: Any, at: Any, old: Any, new: Any) -> Any:  # noqa: ARG001  types by name
+    """Put ``new`` where ``old`` was, unless something else was there; whether it was done."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = _place(context, builder, signature, args)
+        return builder.extract_value(builder.cmpxchg(place, args[2], args[3], "seq_cst"), 1)
+
+    return types.boolean(array, types.intp, types.int64, types.int64), emit
+
+
+@generated
+def _leave(_typing: Any, array: Any, at: Any, value: Any) -> Any:  # noqa: ARG001
+    """Store an element, after everything that was stored before."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store_atomic(args[2], _place(context, builder, signature, args), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.int64), emit
+
+
+@generated
+def _pointer(_typing: Any, address: Any) -> Any:  # noqa: ARG001
+    """An address as a pointer to bytes."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+
+    return types.CPointer(types.uint8)(types.int64), emit
+
+
+@compiled
+def take_back(states, number):
+    """Whether no reader has begun with a slab, which then none will."""
+    return _exchange(states, number, QUEUED, IDLE) or states[number] == IDLE
+
+
+@compiled
+def _fill(file, place, table, target):
+    """Read a slab; whether all of it came and is what was written."""
+    done = 0
+    while done < place[PADDED]:
+        left, at = place[PADDED] - done, place[OFFSET] + done
+        got = _pread(int32(file), target.ctypes.data + done, left, at)
+        if got <= 0:
+            return False
+        done += got
+    return crc_of(target[: place[LENGTH]], table) == place[CRC]
+
+
+@compiled
+def transcode_all(shapes, base3, fives, out):
+    """Matrices in base 3, one after the other, into 2 bits; whether all bytes were digits.
+
+    Args:
+        shapes: rows and columns of each, ``int64[2 n]``.
+        base3: ``uint8``, as many as they take.
+        fives: table of :mod:`tropism_moe.packing`.
+        out: ``uint8``, as many as they take in memory.
+    """
+    good, start, first = True, 0, 0
+    for n in range(0, shapes.size, 2):
+        rows, columns = shapes[n], shapes[n + 1]
+        row, wide = (columns + 4) // 5, (columns + 255) // 256 * 64
+        end, last = start + rows * row, first + rows * wide
+        some, target = base3[start:end].reshape((rows, row)), out[first:last].reshape((rows, wide))
+        good &= not transcode_rows(some, columns, fives, target)
+        start, first = end, last
+    return good
+
+
+@compiled
+def serve(file, queue, told, places, states, targets, sizes, scratch, table, fives):
+    """Read what is asked for, until told to stop.
+
+    Args:
+        file: descriptor of the store.
+        queue: descriptor that numbers of slabs are read from.
+        told: descriptor that a byte is written to for every slab; it does not wait, as there is no need if it is full.
+        places: where slabs are, ``int64[S, fields]``.
+        states: of slabs, ``int64[S]``.
+        targets: addresses of where they go, ``int64[S]``.
+        sizes: bytes that they take there, ``int64[S]``.
+        scratch: ``uint8``, to transcode from; empty if slabs stay as they are.
+        table: of the checksum.
+        fives: of transcoding.
+    """
+    number, failed = np.empty(1, np.int64), 0
+    while failed < PATIENCE:
+        if _read(int32(queue), number.ctypes.data, MESSAGE) != MESSAGE:
+            failed += 1
+            continue
+        n, failed = number[0], 0
+        if n == STOP:
+            return
+        if not _exchange(states, n, QUEUED, READING):
+            continue
+        place, target = places[n], carray(_pointer(targets[n]), (sizes[n],))
+        if scratch.size:
+            source = scratch[: place[PADDED]]
+            good = _fill(file, place, table, source)
+            good = good and transcode_all(place[SHAPES:], source[: place[LENGTH]], fives, target)
+        else:
+            good = _fill(file, place, table, target)
+        _leave(states, n, DONE if good else FAILED)
+        _write(int32(told), number.ctypes.data, 1)
+
+
+# Compiled now: the asking thread may be interrupted later, which compilers bear badly.
+take_back(np.zeros(1, np.int64), 0)
