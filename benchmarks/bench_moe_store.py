@@ -7,8 +7,8 @@ Writes ``benchmarks/results/moe_store.json`` where asked to::
 A store of random bytes is written beside the repository and read slab by slab in a random order that was announced at the start, cold:
 its pages are dropped from the page cache before each round (what a virtual disk's host keeps is out of reach).  The probe reads the
 same slabs in the same order with O_DIRECT, as many at a time, into memory of the same kind, and does nothing with them.  Computing is a loop that takes a given time a
-slab, without the lock of the interpreter.  Walls are medians of rounds; ratios are medians of the ratios within a round, whose parts
-see the same noise.  Memory is the growth of VmRSS and RssAnon (``/proc/self/status``) over what a fresh process has after its imports.
+slab, without the lock of the interpreter.  Clocks start when store and probe are open, that of ``resident``, which reads all on opening,
+before.  Walls are medians of rounds; ratios are medians of the ratios within a round, whose parts see the same noise.  Memory is the growth of VmRSS and RssAnon (``/proc/self/status``) over what a fresh process has after its imports.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from tropism.agents.manifest import manifest
 from tropism.agents.progress import progress
 from tropism_moe.bench import MEGABYTE, chill, memory
 from tropism_moe.expert_store import READERS, ExpertStore
+from tropism_moe.store_buffers import Pool
 from tropism_moe.store_format import Slab
-from tropism_moe.store_ring import Arena
 from tropism_moe.store_writer import StoreWriter
 
 RESULTS = Path(__file__).parent / "results" / "moe_store.json"
@@ -67,8 +67,8 @@ def probe(path: Path, *orders: list[Key]) -> float:
     with ExpertStore.open(path) as store:
         places = [[store.slabs[key] for key in order] for order in orders]
         most = max(slab.padded for slab in store.slabs.values())
-    file, arena = os.open(path, os.O_RDONLY | os.O_DIRECT), Arena(MEMORY)
-    buffers = [arena.cut(most).bytes for _ in range(MEMORY // most)]
+    file, pool = os.open(path, os.O_RDONLY | os.O_DIRECT), Pool(most, MEMORY)
+    buffers = [pool.take(most).bytes for _ in range(MEMORY // most)]
     for buffer in buffers:
         buffer[:] = bytes(most)  # as those of a store that has read before
     turns = [cycle(buffers[n::READERS]) for n in range(READERS)]
@@ -77,10 +77,10 @@ def probe(path: Path, *orders: list[Key]) -> float:
         for slab, buffer in zip(some, turn, strict=False):
             assert os.preadv(file, [buffer[: slab.padded]], slab.offset) == slab.padded
 
-    with ThreadPoolExecutor(READERS) as pool:
+    with ThreadPoolExecutor(READERS) as threads:
         began = perf_counter()
         for some in map(iter, places):
-            for job in [pool.submit(read, some, turn) for turn in turns]:
+            for job in [threads.submit(read, some, turn) for turn in turns]:
                 job.result()
         wall = perf_counter() - began
     os.close(file)
@@ -97,17 +97,24 @@ def compute(seconds: float, scratch: bytes = bytes(1 << 18)) -> None:
 def stream(
     path: Path, mode: Any, order: list[Key], seconds: float, budget: int
 ) -> dict[str, float]:
-    """Walls of opening a store and going through all slabs, with ``seconds`` of computing on each."""
-    began = perf_counter()
+    """Walls of opening a store, and of going through all slabs with ``seconds`` of computing on each."""
+    opened = perf_counter()
     with ExpertStore.open(path, mode, None if mode == "resident" else budget) as store:
+        began = perf_counter()
         store.prefetch(order)
         for key in order:
             store.get(*key)
             before = perf_counter()
             compute(seconds)
             store.stats.compute_s += perf_counter() - before
-        wall = perf_counter() - began
-    return {"wall": wall, "stall": store.stats.stall_s, "compute": store.stats.compute_s}
+        wall = perf_counter() - (opened if mode == "resident" else began)
+    stats = store.stats
+    return {
+        "wall": wall,
+        "open": began - opened,
+        "stall": stats.stall_s,
+        "compute": stats.compute_s,
+    }
 
 
 def one_round(path: Path, order: list[Key], loads: list[float], budget: int) -> dict[str, float]:
@@ -134,6 +141,7 @@ def summary(rounds: list[dict[str, float]], loads: list[float], nbytes: int) -> 
             row = {
                 "GB/s": median(lambda r, n=name: nbytes / r[f"{n} wall"] / 1e9),
                 "wall_s": median(lambda r, n=name: r[f"{n} wall"]),
+                "open_s": median(lambda r, n=name: r[f"{n} open"]),
                 "stall_s": median(lambda r, n=name: r[f"{n} stall"]),
                 "read_of_probe": median(lambda r, n=name: r["probe"] / r[f"{n} wall"]),
                 "wall_of_longer": median(lambda r, n=name: r[f"{n} wall"] / max(r["probe"], r[f"{n} compute"])),

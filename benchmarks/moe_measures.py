@@ -18,7 +18,7 @@ from tropism.envs.core.wrappers import hidden_keys, visible
 from tropism_moe.calibration import expected_calibration_error
 from tropism_moe.expert_store import READERS, ExpertStore
 from tropism_moe.pack import STORE
-from tropism_moe.packed import expert_of
+from tropism_moe.packed import RECODE
 from tropism_moe.policy import MoEPolicy
 from tropism_moe.serving import Served
 from tropism_moe.teachers import privileged, teach
@@ -133,7 +133,7 @@ def caching(policy: MoEPolicy, task: Task, seeds: Sequence[int]) -> list[dict[st
 
 def cache_bytes(directory: Path) -> int:
     """A budget with room for one slab in :data:`CACHE`, and for the buffers that are read into."""
-    with ExpertStore.open(directory / STORE, transform=expert_of) as store:
+    with ExpertStore.open(directory / STORE, transform=RECODE) as store:
         slabs = list(store.slabs.values())
         one = store.get(*next(iter(store.slabs)))
     made = one.nbytes
