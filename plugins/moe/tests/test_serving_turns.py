@@ -159,3 +159,19 @@ def test_many_rows_at_once_have_the_same_bits(directory, monkeypatch):
         found, _ = play(served, 40, 3)
     for a, b in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_rank_beyond_the_width_is_no_matter(tmp_path, monkeypatch):
+    pack_random(ModelConfig(**{**SHAPE, "rank": 700}, lattice=(2, 1, 1), inputs=5), tmp_path, 0)
+    found = []
+    for together in (True, False):
+        monkeypatch.setattr("tropism_moe.serving_layers.at_once", lambda _, on=together: on)
+        with Served.open(tmp_path) as served:
+            outputs, _ = served.step(np.array([1, 4]), served.begin(2))
+        found.append(outputs)
+    np.testing.assert_array_equal(*found)
+
+
+def test_rows_and_lanes_must_be_as_many(directory):
+    with Served.open(directory) as served, pytest.raises(OptionError, match="each of the 2 lanes of the state, got 5"):  # fmt: skip
+        served.step(np.arange(5), served.begin(2))

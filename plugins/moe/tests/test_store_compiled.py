@@ -119,7 +119,7 @@ def test_matrices_of_any_shapes_are_transcoded_as_one_by_one(data):
         (lambda data, facts: (b"\xf3" + data[1:], facts), "is 243, expected at most 242"),
         (lambda data, facts: (data[1:], facts), r"in base 3 has \d+ bytes, found \d+: pack the model again"),
         (lambda data, facts: (data, {**facts, "hidden": -HIDDEN, "width": -WIDTH}), r"in base 3 has -?\d+ bytes, found \d+: pack the model again"),
-        (lambda data, facts: (data, {**facts, "hidden": 1 << 40}), r"in base 3 has \d+ bytes, found \d+: pack the model again"),
+        (lambda data, facts: (data, {**facts, "hidden": 1 << 70}), r"in base 3 has \d+ bytes, found \d+: pack the model again"),
     ],
     ids=["digits", "length", "negative", "shape"],
 )  # fmt: skip
@@ -194,6 +194,38 @@ def test_arrays_that_are_kept_and_dropped_at_random_are_never_overwritten(path):
                 del mine[list(mine)[rng.integers(len(mine))]]
             for held, array in mine.items():
                 assert np.array_equal(array, DATA[held])
+
+
+def test_a_reader_that_runs_out_of_memory_leaves_the_slab_to_who_asks(path, monkeypatch):
+    plain, failed = store_serve.serve, []
+
+    def serve(file, queue, told, places, states, *rest):
+        if len(failed) < 4:
+            number = rest[-1]
+            assert os.read(queue, store_serve.MESSAGE)
+            number[0], states[3] = 3, store_serve.READING
+            failed.append(number)
+            raise MemoryError
+        plain(file, queue, told, places, states, *rest)
+
+    monkeypatch.setattr(store_serve, "serve", serve)
+    with ExpertStore.open(path, "ring", 20 * ROOM, readers=1) as store:
+        for _ in range(3):
+            store.prefetch(KEYS)
+            for key in KEYS:
+                assert np.array_equal(store.get(*key), DATA[key])
+    assert len(failed) == 4
+
+
+def test_what_has_no_room_in_the_queue_is_left_to_who_asks(path, monkeypatch):
+    monkeypatch.setattr(store_serve, "serve", lambda file, queue, *rest: None)  # nobody reads
+    store = ExpertStore.open(path, "ring", 20 * ROOM)
+    fill(store._fetcher._readers._queue.into)
+    monkeypatch.setattr("tropism_moe.store_compiled.PATIENCE", 2)
+    with store:
+        store.prefetch(KEYS)
+        for key in KEYS:
+            assert np.array_equal(store.get(*key), DATA[key])
 
 
 FORKED = """

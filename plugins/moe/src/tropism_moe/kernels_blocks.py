@@ -60,7 +60,7 @@ def recurrence_into(
         The first row that is not finite, or -1.
     """
     width, rank = x.shape[1], before.shape[1]
-    q, sums = np.empty(4 * maps[0].shape[1], np.int8), np.empty(width, np.int32)
+    q, sums = np.empty(4 * maps[0].shape[1], np.int8), np.empty(max(width, rank), np.int32)
     value, logit, read, found, some = np.empty((5, 1, width), np.float32)
     key, query = np.empty((2, 1, rank), np.float32)
     for b in range(x.shape[0]):
@@ -68,14 +68,14 @@ def recurrence_into(
         step = quantise_into(some[0], q)
         if np.isnan(step):
             return b
-        _scaled_into(level, maps[0], float32(step * scales[0]), q, sums, value[0])
-        _scaled_into(level, maps[1], float32(step * scales[1]), q, sums, logit[0])
+        _scaled_into(level, maps[0], float32(step * scales[0]), q, sums[:width], value[0])
+        _scaled_into(level, maps[1], float32(step * scales[1]), q, sums[:width], logit[0])
         _scaled_into(level, maps[2], float32(step * scales[2]), q, sums[:rank], key[0])
         _scaled_into(level, maps[3], float32(step * scales[3]), q, sums[:rank], query[0])
         old, new = before[b : b + 1], after[b : b + 1]
         recur_into(old, logit, bias, floor, value, key, query, new, read)
         normalise_into(read, gain, read_epsilon, some)
-        if not linear_into(level, maps[4], scales[4], some[0], q, sums, found[0]):
+        if not linear_into(level, maps[4], scales[4], some[0], q, sums[:width], found[0]):
             return b
         _add_into(x[b : b + 1], found, norms[1], epsilon, out[b : b + 1], h[b : b + 1])
     return -1

@@ -111,11 +111,16 @@ class Served:
             Outputs of the heads, ``float32[B, outputs]``, or logits of tokens, ``float32[B, inputs]``; and the state after the step.
 
         Raises:
-            OptionError: a token is not in the table, or an activation is not finite.
+            OptionError: a token is not in the table, an activation is not finite, or there are not as many rows as lanes.
             StoreError: an expert cannot be read.
         """
         started, waited = time.perf_counter(), self.store.stats.stall_s
         missed = self.store.stats.misses
+        lanes = len(state[0][0])
+        if len(x) != lanes:
+            raise OptionError(
+                f"x must have a row for each of the {lanes} lanes of the state, got {len(x)}"
+            )
         x, after = self._embed(x), _each(state, np.empty_like)
         turns = [
             self._through(x[rows], take(state, rows), take(after, rows), choose or self.nearest)

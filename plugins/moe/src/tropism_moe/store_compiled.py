@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
+import time
 import weakref
 from io import FileIO
 from itertools import chain
@@ -23,6 +23,8 @@ from tropism_moe.store_readers import NAME
 from tropism_moe.store_recode import Recode
 from tropism_moe.store_source import Loaded
 
+PATIENCE = 1000
+"""Milliseconds that readers have to empty a full queue, in the end."""
 Integers = NDArray[np.int64]
 
 
@@ -83,6 +85,8 @@ class CompiledJob:
     def begin(self) -> None:
         """Have it done, unless it is taken back before."""
         readers, number = self._readers, self._number
+        while readers.states[number] == store_serve.READING:  # of a read that was given up
+            readers.listen(number)
         readers.buffers[number] = self._buffer = readers.home.take(self._slab)
         readers.targets[number] = self._buffer.address
         readers.states[number] = store_serve.QUEUED
@@ -154,7 +158,6 @@ class CompiledReaders:
         self.states, self.targets = self.desk.states.data, self.desk.targets.data
         self.numbers = {key: number for number, key in enumerate(index.slabs)}
         self._queue, self._told, self._called = Pipe(), Pipe(), b""
-        os.set_blocking(self._told.into, False)
         self.buffers: dict[int, Buffer] = {}
         args = file, self._queue, self._told, self.desk, home, self.buffers, recode is not None
         self._end = weakref.finalize(self, _end, self._queue, self.desk.states, count)
@@ -170,12 +173,12 @@ class CompiledReaders:
 
     def call(self, number: int) -> None:
         """Let a reader come for a slab, at the latest when all are flushed: to wake one takes as long as to enter some jobs."""
-        self._called += _message(number)
+        self._called += store_serve.message(number)
         if len(self._called) >= len(self._threads) * store_serve.MESSAGE:
             self.flush()
 
     def flush(self) -> None:
-        """Let readers come for what was begun."""
+        """Let readers come for what was begun; what has no room in the queue is left to the asking thread."""
         if self._called:
             called, self._called = self._called, b""
             self._queue.write(called)
@@ -200,17 +203,26 @@ def _desk(index: Index, recode: Recode | None) -> Desk:
     places = [_place(slab, recode) for slab in slabs]
     most = max(map(len, places))
     places = [place + [0] * (most - len(place)) for place in places]
-    sizes = [recode.size(slab.meta) if recode else slab.padded for slab in slabs]
+    sizes = [
+        slab.padded
+        if recode is None
+        else recode.size(slab.meta)
+        if place[store_serve.CRC] >= 0
+        else 0
+        for slab, place in zip(slabs, places, strict=True)
+    ]
     states, targets = np.zeros((2, len(slabs)), np.int64)
     return Desk(np.array(places, np.int64), states, targets, np.array(sizes, np.int64))
 
 
 def _place(slab: Slab, recode: Recode | None) -> list[int]:
     """Fields of one; a matrix that has no rows follows where others have more matrices."""
+    fields = [slab.offset, slab.padded, slab.length, slab.crc32]
     if recode is None:
-        return [slab.offset, slab.padded, slab.length, slab.crc32]
-    crc = slab.crc32 if recode.fits(slab.length, slab.meta) else store_serve.NEVER
-    return [slab.offset, slab.padded, slab.length, crc, *chain(*recode.shapes(slab.meta))]
+        return fields
+    if not recode.fits(slab.length, slab.meta):
+        return [*fields[:-1], store_serve.NEVER]
+    return [*fields, *chain(*recode.shapes(slab.meta))]
 
 
 def _serve(
@@ -218,16 +230,19 @@ def _serve(
 ) -> None:  # fmt: skip
     """A thread; it keeps what it writes to, and the file, until it ends."""
     scratch = home.scratch() if recodes else np.empty(0, np.uint8)
-    store_serve.serve(file.fileno(), queue.out, told.into, *desk, scratch, TABLE, FIVES)
+    number, ends = np.full(1, store_serve.STOP), (file.fileno(), queue.out, told.into)
+    while True:
+        try:
+            return store_serve.serve(*ends, *desk, scratch, TABLE, FIVES, number)
+        except MemoryError:  # of what is read, whose reader would else be waited for
+            desk.states[number[0]] = store_serve.FAILED
+            told.write(b"!")
 
 
 def _end(queue: Pipe, states: Integers, count: int) -> None:
     """Let nobody begin with anything any more."""
     for number in np.flatnonzero(states == store_serve.QUEUED).tolist():
         store_serve.take_back(states, number)
+    stop = store_serve.message(store_serve.STOP)
     for _ in range(count):
-        queue.write(_message(store_serve.STOP))
-
-
-def _message(number: int) -> bytes:
-    return number.to_bytes(store_serve.MESSAGE, sys.byteorder, signed=True)
+        any(queue.write(stop) or time.sleep(0.001) for _ in range(PATIENCE))

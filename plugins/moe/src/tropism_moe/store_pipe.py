@@ -18,6 +18,7 @@ class Pipe:
     def __init__(self) -> None:
         self.owner, (self.out, self.into) = os.getpid(), os.pipe()
         for end in self.out, self.into:
+            os.set_blocking(end, end == self.out)
             weakref.finalize(self, os.close, end).atexit = False  # threads go on until the very end
 
     @property
@@ -25,7 +26,9 @@ class Pipe:
         """Whether this process made them."""
         return os.getpid() == self.owner
 
-    def write(self, data: bytes) -> None:
-        """Let the other end read it, if it is there."""
-        if self.mine:
-            os.write(self.into, data)
+    def write(self, data: bytes) -> bool:
+        """Let the other end read it, all or nothing; whether there was room.  A forked process only seems to."""
+        try:
+            return not self.mine or os.write(self.into, data) > 0
+        except BlockingIOError:
+            return False

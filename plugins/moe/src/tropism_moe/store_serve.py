@@ -7,6 +7,8 @@ goes wrong is not looked into here: whoever asks for the slab reads it again, an
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,11 @@ from llvmlite import ir
 from numba import int32, types
 from numba.np.numpy_support import carray
 
-from tropism_moe.checksum import HAS_PRODUCT, crc_of
-from tropism_moe.packing import compiled, generated, transcode_rows
+from tropism_moe.checksum import HAS_PRODUCT, TABLE, crc_of
+from tropism_moe.packing import FIVES, compiled, generated, transcode_rows
 
-AVAILABLE = HAS_PRODUCT
-"""Whether this CPU has what they need; those that have show what was stored in the order in which it was, so that plain loads do."""
+AVAILABLE = HAS_PRODUCT and hasattr(os, "preadv")
+"""Whether CPU and platform have what they need; those that have show what was stored in the order in which it was, so that plain loads do."""
 IDLE, QUEUED, READING, DONE, FAILED = range(5)
 """States of a slab: nothing is to be done, a reader may begin, has begun, has ended well, or not."""
 OFFSET, PADDED, LENGTH, CRC, SHAPES = range(5)
@@ -115,7 +117,7 @@ def transcode_all(shapes, base3, fives, out):
 
 
 @compiled
-def serve(file, queue, told, places, states, targets, sizes, scratch, table, fives):
+def serve(file, queue, told, places, states, targets, sizes, scratch, table, fives, number):
     """Read what is asked for, until told to stop.
 
     Args:
@@ -129,8 +131,9 @@ def serve(file, queue, told, places, states, targets, sizes, scratch, table, fiv
         scratch: ``uint8``, to transcode from; empty if slabs stay as they are.
         table: of the checksum.
         fives: of transcoding.
+        number: of the slab that was last begun, ``int64[1]``: if memory runs out, this one was not ended.
     """
-    number, failed = np.empty(1, np.int64), 0
+    failed = 0
     while failed < PATIENCE:
         if _read(int32(queue), number.ctypes.data, MESSAGE) != MESSAGE:
             failed += 1
@@ -151,5 +154,23 @@ def serve(file, queue, told, places, states, targets, sizes, scratch, table, fiv
         _write(int32(told), number.ctypes.data, 1)
 
 
-# Compiled now: the asking thread may be interrupted later, which compilers bear badly.
-take_back(np.zeros(1, np.int64), 0)
+def message(number: int) -> bytes:
+    """A number of a slab, as readers are told it."""
+    return number.to_bytes(MESSAGE, sys.byteorder, signed=True)
+
+
+def compile_all() -> None:
+    """Compile what there is, by reading nothing."""
+    none, (out, into) = np.zeros(1, np.int64), os.pipe()
+    try:
+        os.write(into, message(STOP))
+        places, scratch = np.zeros((1, SHAPES), np.int64), np.empty(0, np.uint8)
+        serve(out, out, into, places, none, none, none, scratch, TABLE, FIVES, none)
+        take_back(none, 0)
+    finally:
+        os.close(out)
+        os.close(into)
+
+
+if AVAILABLE:
+    compile_all()  # now: later a thread may be interrupted or the process forked, which compilers bear badly
