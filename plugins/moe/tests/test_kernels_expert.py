@@ -107,19 +107,7 @@ def test_matrices_that_are_no_expert_are_refused():
         Expert(slab.slab[1:], 300, 700, scales)
     with pytest.raises(OptionError, match=r"\(300, 700\), its workspace \(300, 701\)"):
         expert(slab, np.ones(300, np.float32), Workspace(300, 701))
-    with pytest.raises(OptionError, match=r"x must be contiguous float32\[1, 300\]"):
-        answer(
-            slab,
-            np.ones((1, 301), np.float32),
-            np.zeros(1, np.int64),
-            np.ones((1, 300), np.float32),
-            Workspace(300, 700),
-        )
-    with pytest.raises(OptionError, match=r"said must be contiguous float32\[1, 300\]"):
-        answer(
-            slab,
-            np.ones((1, 300), np.float32),
-            np.zeros(1, np.int64),
-            np.ones((2, 300), np.float32),
-            Workspace(300, 700),
-        )
+    for name, columns, rows in (("x", 301, 1), ("said", 300, 2)):
+        x, said = np.ones((1, columns), np.float32), np.ones((rows, 300), np.float32)
+        with pytest.raises(OptionError, match=rf"^{name} must be contiguous float32\[1, 300\]"):
+            answer(slab, x, np.zeros(1, np.int64), said, Workspace(300, 700))

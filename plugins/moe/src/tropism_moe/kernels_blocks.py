@@ -19,11 +19,18 @@ ATTENTION = ("query", "key", "value", "out")
 
 
 @compiled
-def _scaled_into(level, packed, factor, q, sums, y):
-    """``y = factor · W q``."""
-    rows_into(level, packed, q, sums)
-    for n in range(y.size):
-        y[n] = float32(sums[n]) * factor
+def _read_into(level, maps, scales, x, norm, epsilon, some, q, sums, found):
+    """Some of the maps of one row ``float32[1, D]``, normalised, each into its part of ``found``; whether the row is finite."""
+    normalise_into(x, norm, epsilon, some)
+    step = quantise_into(some[0], q)
+    if np.isnan(step):
+        return False
+    for n in range(len(found)):
+        y, factor = found[n][0], float32(step * scales[n])
+        rows_into(level, maps[n], q, sums[: y.size])
+        for i in range(y.size):
+            y[i] = float32(sums[i]) * factor
+    return True
 
 
 @compiled
@@ -63,21 +70,17 @@ def recurrence_into(
     q, sums = np.empty(4 * maps[0].shape[1], np.int8), np.empty(max(width, rank), np.int32)
     value, logit, read, found, some = np.empty((5, 1, width), np.float32)
     key, query = np.empty((2, 1, rank), np.float32)
+    parts = value, logit, key, query
     for b in range(x.shape[0]):
-        normalise_into(x[b : b + 1], norms[0], epsilon, some)
-        step = quantise_into(some[0], q)
-        if np.isnan(step):
+        one = x[b : b + 1]
+        if not _read_into(level, maps, scales, one, norms[0], epsilon, some, q, sums, parts):
             return b
-        _scaled_into(level, maps[0], float32(step * scales[0]), q, sums[:width], value[0])
-        _scaled_into(level, maps[1], float32(step * scales[1]), q, sums[:width], logit[0])
-        _scaled_into(level, maps[2], float32(step * scales[2]), q, sums[:rank], key[0])
-        _scaled_into(level, maps[3], float32(step * scales[3]), q, sums[:rank], query[0])
         old, new = before[b : b + 1], after[b : b + 1]
         recur_into(old, logit, bias, floor, value, key, query, new, read)
         normalise_into(read, gain, read_epsilon, some)
         if not linear_into(level, maps[4], scales[4], some[0], q, sums[:width], found[0]):
             return b
-        _add_into(x[b : b + 1], found, norms[1], epsilon, out[b : b + 1], h[b : b + 1])
+        _add_into(one, found, norms[1], epsilon, out[b : b + 1], h[b : b + 1])
     return -1
 
 
@@ -108,15 +111,11 @@ def attention_into(level, maps, scales, norms, epsilon, speed, x, count, keys, v
     query, seen = np.empty((2, 1, wide), np.float32)
     key, value = np.empty((2, 1, narrow), np.float32)
     some, found = np.empty((2, 1, width), np.float32)
+    parts = query, key, value
     for b in range(x.shape[0]):
         one = slice(b, b + 1)
-        normalise_into(x[one], norms[0], epsilon, some)
-        step = quantise_into(some[0], q)
-        if np.isnan(step):
+        if not _read_into(level, maps, scales, x[one], norms[0], epsilon, some, q, sums, parts):
             return b
-        _scaled_into(level, maps[0], float32(step * scales[0]), q, sums[:wide], query[0])
-        _scaled_into(level, maps[1], float32(step * scales[1]), q, sums[:narrow], key[0])
-        _scaled_into(level, maps[2], float32(step * scales[2]), q, sums[:narrow], value[0])
         attend_into(query, key, value, count[one], speed, keys[one], values[one], seen)
         if not linear_into(level, maps[3], scales[3], seen[0], wide_q, sums[:width], found[0]):
             return b
