@@ -161,6 +161,17 @@ def test_what_was_announced_is_read_before_it_is_asked_for(path):
 
 
 @pytest.mark.parametrize("mode", ["mmap", "ring"])
+def test_what_is_announced_stays_though_it_was_not_used_for_longest(path, mode):
+    with ExpertStore.open(path, mode, 3 * ROOM) as store:
+        for key in KEYS[:3]:
+            store.get(*key)
+        store.prefetch([KEYS[0], KEYS[3]])  # of which the second needs the room of another
+        assert store.resident(0).tolist() == [True, False, True, True, False]
+        store.get(*KEYS[0])
+        assert store.stats.hits == 1
+
+
+@pytest.mark.parametrize("mode", ["mmap", "ring"])
 def test_a_new_announcement_replaces_one_that_came_to_nothing(path, mode):
     with ExpertStore.open(path, mode, 3 * ROOM) as store:
         for start in range(0, 12, 3):
