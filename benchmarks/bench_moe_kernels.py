@@ -30,7 +30,8 @@ import numpy as np
 from tropism.agents.artifacts import write_atomic
 from tropism.agents.manifest import manifest
 from tropism_moe import kernels
-from tropism_moe.packing import compiled, transcode, unpack_2bit
+from tropism_moe.compiling import compiled
+from tropism_moe.packing import transcode, unpack_2bit
 
 RESULTS = Path(__file__).parent / "results" / "moe_kernels.json"
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

@@ -17,6 +17,7 @@ import json
 import os
 import tempfile
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,10 @@ RESULTS = Path(__file__).parent / "results" / "moe_model.json"
 LARGE, SMALL = "demo-2.4b", "demo-0.8b"
 BUDGET = 128
 """MB."""
-STREAMED = {1: 60, 8: 15, 32: 6}
+STREAMED = {1: 200, 8: 50, 32: 20}
 """Steps of a round of streaming by lanes."""
+AT_ENTRY = ", chosen at the block"
+"""Of rows of models whose experts are not chosen ahead."""
 RESIDENT_STEPS = 2000
 
 
@@ -73,14 +76,13 @@ def told(one: Measured) -> Row:
 
 
 def streams(models: dict[str, Path], budget: int, rounds: int) -> dict[str, Row]:
-    """A row for each form and number of lanes."""
+    """A row for each form and number of lanes, with experts that are chosen ahead, and not."""
     found = {}
-    for form, directory in models.items():
-        for lanes, steps in STREAMED.items():
-            name = f"{form}, {lanes} lanes"
-            with progress(rounds, f"streaming, {name}") as update:
-                one = streaming(directory, budget * MEGABYTE, lanes, steps, rounds, update)
-            found[name] = {"steps_a_round": steps, **one}
+    for ahead, (form, directory), (lanes, steps) in product((True, False), models.items(), STREAMED.items()):
+        name = f"{form}, {lanes} lanes{'' if ahead else AT_ENTRY}"
+        with progress(rounds, f"streaming, {name}") as update:
+            one = streaming(directory, budget * MEGABYTE, lanes, steps, rounds, update, ahead)
+        found[name] = {"steps_a_round": steps, **one}
     return found
 
 
@@ -117,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--steps", type=int, default=400, help="in each mode")
     parser.add_argument("--scaling-steps", type=int, default=100, help="of each lane, a row")
-    parser.add_argument("--rounds", type=int, default=5, help="of streaming")
+    parser.add_argument("--rounds", type=int, default=7, help="of streaming")
     parser.add_argument("--small", action="store_true", help="models of a few MB, to try it out")
     parser.add_argument("--no-scaling", action="store_true", help="leave the last table out")
     beside = Path(__file__).resolve().parents[1].parent

@@ -31,6 +31,7 @@ ORACLE = {"teacher": "oracle", "balance": 1.0}
 """Who sees the sources.  Experts are chosen by what is seen now, which differs less from step to step than tokens do."""
 PROBE = {"teacher": "probe"}
 """Who plays the second best of those who are told nothing: .99 of the way from random to the oracle."""
+AHEAD = {"gated_ahead": True}
 ONE = {"lattice": (1, 1, 1)}
 """As many weights at work a step, and no others."""
 FULL, SHORT = 2_000_000, 1_000_000
@@ -44,6 +45,9 @@ ARMS: dict[str, Arm] = {
     "affine, one expert": Arm(AFFINE, FULL, ONE),
     "affine, slack": Arm(AFFINE, FULL, {"slack": 0.3}),
     "switch, gated at each layer": Arm(SWITCH, FULL, {"pre_gated": False}),
+    "switch, gated ahead": Arm(SWITCH, FULL, AHEAD),
+    "affine, gated ahead": Arm(AFFINE, FULL, AHEAD),
+    "chemotaxis, gated ahead": Arm(LEVEL, 2 * FULL, {**ORACLE, **AHEAD}),
     "switch, tokens alone": Arm(SWITCH, FULL, {"tokens": True}),
     "chemotaxis, ppo": Arm(LEVEL, FULL // 4, agent="ppo"),
     "steady, ppo": Arm(STEADY, FULL // 4, agent="ppo"),

@@ -2,14 +2,19 @@
 
 Part of ``bench_moe_model.py``.  Each round acts some steps in ``ring`` mode, then the same steps in memory, which is the computing,
 and then reads what was read once more: with O_DIRECT, as many slabs at a time as the store reads, and nothing done with them.  The
-longer of the two is what no overlap can beat.  Yet the experts of a block are known only when the block before has answered, so the
-same slabs are also read block by block: what a single lane has to wait for, however it computes.
+longer of the two is what no overlap can beat.
+
+Experts of the presets are chosen a step ahead.  A round begins with nothing on its way and ends so, since its last step announces
+nothing: all that is read for it is read while its clock runs.  The same weights are measured with experts chosen at the entry of their
+block, too.  Those are known only when the block before has answered, so the slabs are also read block by block: what a single lane
+then has to wait for, however it computes.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -20,8 +25,9 @@ import numpy as np
 
 from bench_moe_store import Key, probe
 from tropism_moe.config import BLOCK
-from tropism_moe.pack import STORE
+from tropism_moe.pack import STORE, open_store, read_shared
 from tropism_moe.serving import Served
+from tropism_moe.store_plan import Mode
 
 Blocks = list[list[Key]]
 """Slabs that can be read at the same time, block by block."""
@@ -42,9 +48,9 @@ class Runner:
     def act(self, tokens: np.ndarray) -> tuple[float, Blocks]:
         """Seconds that some steps ``int64[T, B]`` took, and the experts that they met."""
         blocks, spent = [], 0.0
-        for row in tokens:
+        for left, row in zip(range(len(tokens) - 1, -1, -1), tokens, strict=True):
             began = perf_counter()
-            outputs, self.state = self.model.step(row, self.state)
+            outputs, self.state = self.model.step(row, self.state, None if left else self.model.nearest)
             spent += perf_counter() - began
             self.answers.update(outputs.tobytes())
             blocks += self._met()
@@ -84,14 +90,27 @@ def one_round(path: Path, streamed: Runner, resident: Runner, tokens: np.ndarray
     return {**found, "raw": probe(path, list(chain(*read))), "by_block": probe(path, *read)}
 
 
+def opened(directory: Path, mode: Mode, budget: int | None, ahead: bool) -> Served:
+    """A model whose experts are chosen a step ahead, or at the entry of their block."""
+    config, arrays = read_shared(directory)
+    store = open_store(directory, mode, budget)
+    return Served(replace(config, gated_ahead=ahead), arrays, store)
+
+
 def streaming(
-    directory: Path, budget: int, lanes: int, steps: int, rounds: int, update: Callable[[int], Any]
+    directory: Path,
+    budget: int,
+    lanes: int,
+    steps: int,
+    rounds: int,
+    update: Callable[[int], Any],
+    ahead: bool = True,
 ) -> dict[str, float]:
     """Medians of rounds, the first of which does not count; ratios are medians of those within a round."""
     rng, found = np.random.default_rng(lanes), []
     with (
-        Served.open(directory, "ring", budget) as ring,
-        Served.open(directory, "resident") as whole,
+        opened(directory, "ring", budget, ahead) as ring,
+        opened(directory, "resident", None, ahead) as whole,
     ):
         streamed, resident = Runner(ring, lanes), Runner(whole, lanes)
         for done in range(rounds + 1):

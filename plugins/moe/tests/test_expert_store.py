@@ -64,15 +64,15 @@ def test_any_sequence_of_requests_and_prefetches_gives_the_same_bytes_in_every_m
     rng = np.random.default_rng(1)
     slabs = {k: rng.bytes(n) for k, n in zip(keys, lengths, strict=True)}
     some = st.lists(st.sampled_from(keys), max_size=6)
-    steps = data.draw(st.lists(st.tuples(some, st.sampled_from(keys)), max_size=25))
+    steps = data.draw(st.lists(st.tuples(some, st.booleans(), st.sampled_from(keys)), max_size=25))
     budget = data.draw(st.integers(2, 6)) * 3 * BLOCK
     with tempfile.TemporaryDirectory() as work:
         path = write(Path(work) / "x", slabs)
         for mode in MODES:
             with ExpertStore.open(path, mode, None if mode == "resident" else budget) as store:
-                for ahead, key in steps:
+                for ahead, more, key in steps:
                     if ahead:
-                        store.prefetch(ahead)
+                        store.prefetch(ahead, more)
                     assert store.get(*key).tobytes() == slabs[key]
                 assert store.stats.requests == len(steps)
 
@@ -114,13 +114,16 @@ def test_the_least_recently_used_slabs_leave_as_in_the_plain_rule(mode, path, re
 def test_what_is_in_memory_depends_on_the_requests_and_not_on_the_disk(path, monkeypatch):
     """Nor on who reads: the first one has compiled readers, the others such as run Python."""
     rng = np.random.default_rng(3)
-    steps = [([KEYS[i] for i in rng.integers(0, 15, 3)], KEYS[rng.integers(0, 15)]) for _ in range(60)]  # fmt: skip
+    steps = [
+        ([KEYS[i] for i in rng.integers(0, 15, 3)], n % 4 > 0, KEYS[rng.integers(0, 15)])
+        for n in range(80)
+    ]
 
     def history(mode):
         seen = []
         with ExpertStore.open(path, mode, 5 * ROOM) as store:
-            for ahead, key in steps:
-                store.prefetch(ahead)
+            for ahead, more, key in steps:
+                store.prefetch(ahead, more)
                 seen.append([store.resident(layer).tolist() for layer in range(LAYERS)])
                 store.get(*key)
                 seen.append([store.resident(layer).tolist() for layer in range(LAYERS)])
@@ -180,6 +183,31 @@ def test_a_new_announcement_replaces_one_that_came_to_nothing(path, mode):
             assert held == KEYS[start : start + 3]
         for key in KEYS:
             assert np.array_equal(store.get(*key), DATA[key])
+
+
+@pytest.mark.parametrize("mode", ["mmap", "ring"])
+def test_what_is_announced_later_comes_after_what_was_announced_and_stays_as_often_as_it_was(path, mode):  # fmt: skip
+    def held():
+        return [key for key in KEYS if store.resident(key[0])[key[1]]]
+
+    with ExpertStore.open(path, mode, 4 * ROOM) as store:
+        store.prefetch(KEYS[:2])
+        store.prefetch([KEYS[0], KEYS[2]], more=True)
+        store.prefetch(KEYS[3:6], more=True)  # of which one has room
+        assert held() == KEYS[:4]
+        store.get(*KEYS[0])
+        store.get(*KEYS[1])
+        store.get(*KEYS[2])
+        assert held() == [KEYS[0], *KEYS[2:5]]  # the first is to be asked for again
+        store.get(*KEYS[0])
+        assert held() == [KEYS[0], *KEYS[3:6]]
+        assert store.stats.hits == 1
+        store.get(*KEYS[3])
+        store.prefetch(KEYS[6:8], more=True)
+        assert held() == KEYS[3:7]  # the last to be asked for may be in use
+        store.prefetch(KEYS[8:11])  # in the place of what nobody asked for
+        assert held() == [KEYS[3], *KEYS[8:11]]
+        assert store.stats.prefetch_misses == 0
 
 
 @pytest.mark.usefixtures("interpreted")

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tropism.errors import OptionError
+from plugins.moe.tests.gating import GATED
 from tropism_moe.budget import parameter_budget
 from tropism_moe.config import ModelConfig
 from tropism_moe.experts import Experts
@@ -33,10 +34,10 @@ def test_a_model_has_the_parameters_of_its_budget(config):
     assert found == budget.total + budget.small
 
 
-@pytest.mark.parametrize("pre_gated", [True, False])
+@pytest.mark.parametrize("gated", GATED)
 @pytest.mark.parametrize("routing", [Routing(), Routing(soft=True)], ids=str)
-def test_steps_are_the_same_one_by_one_and_all_at_once(routing, pre_gated):
-    model = Model(policy(pre_gated=pre_gated)).double()
+def test_steps_are_the_same_one_by_one_and_all_at_once(routing, gated):
+    model = Model(policy(**GATED[gated])).double()
     x = torch.randn(3, 20, 11, dtype=torch.float64)
     resets = torch.rand(3, 20) < 0.1
     with torch.no_grad():

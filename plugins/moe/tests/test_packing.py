@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tropism.errors import ArtifactError, OptionError
+from tropism_moe.compiling import compiled
 from tropism_moe.packing import (
-    compiled,
+
     pack_2bit,
     pack_base3,
     transcode,
@@ -31,7 +32,7 @@ def base3_by_hand(codes):
     for n in range(rows):
         for k in range(5 * out.shape[1]):
             digit = int(codes[n, k]) + 1 if k < columns else 1
-            out[n, k // 5] += digit * 3 ** (k % 5)
+            out[n, k % out.shape[1]] += digit * 3 ** (k // out.shape[1])
     return out
 
 

@@ -8,6 +8,7 @@ import torch
 
 from tropism.errors import ArtifactError, OptionError, UnknownNameError
 from tropism_moe.budget import memory_budget, parameter_budget
+from plugins.moe.tests.gating import GATED
 from tropism_moe.config import ModelConfig
 from tropism_moe.expert_store import ExpertStore
 from tropism_moe.model import Model
@@ -29,12 +30,12 @@ def seed():
     torch.manual_seed(0)
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["pre-gated", "gated at each layer"])
+@pytest.fixture(scope="module", params=GATED, ids=str)
 def trained(request, tmp_path_factory):
     """A model and where it is packed; its norms and routers are not as they begin, its tables are as half precision holds them."""
     torch.manual_seed(1)
     model = ternarise(
-        Model(ModelConfig(**{**TINY.to_json(), "outputs": 5, "pre_gated": request.param}))
+        Model(ModelConfig(**{**TINY.to_json(), "outputs": 5, **GATED[request.param]}))
     )
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tropism.errors import OptionError
+from plugins.moe.tests.gating import GATED
 from tropism_moe import kernels
 from tropism_moe.config import ModelConfig
 from tropism_moe.pack import pack_random, read_shared
@@ -17,10 +18,10 @@ ROOM = 2 * 4096
 SHAPE = {"width": 32, "layers": 8, "rank": 4, "head_width": 8, "window": 6, "hidden": 48}
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["pre-gated", "gated at each layer"])
+@pytest.fixture(scope="module", params=["block", "layer"])
 def directory(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("model")
-    config = ModelConfig(**SHAPE, lattice=(4, 2, 2), inputs=11, pre_gated=request.param)
+    config = ModelConfig(**SHAPE, lattice=(4, 2, 2), inputs=11, **GATED[request.param])
     pack_random(config, path, 0, form="2bit")
     return path
 

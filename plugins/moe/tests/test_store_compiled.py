@@ -20,7 +20,7 @@ from tropism.errors import ArtifactError
 from tropism_moe import store_serve
 from tropism_moe.expert_store import ExpertStore
 from tropism_moe.packed import RECODE, slab_of
-from tropism_moe.packing import FIVES, pack_base3, transcode
+from tropism_moe.packing import pack_base3, transcode
 from tropism_moe.store_compiled import CompiledReaders
 from tropism_moe.store_readers import InterpretedReaders
 from tropism_moe.store_writer import StoreWriter
@@ -104,11 +104,11 @@ def test_matrices_of_any_shapes_are_transcoded_as_one_by_one(data):
     wanted = [transcode(pack_base3(c), c.shape).reshape(-1) for c in codes]
     out = np.full(sum(w.size for w in wanted), 255, np.uint8)
     numbers = np.array(shapes, np.int64).reshape(-1)
-    assert store_serve.transcode_all(numbers, base3, FIVES, out)
+    assert store_serve.transcode_all(numbers, base3, out)
     assert out.tobytes() == b"".join(w.tobytes() for w in wanted)
     if base3.size:
         base3[data.draw(st.integers(0, base3.size - 1))] = 243
-        assert not store_serve.transcode_all(numbers, base3, FIVES, out)
+        assert not store_serve.transcode_all(numbers, base3, out)
 
 
 @pytest.mark.usefixtures("readers")

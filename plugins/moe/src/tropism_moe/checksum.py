@@ -15,7 +15,7 @@ from numba import types, uint32
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 
-from tropism_moe.packing import compiled, generated
+from tropism_moe.compiling import compiled, generated
 
 STRIDE = 64
 """Bytes that are folded at a time, four vectors of sixteen."""

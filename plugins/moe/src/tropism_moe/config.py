@@ -18,6 +18,9 @@ from tropism_moe.shapes import attention_shapes, check_sizes, feed_forward_shape
 
 BLOCK = 4
 """Layers of a block; the last one attends, the others recur and have experts."""
+FLAGS = ("pre_gated", "gated_ahead")
+OTHERWISE_CHECKED = ("lattice", *FLAGS)
+"""Sizes that are no single number."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Sizes:
         hidden: of a feed-forward network, ``f``.
         lattice: of the experts on a torus, one number an axis.
         pre_gated: the experts of a block are chosen at its entry, so that they can be fetched together; else each at its layer.
+        gated_ahead: they are chosen for the step after, so that they are fetched while this one computes; needs ``pre_gated``.
     """
 
     width: int = 64
@@ -47,6 +51,7 @@ class Sizes:
     hidden: int = 128
     lattice: tuple[int, int, int] = (8, 4, 4)
     pre_gated: bool = True
+    gated_ahead: bool = False
 
     def __post_init__(self) -> None:
         """Refuse sizes that do not fit together.
@@ -58,9 +63,11 @@ class Sizes:
         if len(self.lattice) != 3:
             raise OptionError(f"lattice must have three axes, got {self.lattice}")
         axes = dict(zip(("lattice x", "lattice y", "lattice z"), self.lattice, strict=True))
-        numbers = {n: x for n, x in self.sizes.items() if n not in ("lattice", "pre_gated")}
-        check_sizes(**axes, **numbers)
-        check_flag("pre_gated", self.pre_gated)
+        check_sizes(**axes, **{n: x for n, x in self.sizes.items() if n not in OTHERWISE_CHECKED})
+        for flag in FLAGS:
+            check_flag(flag, getattr(self, flag))
+        if self.gated_ahead and not self.pre_gated:
+            raise OptionError("gated_ahead=True needs pre_gated=True, got False; what is chosen at each layer cannot be chosen ahead")
         attention_shapes(self.width, self.query_heads, self.kv_heads, self.head_width)
         if self.layers % BLOCK:
             raise OptionError(f"layers must be a multiple of {BLOCK}, got {self.layers}")
@@ -110,9 +117,18 @@ class ModelConfig(Sizes):
 
 PRESETS: dict[str, ModelConfig] = {
     "cartpole": ModelConfig(lattice=(4, 2, 2), inputs=4, outputs=3),
-    "demo-0.8b": ModelConfig(width=256, layers=8, rank=16, head_width=64, hidden=1408, inputs=256),
+    "demo-0.8b": ModelConfig(
+        width=256, layers=8, rank=16, head_width=64, hidden=1408, inputs=256, gated_ahead=True
+    ),
     "demo-2.4b": ModelConfig(
-        width=512, layers=12, rank=32, query_heads=8, head_width=64, hidden=1536, inputs=256
+        width=512,
+        layers=12,
+        rank=32,
+        query_heads=8,
+        head_width=64,
+        hidden=1536,
+        inputs=256,
+        gated_ahead=True,
     ),
     "paper-1t": ModelConfig(
         width=4096,
@@ -124,6 +140,7 @@ PRESETS: dict[str, ModelConfig] = {
         window=512,
         hidden=11008,
         inputs=32768,
+        gated_ahead=True,
     ),
 }
 """By name; ``paper-1t`` is the model that seed 002 describes."""

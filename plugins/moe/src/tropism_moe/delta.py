@@ -16,7 +16,8 @@ import numpy as np
 
 from tropism.errors import ArtifactError, OptionError
 from tropism_moe.budget import disk_row, memory_row
-from tropism_moe.packing import check_in_memory, compiled, ternary_shape
+from tropism_moe.compiling import compiled
+from tropism_moe.packing import check_in_memory, ternary_shape
 
 _HEADER = struct.Struct("<4I")
 """``N``, ``K``, how many weights change, and the CRC-32 of these three and of all that follows."""

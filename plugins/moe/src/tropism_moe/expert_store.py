@@ -119,17 +119,22 @@ class ExpertStore:
         """
         return self._fetcher.get((layer, expert))
 
-    def prefetch(self, keys: Iterable[Key]) -> None:
-        """Announce which slabs come next, in order; replaces what was announced before.
+    def prefetch(self, keys: Iterable[Key], more: bool = False) -> None:
+        """Announce which slabs come next, in order.
 
         They are read as far as there is room beside each other, the others as room is made by asking for the first: by a sixteenth
-        of the budget at a time.  What was announced before and never asked for is the first to leave.
+        of the budget at a time.
+
+        Args:
+            keys: of the slabs, each of which will be asked for once.
+            more: they come after what was announced before, not in its place.  In whose place others come, and what was never asked
+                for, is the first to leave.
 
         Raises:
             MissingSlabError: there is no such slab.
             StoreClosedError: the store was closed.
         """
-        self._fetcher.announce(keys)
+        self._fetcher.announce(keys, more)
 
     def resident(self, layer: int) -> NDArray[np.bool_]:
         """Which experts of a layer are in memory or being read, ``bool[E]``; depends on what was asked for, not on speed.

@@ -22,7 +22,7 @@ from tropism_moe.kernel_checks import (
     not_finite,
     packed_rows,
 )
-from tropism_moe.packing import unpack_rows
+from tropism_moe.packing_kernels import unpack_rows
 
 LEVELS = {"plain": True, "avx2": simd.HAS_AVX2, "vnni": simd.HAS_VNNI}
 """Of SIMD, from the slowest, and whether this CPU has them; the place of each is its number in the kernels."""

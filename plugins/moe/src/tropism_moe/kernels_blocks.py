@@ -10,7 +10,7 @@ from numba import float32
 
 from tropism_moe.kernels_layers import attend_into, normalise_into, recur_into
 from tropism_moe.kernels_simd import linear_into, quantise_into, rows_into
-from tropism_moe.packing import compiled
+from tropism_moe.compiling import compiled
 
 RECURRENCE = ("value", "decay", "key", "query", "out")
 """Maps of a layer that recurs, in the order in which its kernel takes them."""

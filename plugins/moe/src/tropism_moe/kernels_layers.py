@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import float32
 
-from tropism_moe.packing import compiled
+from tropism_moe.compiling import compiled
 
 ONE = np.float32(1)
 

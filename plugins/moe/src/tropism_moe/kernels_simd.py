@@ -15,7 +15,7 @@ from numba import float32, int32, types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 
-from tropism_moe.packing import compiled, generated
+from tropism_moe.compiling import compiled, generated
 
 PLAIN, AVX2, VNNI = range(3)
 _TARGET: Any = cpu_target.target_context

@@ -23,7 +23,7 @@ from tropism_moe.recurrence import GatedRecurrence
 from tropism_moe.routing import TEMPERATURE, Route, Routers
 
 State = tuple[Any, ...]
-"""Of every layer: fast weights, or keys and values."""
+"""Of every layer: fast weights, or keys and values; of a block that is gated ahead, what entered it."""
 
 
 class Routing(NamedTuple):
@@ -52,6 +52,29 @@ class Output(NamedTuple):
     outputs: Tensor
     routes: list[Route]
     latents: Tensor
+
+
+class Entry(NamedTuple):
+    """What entered a block at the step before, by which the experts of a step are chosen ahead; zeros where an episode begins.
+
+    Attributes:
+        stream: normalised, ``float[B, D]``.
+    """
+
+    stream: Tensor
+
+    def forget(self, mask: Tensor) -> Entry:
+        """The same with nothing read in the lanes of ``bool[B]``."""
+        return Entry(self.stream.masked_fill(mask[:, None], 0))
+
+    def detach(self) -> Entry:
+        """The same, through which no gradient flows."""
+        return Entry(self.stream.detach())
+
+    def before(self, entry: Tensor, resets: Tensor | None) -> Tensor:
+        """Of every step of ``float[B, T, D]``, what entered at the step before it."""
+        shifted = torch.cat([self.stream[:, None], entry[:, :-1]], 1)
+        return shifted if resets is None else shifted.masked_fill(resets[..., None], 0)
 
 
 class RecurrentLayer(nn.Module):
@@ -99,30 +122,39 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig, lattice: Lattice) -> None:
         super().__init__()
-        self.pre_gated = config.pre_gated
+        self.width, self.pre_gated, self.ahead = config.width, config.pre_gated, config.gated_ahead
         self.routers = Routers(config.width, lattice, BLOCK - 1)
         self.recurrent = nn.ModuleList(RecurrentLayer(config) for _ in range(BLOCK - 1))
         self.attention = AttentionLayer(config)
 
     def begin(self, lanes: int) -> State:
         """Nothing read."""
-        return (*(layer.begin(lanes) for layer in self.recurrent), self.attention.begin(lanes))  # pyright: ignore[reportCallIssue]
+        layers = (*self.recurrent, self.attention)
+        state = tuple(layer.begin(lanes) for layer in layers)  # pyright: ignore[reportCallIssue]
+        if not self.ahead:
+            return state
+        return *state, Entry(next(self.parameters()).new_zeros(lanes, self.width))
 
     def forward(
         self, x: Tensor, state: State, resets: Tensor | None, routing: Routing
     ) -> tuple[Tensor, State, list[Route]]:
         """The stream after the block, its state, and where it was routed."""
         routes, after = [], []
-        entry = self.recurrent[0].norm(x)  # pyright: ignore[reportCallIssue]
+        entry = seen = self.recurrent[0].norm(x)  # pyright: ignore[reportCallIssue]
+        if self.ahead:
+            seen = state[BLOCK].before(entry, resets)
         for layer, router, before in zip(self.recurrent, self.routers, state, strict=False):
             x, new = layer.mix(x, before, resets)  # pyright: ignore[reportCallIssue]
             h = layer.norm_expert(x)  # pyright: ignore[reportCallIssue]
-            route = router(entry if self.pre_gated else h, routing.temperature, routing.slack)
+            route = router(seen if self.pre_gated else h, routing.temperature, routing.slack)
             x = x + layer.experts(h, route, routing.soft)  # pyright: ignore[reportCallIssue]
             routes.append(route)
             after.append(new)
-        x, last = self.attention(x, state[-1], resets)
-        return x, (*after, last), routes
+        x, last = self.attention(x, state[BLOCK - 1], resets)
+        after.append(last)
+        if self.ahead:
+            after.append(Entry(entry[:, -1]))
+        return x, tuple(after), routes
 
 
 class Model(nn.Module):

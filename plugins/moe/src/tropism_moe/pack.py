@@ -32,8 +32,9 @@ from tropism_moe.store_plan import Mode
 from tropism_moe.store_writer import StoreWriter
 from tropism_moe.ternary import TernaryLinear
 
-PARTS = Parts("tropism-moe", 2, "numpy")
-"""1 held shared weights as they lie in memory, which takes six times the bytes where rows are short, and tables in float32."""
+PARTS = Parts("tropism-moe", 3, "numpy")
+"""1 held shared weights as they lie in memory, which takes six times the bytes where rows are short, and tables in float32; in 2 a byte
+of base 3 held neighbours."""
 PART, STORE, SETTINGS = "model", "experts.store", "moe.json"
 Progress = Callable[[int], None]
 NamedSlab = tuple[int, int, bytes, dict[str, Any]]

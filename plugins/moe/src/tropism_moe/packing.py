@@ -2,8 +2,10 @@
 
 Shapes: ``N`` rows, ``K`` columns, ``R = ceil(K / 5)`` bytes of a row in base 3, ``W = 64 ceil(K / 256)`` in 2 bits.
 
-On disk (seed 002) byte ``j`` of a row holds columns ``5j`` to ``5j + 4``, the first least significant, as digits weight + 1.  Rows begin
-at bytes; what their last byte has to spare are zeros.  They are not padded further, as to 320 columns: of 256 that would be a quarter.
+On disk byte ``j`` of a row holds columns ``j``, ``R + j`` to ``4R + j``, the first least significant, as digits weight + 1.  Rows begin
+at bytes; what they have to spare in the end are zeros.  In seed 002 a byte holds neighbours: then the digits of many bytes, which are
+taken apart together, would have to be spread, one byte in five.  Rows are not padded further, as to 320 columns: of 256 that would be a
+quarter.
 
 In memory bits ``2p`` and ``2p + 1`` of byte ``b`` of a block hold column ``64 p + b`` of its 256, as weight + 1; a 64-byte load gives four
 groups of 64 weights by shift and mask.  Columns beyond ``K`` are zeros.
@@ -11,42 +13,17 @@ groups of 64 weights by shift and mask.  Columns beyond ``K`` are zeros.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
 
 from tropism.errors import ArtifactError, OptionError
 from tropism_moe.budget import disk_row, memory_row
+from tropism_moe.packing_kernels import MOST, transcode_rows, unpack_rows
 
 BLOCK = 256
 """Columns of a block in memory, 64 bytes."""
 MOST_COLUMNS = 2**24
 """So many products of a weight and an int8 add up to less than 2³¹."""
-_POWERS = 3 ** np.arange(5)
-_DIGITS = (np.arange(243)[:, None] // _POWERS % 3).astype(np.uint8)
-_EIGHT = np.zeros((256, 8), np.uint8)
-_EIGHT[:243, :5], _EIGHT[243:, 7] = _DIGITS, 1
-FIVES = _EIGHT.view(np.uint64)[:, 0]
-"""The digits of every byte, one a byte, in the order of memory; those beyond 242 have none, and the mark."""
-_MARK = FIVES[255]
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile for this CPU, to run without the GIL; kept on disk for later processes wherever there is a place to write."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # neither beside the source nor in the user's cache
-        return njit(**options)(function)
-
-
-def generated(function: Callable[..., Any]) -> Any:
-    """A function whose LLVM code is written by hand; compiled ones call it, with fewer arguments than type checkers see."""
-    return intrinsic(function)
+_DIGITS = (np.arange(MOST + 1)[:, None] // 3 ** np.arange(5) % 3).astype(np.uint8)
 
 
 def pack_base3(codes: np.ndarray) -> np.ndarray:
@@ -56,9 +33,9 @@ def pack_base3(codes: np.ndarray) -> np.ndarray:
         OptionError: ``codes`` is anything else.
     """
     rows, columns = ternary_shape(codes)
-    digits = np.ones((rows, disk_row(columns), 5), np.uint8)
+    digits = np.ones((rows, 5, disk_row(columns)), np.uint8)
     digits.reshape(rows, -1)[:, :columns] = codes + 1
-    a, b, c, d, e = np.moveaxis(digits, -1, 0)
+    a, b, c, d, e = np.moveaxis(digits, 1, 0)
     return a + 3 * (b + 3 * (c + 3 * (d + 3 * e)))
 
 
@@ -73,9 +50,9 @@ def unpack_base3(base3: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         ArtifactError: a byte is beyond 242, or their number is wrong.
     """
     base3 = _on_disk(base3, shape)
-    if (base3 > 242).any():
+    if (base3 > MOST).any():
         raise _beyond(base3)
-    digits = _DIGITS[base3].reshape(shape[0], -1)[:, : shape[1]]
+    digits = _DIGITS[base3].swapaxes(1, 2).reshape(shape[0], -1)[:, : shape[1]]
     return digits.astype(np.int8) - np.int8(1)
 
 
@@ -129,62 +106,9 @@ def transcode(
     check_in_memory(out, shape)
     if not out.flags.writeable:
         raise OptionError("out is read-only; pass an array of its own memory")
-    if transcode_rows(base3, shape[1], FIVES, out):
+    if transcode_rows(base3, shape[1], out):
         raise _beyond(base3)
     return out
-
-
-@generated
-def _store_eight(_typing: Any, array: Any, at: Any, value: Any) -> Any:  # noqa: ARG001  types by name
-    """Eight bytes at any place of a byte array; a loop over five bytes takes twice as long."""
-
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        place = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(64).as_pointer())
-        builder.store(args[2], place, align=1)
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, types.uint64), emit
-
-
-@compiled
-def _weave(digits, packed):
-    """Put a row of digits, one a byte, into 2 bits each."""
-    for block in range(packed.size // 64):
-        for b in range(64):
-            k = 256 * block + b
-            low = digits[k] | digits[k + 64] << 2
-            packed[64 * block + b] = low | digits[k + 128] << 4 | digits[k + 192] << 6
-
-
-@compiled
-def transcode_rows(base3, columns, fives, out):
-    """Fill ``out``, row by row; returns whether a byte was beyond 242.
-
-    The table is an argument, as loads from a constant would be gathered, which takes twice as long.
-    """
-    width = 4 * out.shape[1]
-    digits = np.empty(width + 8, np.uint8)
-    seen = np.uint64(0)
-    for n in range(out.shape[0]):
-        for j in range(base3.shape[1]):
-            five = fives[base3[n, j]]
-            seen |= five
-            _store_eight(digits, 5 * j, five)
-        digits[columns:width] = 1
-        _weave(digits, out[n])
-    return (seen & _MARK) != 0
-
-
-@compiled
-def unpack_rows(packed, out):
-    """Weights ``int8[N, 4 W]`` of ``uint8[N, W]``, unchecked."""
-    for n in range(packed.shape[0]):
-        for block in range(packed.shape[1] // 64):
-            for b in range(64):
-                byte, k = packed[n, 64 * block + b], 256 * block + b
-                for p in range(4):
-                    out[n, k + 64 * p] = np.int8((byte >> 2 * p) & 3) - 1
 
 
 def ternary_shape(codes: np.ndarray) -> tuple[int, int]:
@@ -241,8 +165,8 @@ def check_in_memory(packed: np.ndarray, shape: tuple[int, int]) -> None:
 
 
 def _beyond(base3: np.ndarray) -> ArtifactError:
-    row, byte = np.argwhere(base3 > 242)[0]
+    row, byte = np.argwhere(base3 > MOST)[0]
     return ArtifactError(
-        f"byte {byte} of row {row} of weights in base 3 is {base3[row, byte]}, expected at most 242; "
+        f"byte {byte} of row {row} of weights in base 3 is {base3[row, byte]}, expected at most {MOST}; "
         "the file is damaged: restore it or pack it again"
     )

@@ -7,7 +7,8 @@ Everything from ``W h`` to the gate is computed in float64: torch in training an
 which in float32 one of two million queries went to another expert.
 
 Pre-gated routing (Hwang et al. 2023, arXiv:2308.12066) is :class:`Routers` on what enters a block: its experts can then all be
-fetched at once.  Cache-aware routing is :func:`nearest_resident`.
+fetched at once.  On what entered it a step before, they can be fetched while that step computes: gated ahead.  Cache-aware routing is
+:func:`nearest_resident`.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from tropism.errors import OptionError
 from tropism_moe.config import BLOCK, ModelConfig
 from tropism_moe.expert_store import ExpertStore
 from tropism_moe.kernels_expert import Workspace, answer
+from tropism_moe.kernels_routing import nearest
 from tropism_moe.lattice import squared_distance
 from tropism_moe.packed import Arrays, expert_in
 from tropism_moe.routing import nearest_resident
@@ -68,6 +69,7 @@ class Served:
         self.features = np.zeros((0, config.width), np.float32)
         self.substituted, self.compute_s = 0, 0.0
         self._work, self._reading = Workspace(config.width, config.hidden), not store.resident_all
+        self._foreseen: tuple[State, list[Indices]] = (), []
 
     @classmethod
     def open(
@@ -122,11 +124,7 @@ class Served:
                 f"x must have a row for each of the {lanes} lanes of the state, got {len(x)}"
             )
         x, after = self._embed(x), _each(state, np.empty_like)
-        turns = [
-            self._through(x[rows], take(state, rows), take(after, rows), choose or self.nearest)
-            for rows in self._shares(len(x), choose)
-        ]
-        ends = self._in_turns(turns)
+        ends = self._in_turns(self._turns(x, state, after, choose))
         self._reading = self.store.stats.misses > missed
         self.chosen = np.concatenate([chosen for _, chosen in ends], 1)
         self.features = normalise(np.concatenate([x for x, _ in ends]), self.norm)
@@ -135,13 +133,37 @@ class Served:
         self.compute_s += elapsed - (self.store.stats.stall_s - waited)
         return outputs, after
 
+    def _turns(self, x: Floats, state: State, after: State, choose: Chooser | None) -> list[Through]:
+        """Lanes on their way; together, if it is known whom they ask: they are read while the step before computes."""
+        if self.config.gated_ahead and self._as_ever(choose):
+            return [self._ahead(x, state, after)]
+        return [
+            self._through(x[rows], take(state, rows), take(after, rows), choose or self.nearest)
+            for rows in self._shares(len(x), choose)
+        ]
+
+    def _known(self, state: State) -> list[Indices]:
+        """By block, the experts that were chosen a step before; they are announced, too, unless that step has just done it."""
+        (before, chosen), self._foreseen = self._foreseen, ((), [])
+        if before is state:
+            return chosen
+        pairs = zip(self.blocks, state, strict=True)
+        chosen = [block.choose(old[BLOCK], self.nearest) for block, old in pairs]
+        pairs = zip(self.blocks, chosen, strict=True)
+        self.store.prefetch([key for block, some in pairs for key in block.keys(some)])
+        return chosen
+
+    def _as_ever(self, choose: Chooser | None) -> bool:
+        """Whether the nearest experts are chosen while others have to be read."""
+        return choose is None and not self.tolerance and not self.store.resident_all
+
     def _shares(self, lanes: int, choose: Chooser | None) -> list[slice]:
         """Lanes that go through the model in turns: while some compute, the experts of others are read.
 
         Whoever chooses by what is in memory, or by lanes, is asked for all lanes at once, and so are lanes that lately found everything in
         memory.  Where the experts of all lanes have no room beside each other, few shares read the least.
         """
-        if choose is not None or self.tolerance or not self._reading:
+        if not (self._as_ever(choose) and self._reading):
             return [slice(0, lanes)]
         slots = self.store.slots
         most = SHARES if slots is None or lanes * (BLOCK - 1) <= slots else 2
@@ -164,12 +186,23 @@ class Served:
         return [ends[number] for number in range(len(turns))]
 
     def _through(self, x: Floats, before: State, after: State, choose: Chooser) -> Through:
-        """The stream ``float32[B, D]`` after all blocks, and the experts that were chosen, ``int64[layers with experts, B]``."""
+        """The stream ``float32[B, D]`` after all blocks, and the experts that answered, ``int64[layers with experts, B]``."""
         chosen = []
         for block, old, new in zip(self.blocks, before, after, strict=True):
             x, found = yield from block.step(x, old, new, choose, self.answer)
             chosen.append(found)
         return x, np.concatenate(chosen)
+
+    def _ahead(self, x: Floats, before: State, after: State) -> Through:
+        """The same by the nearest experts, which are known; every block announces, at its entry, those that it asks at the next step."""
+        known, coming = self._known(before), []
+        for block, old, new, chosen in zip(self.blocks, before, after, known, strict=True):
+            new[BLOCK][:] = block.entry(x)
+            coming.append(block.choose(new[BLOCK], self.nearest))
+            self.store.prefetch(block.keys(coming[-1]), more=True)
+            x, _ = yield from block.step(x, old, new, self.nearest, self.answer, chosen)
+        self._foreseen = after, coming
+        return x, np.concatenate(known)
 
     def answer(self, h: Floats, layer: int, experts: Indices) -> Floats:
         """What the experts ``int64[B]`` of a layer say, ``float32[B, D]``; each is read once."""
@@ -195,6 +228,8 @@ class Served:
 
     def nearest(self, z: Floats, positions: Floats, layers: Sequence[int]) -> Indices:
         """The nearest expert, or with a tolerance one at hand that is hardly farther; of positions that all lanes share, or of each its own."""
+        if not self.tolerance and positions.ndim == 3:
+            return nearest(z, positions)
         squared = squared_distance(z[..., None, :], positions)
         if not self.tolerance:
             return squared.argmin(-1)

@@ -7,7 +7,7 @@ that prefers resident experts decides the same in every run.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tropism_moe.store_errors import Key
@@ -33,7 +33,7 @@ class Entry:
 class SlabCache:
     """Slabs in memory and on their way there.
 
-    Those that were asked for leave in the order in which they last were; what is expected stays until then.
+    Those that were asked for leave in the order in which they last were; what is expected stays until then, as often as it is.
 
     Args:
         budget: bytes that they may take together; None is no limit.
@@ -45,7 +45,7 @@ class SlabCache:
         self.budget, self._source, self._stats = budget, source, stats
         self._entries: dict[Key, Entry] = {}
         self._leaving: OrderedDict[Key, None] = OrderedDict()  # all but what is expected
-        self._expected: Mapping[Key, None] = {}
+        self._expected: dict[Key, int] = {}  # how often
         self._held: int | None = 0
 
     @property
@@ -58,22 +58,31 @@ class SlabCache:
     def __contains__(self, key: object) -> bool:
         return key in self._entries
 
-    def expect(self, keys: Mapping[Key, None]) -> None:
+    def expect(self, keys: Iterable[Key]) -> None:
         """Keep these until they are asked for; what was expected before and never asked for is the first to leave."""
-        for key in self._expected:
-            if key in self._entries and key not in keys and key not in self._leaving:
+        before, self._expected = self._expected, {}
+        self.expect_more(keys)
+        for key in before:
+            if key in self._entries and key not in self._expected and key not in self._leaving:
                 self._leaving[key] = None
                 self._leaving.move_to_end(key, last=False)
-        self._expected = keys
+
+    def expect_more(self, keys: Iterable[Key]) -> None:
+        """Keep these until they are asked for once more than was expected before."""
         for key in keys:
+            self._expected[key] = self._expected.get(key, 0) + 1
             self._leaving.pop(key, None)
 
     def ask(self, key: Key) -> Entry | None:
-        """The entry of a slab, which thereby is the last to leave."""
+        """The entry of a slab, which is the last to leave unless it is expected again."""
         entry = self._entries.get(key)
         if entry is not None:
-            self._leaving[key] = None
-            self._leaving.move_to_end(key)
+            again = self._expected.pop(key, 1) - 1
+            if again:
+                self._expected[key] = again
+            else:
+                self._leaving[key] = None
+                self._leaving.move_to_end(key)
         return entry
 
     def admit(self, key: Key, entry: Entry) -> None:
@@ -139,4 +148,5 @@ class SlabCache:
         """Forget all slabs."""
         self._entries.clear()
         self._leaving.clear()
+        self._expected.clear()
         self._held = 0

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from tropism_moe import store_serve
 from tropism_moe.checksum import TABLE
-from tropism_moe.packing import FIVES
 from tropism_moe.store_buffers import Buffer
 from tropism_moe.store_format import Index, Slab
 from tropism_moe.store_pipe import Pipe
@@ -233,7 +232,7 @@ def _serve(
     number, ends = np.full(1, store_serve.STOP), (file.fileno(), queue.out, told.into)
     while True:
         try:
-            return store_serve.serve(*ends, *desk, scratch, TABLE, FIVES, number)
+            return store_serve.serve(*ends, *desk, scratch, TABLE, number)
         except MemoryError:  # of what is read, whose reader would else be waited for
             desk.states[number[0]] = store_serve.FAILED
             told.write(b"!")

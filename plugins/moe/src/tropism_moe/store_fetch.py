@@ -58,12 +58,16 @@ class Fetcher:
             self._begin_coming()
         return value
 
-    def announce(self, keys: Iterable[Key]) -> None:
+    def announce(self, keys: Iterable[Key], more: bool = False) -> None:
         """Read ahead; see :meth:`tropism_moe.expert_store.ExpertStore.prefetch`."""
         self._check_open()
         coming = OrderedDict.fromkeys(self.slab(key).key for key in keys)
-        self.cache.expect(coming.copy())
-        self._coming = coming
+        if more:
+            self.cache.expect_more(coming)
+            self._coming.update(coming)
+        else:
+            self.cache.expect(coming)
+            self._coming = coming
         self._begin_coming()
 
     def read_all(self) -> None:

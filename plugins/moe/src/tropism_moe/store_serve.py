@@ -17,7 +17,8 @@ from numba import int32, types
 from numba.np.numpy_support import carray
 
 from tropism_moe.checksum import HAS_PRODUCT, TABLE, crc_of
-from tropism_moe.packing import FIVES, compiled, generated, transcode_rows
+from tropism_moe.compiling import compiled, generated
+from tropism_moe.packing_kernels import transcode_rows
 
 AVAILABLE = HAS_PRODUCT and hasattr(os, "preadv")
 """Whether CPU and platform have what they need; those that have show what was stored in the order in which it was, so that plain loads do."""
@@ -96,13 +97,12 @@ def _fill(file, place, table, target):
 
 
 @compiled
-def transcode_all(shapes, base3, fives, out):
+def transcode_all(shapes, base3, out):
     """Matrices in base 3, one after the other, into 2 bits; whether all bytes were digits.
 
     Args:
         shapes: rows and columns of each, ``int64[2 n]``.
         base3: ``uint8``, as many as they take.
-        fives: table of :mod:`tropism_moe.packing`.
         out: ``uint8``, as many as they take in memory.
     """
     good, start, first = True, 0, 0
@@ -111,13 +111,13 @@ def transcode_all(shapes, base3, fives, out):
         row, wide = (columns + 4) // 5, (columns + 255) // 256 * 64
         end, last = start + rows * row, first + rows * wide
         some, target = base3[start:end].reshape((rows, row)), out[first:last].reshape((rows, wide))
-        good &= not transcode_rows(some, columns, fives, target)
+        good &= not transcode_rows(some, columns, target)
         start, first = end, last
     return good
 
 
 @compiled
-def serve(file, queue, told, places, states, targets, sizes, scratch, table, fives, number):
+def serve(file, queue, told, places, states, targets, sizes, scratch, table, number):
     """Read what is asked for, until told to stop.
 
     Args:
@@ -130,7 +130,6 @@ def serve(file, queue, told, places, states, targets, sizes, scratch, table, fiv
         sizes: bytes that they take there, ``int64[S]``.
         scratch: ``uint8``, to transcode from; empty if slabs stay as they are.
         table: of the checksum.
-        fives: of transcoding.
         number: of the slab that was last begun, ``int64[1]``: if memory runs out, this one was not ended.
     """
     failed = 0
@@ -147,7 +146,7 @@ def serve(file, queue, told, places, states, targets, sizes, scratch, table, fiv
         if scratch.size:
             source = scratch[: place[PADDED]]
             good = _fill(file, place, table, source)
-            good = good and transcode_all(place[SHAPES:], source[: place[LENGTH]], fives, target)
+            good = good and transcode_all(place[SHAPES:], source[: place[LENGTH]], target)
         else:
             good = _fill(file, place, table, target)
         _leave(states, n, DONE if good else FAILED)
@@ -165,7 +164,7 @@ def compile_all() -> None:
     try:
         os.write(into, message(STOP))
         places, scratch = np.zeros((1, SHAPES), np.int64), np.empty(0, np.uint8)
-        serve(out, out, into, places, none, none, none, scratch, TABLE, FIVES, none)
+        serve(out, out, into, places, none, none, none, scratch, TABLE, none)
         take_back(none, 0)
     finally:
         os.close(out)
