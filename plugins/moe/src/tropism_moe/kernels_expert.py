@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,13 @@ from tropism_moe.kernels import number_of
 from tropism_moe.kernels_blocks import answer_into
 
 
-@dataclass(frozen=True, slots=True)
+@cache
+def _bytes(width: int, hidden: int) -> int:
+    """Of an expert in memory."""
+    return 2 * hidden * memory_row(width) + width * memory_row(hidden)
+
+
+@dataclass(slots=True)  # not frozen, as it is made for every answer
 class Expert:
     """Weights of a SwiGLU network (Shazeer 2020, arXiv:2002.05202) as the kernels read them.
 
@@ -36,8 +43,7 @@ class Expert:
         Raises:
             OptionError: naming what does not fit, its shape and what was expected.
         """
-        size = 2 * self.hidden * memory_row(self.width) + self.width * memory_row(self.hidden)
-        fit("slab", self.slab, UINT8, (size,))
+        fit("slab", self.slab, UINT8, (_bytes(self.width, self.hidden),))
         fit("scales", self.scales, FLOAT32, (3,))
 
     @classmethod

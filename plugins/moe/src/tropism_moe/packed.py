@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -151,10 +152,18 @@ def expert_in(data: npt.NDArray[np.uint8], facts: Mapping[str, Any]) -> Expert:
         ArtifactError: the bytes are not as many as its shape needs.
     """
     try:
-        scales = np.array(facts["scales"], np.float32)
+        scales = _scales(tuple(facts["scales"]))
         return Expert(data, int(facts["width"]), int(facts["hidden"]), scales)
     except OptionError as error:
         raise ArtifactError(f"a slab is no expert: {error}; pack the model again") from error
+
+
+@lru_cache(1 << 16)
+def _scales(numbers: tuple[float, ...]) -> npt.NDArray[np.float32]:
+    """As an array, which takes longer to make than to find."""
+    scales = np.array(numbers, np.float32)
+    scales.flags.writeable = False
+    return scales
 
 
 def form_of(facts: Mapping[str, Any]) -> Form:

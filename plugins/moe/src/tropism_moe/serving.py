@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +34,7 @@ from tropism_moe.store_plan import Mode
 
 SHARES, LEAST_SHARE = 4, 2
 """Shares of the lanes that go in turns while experts are read, at most, and lanes of a share, at least."""
+_FIRST = np.zeros(1, np.int64)
 
 
 class Served:
@@ -206,12 +207,10 @@ class Served:
 
     def answer(self, h: Floats, layer: int, experts: Indices) -> Floats:
         """What the experts ``int64[B]`` of a layer say, ``float32[B, D]``; each is read once."""
-        said, lanes = np.empty_like(h), dict[int, list[int]]()
-        for lane, e in enumerate(experts.tolist()):
-            lanes.setdefault(e, []).append(lane)
-        for e, some in lanes.items():  # in the order in which they were announced
+        said = np.empty_like(h)
+        for e, rows in _rows(experts):  # in the order in which they were announced
             found = expert_in(self.store.get(layer, e), self.store.slabs[layer, e].meta)
-            answer(found, h, np.array(some), said, self._work)
+            answer(found, h, rows, said, self._work)
         return said
 
     def close(self) -> None:
@@ -239,13 +238,25 @@ class Served:
         return found
 
     def _embed(self, x: npt.NDArray[Any]) -> Floats:
-        if np.issubdtype(x.dtype, np.floating):
+        if x.dtype.kind == "f":
             return product(np.asarray(x, np.float32), self.inputs)
-        if ((x < 0) | (x >= len(self.inputs))).any():
+        if x.size and (x.min() < 0 or x.max() >= len(self.inputs)):
             raise OptionError(
                 f"tokens must lie in [0, {len(self.inputs)}), got {x.min()} to {x.max()}"
             )
         return self.inputs[x]
+
+
+def _rows(experts: Indices) -> Iterator[tuple[int, Indices]]:
+    """Each expert of ``int64[B]``, and the lanes that ask it."""
+    if len(experts) == 1:
+        yield int(experts[0]), _FIRST
+        return
+    lanes: dict[int, list[int]] = {}
+    for lane, e in enumerate(experts.tolist()):
+        lanes.setdefault(e, []).append(lane)
+    for e, some in lanes.items():
+        yield e, np.array(some)
 
 
 def forget(state: State, mask: npt.NDArray[np.bool_]) -> State:

@@ -107,7 +107,7 @@ class SlabCache:
 
     def make_room(self, nbytes: int, kept: Key | None = None) -> bool:
         """Evict what is not expected, but one that is ``kept``, until there is room for ``nbytes``; whether there is."""
-        while not self._has_room(nbytes):
+        while not self.has_room(nbytes):
             if not self._evict_first(self._leaving, kept):
                 return False
         return True
@@ -121,13 +121,17 @@ class SlabCache:
                 return False
         return True
 
-    def _has_room(self, nbytes: int) -> bool:
+    def has_room(self, nbytes: int) -> bool:
+        """Whether nothing has to leave for so much."""
         held = self.held if self._held is None else self._held
         return self.budget is None or self.budget - held >= nbytes
 
     def _evict_first(self, keys: Iterable[Key], kept: Key | None) -> bool:
         """Evict the first slab that can be; whether there was one."""
-        return any(key != kept and self._evict(key) for key in keys)
+        for key in keys:  # noqa: SIM110  `any` takes twice as long
+            if key != kept and self._evict(key):
+                return True
+        return False
 
     def _evict(self, key: Key) -> bool:
         """Give a slab up, waiting for it if a reader is at it; False if somebody still uses it."""

@@ -61,7 +61,9 @@ class Fetcher:
     def announce(self, keys: Iterable[Key], more: bool = False) -> None:
         """Read ahead; see :meth:`tropism_moe.expert_store.ExpertStore.prefetch`."""
         self._check_open()
-        coming = OrderedDict.fromkeys(self.slab(key).key for key in keys)
+        coming = OrderedDict.fromkeys(keys)
+        for key in coming:
+            self.slab(key)
         if more:
             self.cache.expect_more(coming)
             self._coming.update(coming)
@@ -107,7 +109,8 @@ class Fetcher:
                 self.stats.prefetch_hits += 1
         finally:
             self.stats.stall_s += perf_counter() - began
-        self.cache.make_room_of_all(0, slab.key)  # transforms may make more than was set aside
+        if not self.cache.has_room(0):  # transforms may make more than was set aside
+            self.cache.make_room_of_all(0, slab.key)
         return loaded
 
     def _read_now(self, slab: Slab) -> Loaded:
