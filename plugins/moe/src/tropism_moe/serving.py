@@ -22,7 +22,7 @@ import numpy.typing as npt
 from tropism.errors import OptionError
 from tropism_moe.config import BLOCK, ModelConfig
 from tropism_moe.expert_store import ExpertStore
-from tropism_moe.kernels_expert import Workspace, answer
+from tropism_moe.kernels_expert import Expert, Workspace, answer
 from tropism_moe.kernels_routing import nearest
 from tropism_moe.lattice import squared_distance
 from tropism_moe.packed import Arrays, expert_in
@@ -34,6 +34,8 @@ from tropism_moe.store_plan import Mode
 
 SHARES, LEAST_SHARE = 4, 2
 """Shares of the lanes that go in turns while experts are read, at most, and lanes of a share, at least."""
+ROOM = 3 * (BLOCK - 1)
+"""Slabs that there must be room for, so that those of a block are held together: as many as come next, and come then."""
 _FIRST = np.zeros(1, np.int64)
 
 
@@ -190,7 +192,7 @@ class Served:
         """The stream ``float32[B, D]`` after all blocks, and the experts that answered, ``int64[layers with experts, B]``."""
         chosen = []
         for block, old, new in zip(self.blocks, before, after, strict=True):
-            x, found = yield from block.step(x, old, new, choose, self.answer)
+            x, found = yield from block.step(x, old, new, choose, self)
             chosen.append(found)
         return x, np.concatenate(chosen)
 
@@ -201,7 +203,7 @@ class Served:
             new[BLOCK][:] = block.entry(x)
             coming.append(block.choose(new[BLOCK], self.nearest))
             self.store.prefetch(block.keys(coming[-1]), more=True)
-            x, _ = yield from block.step(x, old, new, self.nearest, self.answer, chosen)
+            x, _ = yield from block.step(x, old, new, self.nearest, self, chosen)
         self._foreseen = after, coming
         return x, np.concatenate(known)
 
@@ -209,9 +211,19 @@ class Served:
         """What the experts ``int64[B]`` of a layer say, ``float32[B, D]``; each is read once."""
         said = np.empty_like(h)
         for e, rows in _rows(experts):  # in the order in which they were announced
-            found = expert_in(self.store.get(layer, e), self.store.slabs[layer, e].meta)
-            answer(found, h, rows, said, self._work)
+            answer(self._expert(layer, e), h, rows, said, self._work)
         return said
+
+    def beside(self, layers: Sequence[int], experts: Indices) -> list[Expert] | None:
+        """The experts ``int64[layers, 1]`` of one lane, unless there is hardly room for them, or the first is better not kept waiting."""
+        slots, known = self.store.slots, self.config.gated_ahead or self.store.resident_all
+        if experts.shape[1] > 1 or not known or (slots is not None and slots < ROOM):
+            return None
+        return [self._expert(*key) for key in zip(layers, experts[:, 0].tolist(), strict=True)]
+
+    def _expert(self, layer: int, e: int) -> Expert:
+        """An expert in memory."""
+        return expert_in(self.store.get(layer, e), self.store.slabs[layer, e].meta)
 
     def close(self) -> None:
         """Give up the store."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from tropism_moe.config import BLOCK, ModelConfig
+from tropism_moe.kernels import FASTEST
+from tropism_moe.kernels_expert import Expert
+from tropism_moe.kernels_lane import block_into
 from tropism_moe.kernels_routing import projected
 from tropism_moe.lattice import mod_one
 from tropism_moe.packed import Arrays
@@ -23,12 +26,22 @@ Asked = npt.NDArray[np.float64]
 """``W h`` of the routers of three layers, without their biases, ``float64[B, 3, 3]``: zeros at the first step, when nothing was read."""
 Chooser = Callable[[Floats, Floats, Sequence[int]], Indices]
 """Of the positions of lanes in three layers ``float64[B, 3, 3]``, of their experts ``float64[3, E, 3]``, and the layers: ``int64[B, 3]``."""
-Answer = Callable[[Floats, int, Indices], Floats]
-"""What the experts ``int64[B]`` of a layer say to ``float32[B, D]``."""
 Through = Generator[Iterable[Key], None, tuple[Floats, Indices]]
 """Lanes on their way: they tell which slabs they will ask for as soon as it is their turn again, and end with stream and experts."""
 
 ALL = slice(None)
+
+
+class Experts(Protocol):
+    """Whoever has them."""
+
+    def answer(self, h: Floats, layer: int, experts: Indices) -> Floats:
+        """What the experts ``int64[B]`` of a layer say to ``float32[B, D]``."""
+        ...
+
+    def beside(self, layers: Sequence[int], experts: Indices) -> list[Expert] | None:
+        """The experts of some layers together, ``int64[layers, 1]``; None if they are rather had one by one."""
+        ...
 
 
 class Block:
@@ -47,6 +60,11 @@ class Block:
         norms = f"{last}.norm", f"{last}.norm_feed"
         self.attention = Attention(arrays, f"{last}.attention", norms, config)
         self.feed = FeedForward(arrays, f"{last}.feed")
+        network = self.feed.network
+        self._kernel = (
+            tuple((*r.packed, r.bias) for r in self.recurrences), self.recurrences[0].own, self.attention.packed,
+            self.attention.speed, (network.slab, network.scales),
+        )  # fmt: skip
 
     def begin(self, lanes: int) -> State:
         """Nothing read."""
@@ -54,7 +72,7 @@ class Block:
         return (*state, np.zeros((lanes, BLOCK - 1, 3))) if self.ahead else state
 
     def step(
-        self, x: Floats, before: State, after: State, choose: Chooser, answer: Answer, known: Indices | None = None
+        self, x: Floats, before: State, after: State, choose: Chooser, experts: Experts, known: Indices | None = None
     ) -> Through:  # fmt: skip
         """The stream after the block, and the experts that answered, ``int64[3, B]``; fills in the state ``after``.
 
@@ -68,6 +86,8 @@ class Block:
                 asked, after[BLOCK][:] = before[BLOCK], asked
             chosen[:] = self.choose(asked, choose)
             yield self.keys(chosen)
+        if self.pre_gated and (out := self._alone(x, before, after, experts.beside(self.layers, chosen))) is not None:  # fmt: skip
+            return out, chosen
         parts = zip(self.recurrences, self.layers, before, after, strict=False)
         for n, (recurrence, layer, old, new) in enumerate(parts):
             x, h = recurrence.step(x, old, new)
@@ -76,9 +96,21 @@ class Block:
                 asked = projected(self.tables.weights[one], h)
                 chosen[one] = self.choose(asked, choose, one)
                 yield self.keys(chosen[one], one)
-            x = x + answer(h, layer, chosen[n])
+            x = x + experts.answer(h, layer, chosen[n])
         x, h = self.attention.step(x, before[BLOCK - 1], after[BLOCK - 1])
         return x + self.feed(h), chosen
+
+    def _alone(self, x: Floats, before: State, after: State, experts: list[Expert] | None) -> Floats | None:
+        """The stream after the block in one call; None if that cannot be, or if something is not finite, which layers by themselves say."""
+        if experts is None:
+            return None
+        slabs, scales = (tuple(getattr(e, part) for e in experts) for part in ("slab", "scales"))
+        old, window, out = before[BLOCK - 1], after[BLOCK - 1], np.empty_like(x)
+        self.attention.enter(old, window)
+        state = before[: BLOCK - 1], after[: BLOCK - 1], (old.count, window.keys, window.values)
+        work = self.feed.work
+        fine = block_into(FASTEST, *self._kernel, slabs, scales, work.shape, work.inner, x, *state, out)
+        return out if fine else None
 
     def entry(self, x: Floats) -> Asked:
         """By what the stream at the entry chooses experts, of this step or, ahead, of the next one."""

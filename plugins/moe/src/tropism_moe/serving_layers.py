@@ -91,7 +91,7 @@ class Recurrence(Layer):
         super().__init__(arrays, name, norms, RECURRENCE)
         self.shape = config.rank, config.width
         self.bias = arrays[f"{name}.decay_bias"]
-        self.gain = np.ones(config.width, np.float32)
+        self.own = FLOOR, np.ones(config.width, np.float32), READ_EPSILON
 
     def begin(self, lanes: int) -> Floats:
         """Nothing written, ``float32[B, r, D]``."""
@@ -102,8 +102,7 @@ class Recurrence(Layer):
         if at_once(len(x)):
             return self._all_at_once(x, before, after)
         out, h = np.empty_like(x), np.empty_like(x)
-        own = self.bias, FLOOR, self.gain, READ_EPSILON
-        bad = recurrence_into(FASTEST, *self.packed, *own, x, before, after, out, h)
+        bad = recurrence_into(FASTEST, *self.packed, self.bias, *self.own, x, before, after, out, h)
         check_rows(x, bad)
         return out, h
 
@@ -112,7 +111,7 @@ class Recurrence(Layer):
         maps, found, h = self.maps, np.empty_like(x), normalise(x, self.norms[0])
         value, key, query = (maps[part](h) for part in ("value", "key", "query"))
         recur_into(before, maps["decay"](h), self.bias, FLOOR, value, key, query, after, found)
-        return self.added(x, maps["out"](normalise(found, self.gain, READ_EPSILON)))
+        return self.added(x, maps["out"](normalise(found, *self.own[1:])))
 
 
 class Cache(NamedTuple):
@@ -144,9 +143,14 @@ class Attention(Layer):
         values = np.zeros((lanes, groups, window, width), np.float32)
         return Cache(keys, values, np.zeros(lanes, np.int64))
 
+    @staticmethod
+    def enter(before: Cache, after: Cache) -> None:
+        """Begin a window with what the one before holds."""
+        after.keys[:], after.values[:], after.count[:] = before.keys, before.values, before.count + 1  # fmt: skip
+
     def step(self, x: Floats, before: Cache, after: Cache) -> tuple[Floats, Floats]:
         """The stream ``float32[B, D]`` after the layer, and the same, normalised; fills in the window ``after`` the step."""
-        after.keys[:], after.values[:], after.count[:] = before.keys, before.values, before.count + 1  # fmt: skip
+        self.enter(before, after)
         if at_once(len(x)):
             return self._all_at_once(x, before, after)
         out, h = np.empty_like(x), np.empty_like(x)
