@@ -31,7 +31,8 @@ ORACLE = {"teacher": "oracle", "balance": 1.0}
 """Who sees the sources.  Experts are chosen by what is seen now, which differs less from step to step than tokens do."""
 PROBE = {"teacher": "probe"}
 """Who plays the second best of those who are told nothing: .99 of the way from random to the oracle."""
-AHEAD = {"gated_ahead": True}
+AHEAD = {"gated_ahead": 2}
+"""As the large presets are."""
 ONE = {"lattice": (1, 1, 1)}
 """As many weights at work a step, and no others."""
 FULL, SHORT = 2_000_000, 1_000_000

@@ -4,7 +4,7 @@ Part of ``bench_moe_model.py``.  Each round acts some steps in ``ring`` mode, th
 and then reads what was read once more: with O_DIRECT, as many slabs at a time as the store reads, and nothing done with them.  The
 longer of the two is what no overlap can beat.
 
-Experts of the presets are chosen a step ahead.  A round begins with nothing on its way and ends so, since its last step announces
+Experts of the presets are chosen some steps ahead.  A round begins with nothing on its way and ends so, since its last steps announce
 nothing: all that is read for it is read while its clock runs.  The same weights are measured with experts chosen at the entry of their
 block, too.  Those are known only when the block before has answered, so the slabs are also read block by block: what a single lane
 then has to wait for, however it computes.
@@ -48,9 +48,10 @@ class Runner:
     def act(self, tokens: np.ndarray) -> tuple[float, Blocks]:
         """Seconds that some steps ``int64[T, B]`` took, and the experts that they met."""
         blocks, spent = [], 0.0
-        for left, row in zip(range(len(tokens) - 1, -1, -1), tokens, strict=True):
+        for left, row in zip(range(len(tokens), 0, -1), tokens, strict=True):
+            ends = left <= self.model.config.gated_ahead
             began = perf_counter()
-            outputs, self.state = self.model.step(row, self.state, None if left else self.model.nearest)
+            outputs, self.state = self.model.step(row, self.state, self.model.nearest if ends else None)
             spent += perf_counter() - began
             self.answers.update(outputs.tobytes())
             blocks += self._met()
@@ -91,10 +92,10 @@ def one_round(path: Path, streamed: Runner, resident: Runner, tokens: np.ndarray
 
 
 def opened(directory: Path, mode: Mode, budget: int | None, ahead: bool) -> Served:
-    """A model whose experts are chosen a step ahead, or at the entry of their block."""
+    """A model whose experts are chosen as far ahead as it says, or at the entry of their block."""
     config, arrays = read_shared(directory)
     store = open_store(directory, mode, budget)
-    return Served(replace(config, gated_ahead=ahead), arrays, store)
+    return Served(config if ahead else replace(config, gated_ahead=0), arrays, store)
 
 
 def streaming(

@@ -1,28 +1,34 @@
-"""Experts that are chosen a step before they answer, so that they are read while that step computes."""
+"""Experts that are chosen some steps before they answer, so that they are read while those compute."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from plugins.moe.tests.gating import GATED
 from tropism.errors import OptionError
 from tropism_moe.config import PRESETS, ModelConfig
-from tropism_moe.model import Entry, Model
+from tropism_moe.model import Entries, Model
 from tropism_moe.pack import pack_random
 from tropism_moe.serving import Served, forget
 
 ROOM = 2 * 4096
 """Bytes of an expert in memory."""
 SHAPE = {"width": 32, "layers": 8, "rank": 4, "head_width": 8, "window": 6, "hidden": 48, "inputs": 11}  # fmt: skip
-CONFIG = ModelConfig(**SHAPE, lattice=(4, 2, 2), **GATED["ahead"])
+CONFIG = ModelConfig(**SHAPE, lattice=(4, 2, 2))
+
+
+@pytest.fixture(scope="module", params=[1, 2, 5])
+def ahead(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory):
+def directory(ahead, tmp_path_factory):
     path = tmp_path_factory.mktemp("model")
-    pack_random(CONFIG, path, 0, form="2bit")
+    pack_random(replace(CONFIG, gated_ahead=ahead), path, 0, form="2bit")
     return path
 
 
@@ -64,7 +70,7 @@ def keys(chosen):
 @pytest.fixture
 def noted(directory):
     """A model, and what it announces and asks for; announcements are lists, with whether they come after what was announced."""
-    with Served.open(directory, "ring", 60 * ROOM) as served:
+    with Served.open(directory, "ring", 200 * ROOM) as served:
         notes, prefetch, get = [], served.store.prefetch, served.store.get
 
         def announce(keys, more=False):
@@ -76,23 +82,33 @@ def noted(directory):
         yield served, notes
 
 
-def test_whenever_a_block_begins_its_experts_of_the_next_step_are_announced(noted):
+def test_whenever_a_block_begins_its_experts_of_a_later_step_are_announced(noted, ahead):
     served, notes = noted
     state, steps = served.begin(4), []
-    for row in tokens(3, 4):
+    for row in tokens(ahead + 3, 4):
         _, state = served.step(row, state)
         steps.append((keys(served.chosen), list(notes)))
         notes.clear()
-    for (now, told), (then, _) in zip(steps, steps[1:], strict=False):
-        if told[0] == (now, False):  # nothing was known before the first step
-            del told[0]
+    first = steps[0][1]
+    for n in range(ahead):  # nothing was known before the first step
+        assert first.pop(0) == (steps[n][0], n > 0)
+    for (now, told), (then, _) in zip(steps, steps[ahead:], strict=False):
         wanted = []
         for block in (0, 4):
             wanted.append(([key for key in then if key[0] // 4 * 4 == block], True))
             wanted += dict.fromkeys(key for key in now if key[0] // 4 * 4 == block)
         assert told == wanted
-    assert steps[0][0] != steps[1][0] != steps[2][0]
+    assert steps[ahead][0] != steps[ahead + 1][0] != steps[ahead + 2][0]
     assert served.store.stats.prefetch_misses == 0
+
+
+@pytest.mark.parametrize("room", [8, 13, 20, 40])
+def test_no_more_is_announced_than_has_room(directory, room):
+    """Slabs of a far step would else keep those of a near one out, which would be read when they are asked for."""
+    with Served.open(directory, "ring", room * ROOM) as served:
+        play(served, tokens(20, 1))
+        stats = served.store.stats
+        assert stats.prefetch_misses == 0 < stats.prefetch_hits
 
 
 def test_whoever_goes_on_from_elsewhere_tells_anew(noted):
@@ -137,31 +153,35 @@ def test_who_chooses_otherwise_is_not_told_ahead(directory):
 
 
 @torch.no_grad()
-def test_experts_are_those_nearest_to_what_entered_a_step_before():
+def test_experts_are_those_nearest_to_what_entered_so_many_steps_before(ahead):
     torch.manual_seed(0)
-    model = Model(CONFIG)
-    rows = torch.randint(0, 11, (3, 6))
-    resets = torch.zeros(3, 6, dtype=torch.bool)
-    resets[1, 4] = True
+    model, steps = Model(replace(CONFIG, gated_ahead=ahead)), 9
+    rows = torch.randint(0, 11, (3, steps))
+    resets = torch.zeros(3, steps, dtype=torch.bool)
+    resets[1, 4] = resets[2, 7] = resets[2, 8] = True
     output, state = model(rows, model.begin(3), resets)
     entry = model.blocks[0].recurrent[0].norm(model.embed(rows))
-    routers = model.blocks[0].routers
-    for route, router in zip(output.routes, routers, strict=False):
-        begin = router(torch.zeros(32)).expert
-        wanted = router(entry).expert
-        np.testing.assert_array_equal(route.expert[:, 0], begin.expand(3))
-        assert route.expert[1, 4] == begin
-        kept = ~resets[:, 1:]
-        np.testing.assert_array_equal(route.expert[:, 1:][kept], wanted[:, :-1][kept])
+    begins = [0, 4, 8]  # of the last episode
+    for route, router in zip(output.routes, model.blocks[0].routers, strict=False):
+        for lane in range(3):
+            for t in range(steps):
+                start = max(k for k in range(t + 1) if k == 0 or resets[lane, k])
+                seen = entry[lane, t - ahead] if t - ahead >= start else torch.zeros(32)
+                assert route.expert[lane, t] == router(seen).expert
     last = state[0][-1]
-    assert isinstance(last, Entry)
-    np.testing.assert_array_equal(last.stream, entry[:, -1])
+    assert isinstance(last, Entries)
+    for lane, begin in enumerate(begins):
+        for k in range(ahead):
+            t = steps - ahead + k
+            wanted = entry[lane, t] if t >= begin else torch.zeros(32)
+            np.testing.assert_array_equal(last.stream[lane, k], wanted)
 
 
 def test_models_that_lie_on_disk_choose_ahead_and_only_blocks_can():
-    assert all(PRESETS[name].gated_ahead for name in ("demo-0.8b", "demo-2.4b", "paper-1t"))
+    assert all(PRESETS[name].gated_ahead == 2 for name in ("demo-0.8b", "demo-2.4b", "paper-1t"))
     assert not PRESETS["cartpole"].gated_ahead
-    with pytest.raises(OptionError, match="gated_ahead=True needs pre_gated=True, got False"):
-        ModelConfig(**SHAPE, pre_gated=False, gated_ahead=True)
-    with pytest.raises(OptionError, match="gated_ahead"):
-        ModelConfig(**SHAPE, gated_ahead=1)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(OptionError, match="gated_ahead=1 needs pre_gated=True, got False"):
+        ModelConfig(**SHAPE, pre_gated=False, gated_ahead=1)
+    for wrong in (-1, 65, 1.5, True):
+        with pytest.raises(OptionError, match="gated_ahead"):
+            ModelConfig(**SHAPE, gated_ahead=wrong)

@@ -13,14 +13,14 @@ from math import prod
 from typing import Any, Literal, NamedTuple
 
 from tropism.errors import OptionError, UnknownNameError
-from tropism.limits import check_flag
+from tropism.limits import check_fields, check_flag
 from tropism_moe.shapes import attention_shapes, check_sizes, feed_forward_shapes, recurrence_shapes
 
 BLOCK = 4
 """Layers of a block; the last one attends, the others recur and have experts."""
-FLAGS = ("pre_gated", "gated_ahead")
-OTHERWISE_CHECKED = ("lattice", *FLAGS)
-"""Sizes that are no single number."""
+OTHERWISE_CHECKED = ("lattice", "pre_gated", "gated_ahead")
+"""Sizes that are no number from 1 on."""
+MOST_AHEAD = 64
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Sizes:
         hidden: of a feed-forward network, ``f``.
         lattice: of the experts on a torus, one number an axis.
         pre_gated: the experts of a block are chosen at its entry, so that they can be fetched together; else each at its layer.
-        gated_ahead: they are chosen for the step after, so that they are fetched while this one computes; needs ``pre_gated``.
+        gated_ahead: so many steps before, so that they are fetched while those compute; more than 0 needs ``pre_gated``.
     """
 
     width: int = 64
@@ -51,7 +51,7 @@ class Sizes:
     hidden: int = 128
     lattice: tuple[int, int, int] = (8, 4, 4)
     pre_gated: bool = True
-    gated_ahead: bool = False
+    gated_ahead: int = 0
 
     def __post_init__(self) -> None:
         """Refuse sizes that do not fit together.
@@ -64,10 +64,12 @@ class Sizes:
             raise OptionError(f"lattice must have three axes, got {self.lattice}")
         axes = dict(zip(("lattice x", "lattice y", "lattice z"), self.lattice, strict=True))
         check_sizes(**axes, **{n: x for n, x in self.sizes.items() if n not in OTHERWISE_CHECKED})
-        for flag in FLAGS:
-            check_flag(flag, getattr(self, flag))
+        check_flag("pre_gated", self.pre_gated)
+        check_fields(self, {"gated_ahead": (0, MOST_AHEAD)})
         if self.gated_ahead and not self.pre_gated:
-            raise OptionError("gated_ahead=True needs pre_gated=True, got False; what is chosen at each layer cannot be chosen ahead")
+            raise OptionError(
+                f"gated_ahead={self.gated_ahead} needs pre_gated=True, got False; what is chosen at each layer cannot be chosen ahead"
+            )
         attention_shapes(self.width, self.query_heads, self.kv_heads, self.head_width)
         if self.layers % BLOCK:
             raise OptionError(f"layers must be a multiple of {BLOCK}, got {self.layers}")
@@ -115,10 +117,12 @@ class ModelConfig(Sizes):
         return {**asdict(self), "lattice": list(self.lattice)}
 
 
+AHEAD = 2
+"""Steps that the large presets choose ahead: in one the disk would now and then have nothing to do, as steps need more or fewer slabs."""
 PRESETS: dict[str, ModelConfig] = {
     "cartpole": ModelConfig(lattice=(4, 2, 2), inputs=4, outputs=3),
     "demo-0.8b": ModelConfig(
-        width=256, layers=8, rank=16, head_width=64, hidden=1408, inputs=256, gated_ahead=True
+        width=256, layers=8, rank=16, head_width=64, hidden=1408, inputs=256, gated_ahead=AHEAD
     ),
     "demo-2.4b": ModelConfig(
         width=512,
@@ -128,7 +132,7 @@ PRESETS: dict[str, ModelConfig] = {
         head_width=64,
         hidden=1536,
         inputs=256,
-        gated_ahead=True,
+        gated_ahead=AHEAD,
     ),
     "paper-1t": ModelConfig(
         width=4096,
@@ -140,7 +144,7 @@ PRESETS: dict[str, ModelConfig] = {
         window=512,
         hidden=11008,
         inputs=32768,
-        gated_ahead=True,
+        gated_ahead=AHEAD,
     ),
 }
 """By name; ``paper-1t`` is the model that seed 002 describes."""

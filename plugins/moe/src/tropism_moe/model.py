@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tropism.errors import OptionError
 from tropism_moe.attention import WindowedAttention
@@ -54,27 +55,33 @@ class Output(NamedTuple):
     latents: Tensor
 
 
-class Entry(NamedTuple):
-    """What entered a block at the step before, by which the experts of a step are chosen ahead; zeros where an episode begins.
+class Entries(NamedTuple):
+    """What entered a block at the last ``K`` steps, by which experts of the next ``K`` are chosen; zeros before an episode.
 
     Attributes:
-        stream: normalised, ``float[B, D]``.
+        stream: normalised, ``float[B, K, D]``, oldest first.
     """
 
     stream: Tensor
 
-    def forget(self, mask: Tensor) -> Entry:
+    def forget(self, mask: Tensor) -> Entries:
         """The same with nothing read in the lanes of ``bool[B]``."""
-        return Entry(self.stream.masked_fill(mask[:, None], 0))
+        return Entries(self.stream.masked_fill(mask[:, None, None], 0))
 
-    def detach(self) -> Entry:
+    def detach(self) -> Entries:
         """The same, through which no gradient flows."""
-        return Entry(self.stream.detach())
+        return Entries(self.stream.detach())
 
-    def before(self, entry: Tensor, resets: Tensor | None) -> Tensor:
-        """Of every step of ``float[B, T, D]``, what entered at the step before it."""
-        shifted = torch.cat([self.stream[:, None], entry[:, :-1]], 1)
-        return shifted if resets is None else shifted.masked_fill(resets[..., None], 0)
+    def follow(self, entry: Tensor, resets: Tensor | None) -> tuple[Tensor, Entries]:
+        """Of every step of ``float[B, T, D]``, what entered ``K`` steps before it in its episode; and the last ``K``."""
+        ahead, steps = self.stream.shape[1], entry.shape[1]
+        every = torch.cat([self.stream, entry], 1)
+        old, last = every[:, :steps], every[:, steps:]
+        if resets is not None:
+            episode = functional.pad(resets.cumsum(1), (ahead, 0))
+            old = old.masked_fill((episode[:, :steps] < episode[:, ahead:])[..., None], 0)
+            last = last.masked_fill((episode[:, steps:] < episode[:, -1:])[..., None], 0)
+        return old, Entries(last)
 
 
 class RecurrentLayer(nn.Module):
@@ -133,16 +140,16 @@ class Block(nn.Module):
         state = tuple(layer.begin(lanes) for layer in layers)  # pyright: ignore[reportCallIssue]
         if not self.ahead:
             return state
-        return *state, Entry(next(self.parameters()).new_zeros(lanes, self.width))
+        return *state, Entries(next(self.parameters()).new_zeros(lanes, self.ahead, self.width))
 
     def forward(
         self, x: Tensor, state: State, resets: Tensor | None, routing: Routing
     ) -> tuple[Tensor, State, list[Route]]:
         """The stream after the block, its state, and where it was routed."""
         routes, after = [], []
-        entry = seen = self.recurrent[0].norm(x)  # pyright: ignore[reportCallIssue]
+        seen, last = self.recurrent[0].norm(x), ()  # pyright: ignore[reportCallIssue]
         if self.ahead:
-            seen = state[BLOCK].before(entry, resets)
+            seen, *last = state[BLOCK].follow(seen, resets)
         for layer, router, before in zip(self.recurrent, self.routers, state, strict=False):
             x, new = layer.mix(x, before, resets)  # pyright: ignore[reportCallIssue]
             h = layer.norm_expert(x)  # pyright: ignore[reportCallIssue]
@@ -150,11 +157,8 @@ class Block(nn.Module):
             x = x + layer.experts(h, route, routing.soft)  # pyright: ignore[reportCallIssue]
             routes.append(route)
             after.append(new)
-        x, last = self.attention(x, state[BLOCK - 1], resets)
-        after.append(last)
-        if self.ahead:
-            after.append(Entry(entry[:, -1]))
-        return x, tuple(after), routes
+        x, window = self.attention(x, state[BLOCK - 1], resets)
+        return x, (*after, window, *last), routes
 
 
 class Model(nn.Module):

@@ -21,7 +21,7 @@ from tropism_moe.store_errors import Key
 
 Indices = npt.NDArray[np.int64]
 State = tuple[Any, ...]
-"""Of every layer: fast weights ``float32[B, D, r]``, or what a window holds; of a block that is gated ahead, its entry, too."""
+"""Of every layer: fast weights ``float32[B, D, r]``, or what a window holds; of a block that is gated ahead, its last entries, too."""
 Asked = npt.NDArray[np.float64]
 """``W h`` of the routers of three layers, without their biases, ``float64[B, 3, 3]``: zeros at the first step, when nothing was read."""
 Chooser = Callable[[Floats, Floats, Sequence[int]], Indices]
@@ -69,7 +69,7 @@ class Block:
     def begin(self, lanes: int) -> State:
         """Nothing read."""
         state = (*(r.begin(lanes) for r in self.recurrences), self.attention.begin(lanes))
-        return (*state, np.zeros((lanes, BLOCK - 1, 3))) if self.ahead else state
+        return (*state, np.zeros((lanes, self.ahead, BLOCK - 1, 3))) if self.ahead else state
 
     def step(
         self, x: Floats, before: State, after: State, choose: Chooser, experts: Experts, known: Indices | None = None
@@ -81,10 +81,8 @@ class Block:
         """
         chosen = np.empty((BLOCK - 1, len(x)), np.int64) if known is None else known
         if self.pre_gated and known is None:
-            asked = self.entry(x)
-            if self.ahead:
-                asked, after[BLOCK][:] = before[BLOCK], asked
-            chosen[:] = self.choose(asked, choose)
+            asked = self.look_ahead(x, before, after) if self.ahead else self.entry(x)
+            chosen[:] = self.choose(before[BLOCK][:, 0] if self.ahead else asked, choose)
             yield self.keys(chosen)
         if self.pre_gated and (out := self._alone(x, before, after, experts.beside(self.layers, chosen))) is not None:  # fmt: skip
             return out, chosen
@@ -112,8 +110,14 @@ class Block:
         fine = block_into(FASTEST, *self._kernel, slabs, scales, work.shape, work.inner, x, *state, out)
         return out if fine else None
 
+    def look_ahead(self, x: Floats, before: State, after: State) -> Asked:
+        """By what the stream at the entry chooses experts of a later step; fills in that part of the state."""
+        asked = self.entry(x)
+        after[BLOCK][:, :-1], after[BLOCK][:, -1] = before[BLOCK][:, 1:], asked
+        return asked
+
     def entry(self, x: Floats) -> Asked:
-        """By what the stream at the entry chooses experts, of this step or, ahead, of the next one."""
+        """By what the stream at the entry chooses experts."""
         return projected(self.tables.weights, normalise(x, self.recurrences[0].norms[0]))
 
     def choose(self, asked: Asked, choose: Chooser, some: slice = ALL) -> Indices:
