@@ -154,18 +154,11 @@ class Served:
         for n in range(self.config.gated_ahead):
             pairs = zip(self.blocks, state, strict=True)
             steps.append([block.choose(old[BLOCK][:, n], self.nearest) for block, old in pairs])
-        for n in range(self._announced(len(state[0][0]))):
-            pairs = zip(self.blocks, steps[n], strict=True)
+        for n, step in enumerate(steps):
+            pairs = zip(self.blocks, step, strict=True)
             keys = [key for block, chosen in pairs for key in block.keys(chosen)]
             self.store.prefetch(keys, more=n > 0)
         return steps
-
-    def _announced(self, lanes: int) -> int:
-        """How many steps ahead experts are announced: as many as have room beside those of this step, or those of a far one kept a near one out."""
-        slots, ahead = self.store.slots, self.config.gated_ahead
-        if slots is None:
-            return ahead
-        return max(1, min(ahead, slots // (lanes * len(self.config.expert_layers)) - 1))
 
     def _as_ever(self, choose: Chooser | None) -> bool:
         """Whether the nearest experts are chosen while others have to be read."""
@@ -209,13 +202,13 @@ class Served:
 
     def _ahead(self, x: Floats, before: State, after: State) -> Through:
         """The same by the nearest experts, which are known; every block announces, at its entry, those that it will ask later."""
-        steps, announced = [*self._known(before), []], self._announced(len(x))
-        for n, (block, old, new) in enumerate(zip(self.blocks, before, after, strict=True)):
-            steps[-1].append(block.choose(block.look_ahead(x, old, new), self.nearest))
-            self.store.prefetch(block.keys(steps[announced][n]), more=True)
-            x, _ = yield from block.step(x, old, new, self.nearest, self, steps[0][n])
-        self._foreseen = after, steps[1:]
-        return x, np.concatenate(steps[0])
+        (known, *later), coming = self._known(before), []
+        for block, old, new, chosen in zip(self.blocks, before, after, known, strict=True):
+            coming.append(block.choose(block.look_ahead(x, old, new), self.nearest))
+            self.store.prefetch(block.keys(coming[-1]), more=True)
+            x, _ = yield from block.step(x, old, new, self.nearest, self, chosen)
+        self._foreseen = after, [*later, coming]
+        return x, np.concatenate(known)
 
     def answer(self, h: Floats, layer: int, experts: Indices) -> Floats:
         """What the experts ``int64[B]`` of a layer say, ``float32[B, D]``; each is read once."""

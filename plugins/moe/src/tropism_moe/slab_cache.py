@@ -6,8 +6,8 @@ that prefers resident experts decides the same in every run.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tropism_moe.store_errors import Key
@@ -45,7 +45,9 @@ class SlabCache:
         self.budget, self._source, self._stats = budget, source, stats
         self._entries: dict[Key, Entry] = {}
         self._leaving: OrderedDict[Key, None] = OrderedDict()  # all but what is expected
-        self._expected: dict[Key, int] = {}  # how often
+        self._order: dict[int, Key] = {}  # of requests that are expected, numbered
+        self._due: dict[Key, deque[int]] = {}  # their numbers
+        self._announced = 0
         self._held: int | None = 0
 
     @property
@@ -60,26 +62,34 @@ class SlabCache:
 
     def expect(self, keys: Iterable[Key]) -> None:
         """Keep these until they are asked for; what was expected before and never asked for is the first to leave."""
-        before, self._expected = self._expected, {}
+        before, self._order, self._due = self._due, {}, {}
         self.expect_more(keys)
         for key in before:
-            if key in self._entries and key not in self._expected and key not in self._leaving:
+            if key in self._entries and key not in self._due and key not in self._leaving:
                 self._leaving[key] = None
                 self._leaving.move_to_end(key, last=False)
 
     def expect_more(self, keys: Iterable[Key]) -> None:
         """Keep these until they are asked for once more than was expected before."""
-        for key in keys:
-            self._expected[key] = self._expected.get(key, 0) + 1
+        for number, key in enumerate(keys, self._announced):
+            self._order[number] = key
+            self._due.setdefault(key, deque()).append(number)
             self._leaving.pop(key, None)
+            self._announced = number + 1
+
+    def coming(self) -> list[Key]:
+        """What is expected and neither in memory nor on its way, the next first."""
+        return list(dict.fromkeys(key for key in self._order.values() if key not in self._entries))
 
     def ask(self, key: Key) -> Entry | None:
         """The entry of a slab, which is the last to leave unless it is expected again."""
         entry = self._entries.get(key)
         if entry is not None:
-            again = self._expected.pop(key, 1) - 1
-            if again:
-                self._expected[key] = again
+            numbers = self._due.pop(key, None)
+            if numbers:
+                self._order.pop(numbers.popleft(), None)
+            if numbers:
+                self._due[key] = numbers
             else:
                 self._leaving[key] = None
                 self._leaving.move_to_end(key)
@@ -112,14 +122,30 @@ class SlabCache:
                 return False
         return True
 
-    def make_room_of_all(self, nbytes: int, kept: Key | None) -> bool:
-        """The same, then of what is expected, the last first, and at last of the one that was kept."""
+    def make_room_for(self, key: Key, nbytes: int, kept: Key | None) -> bool:
+        """The same, then of what is expected later than ``key``, the last first."""
         while not self.make_room(nbytes, kept):
-            expected = [key for key in reversed(self._entries) if key not in self._leaving]
-            last = [kept] if kept in self._entries else []
-            if not (self._evict_first(expected, kept) or self._evict_first(last, None)):
+            if not self._evict_first(self._after(key), kept):
                 return False
         return True
+
+    def make_room_of_all(self, nbytes: int, kept: Key | None) -> bool:
+        """The same, then of all that is expected, the last first, and at last of the one that was kept."""
+        while not self.make_room(nbytes, kept):
+            last = [kept] if kept in self._entries else []
+            if not (self._evict_first(self._after(None), kept) or self._evict_first(last, None)):
+                return False
+        return True
+
+    def _after(self, key: Key | None) -> Iterator[Key]:
+        """What is expected later than a slab, or all, as far as it is in memory or on its way; the last first."""
+        for number, other in reversed(self._order.items()):
+            due = self._due.get(other)
+            if due and due[0] == number:  # else it is expected sooner, too
+                if other == key:
+                    return
+                if other in self._entries:
+                    yield other
 
     def has_room(self, nbytes: int) -> bool:
         """Whether nothing has to leave for so much."""
@@ -152,5 +178,6 @@ class SlabCache:
         """Forget all slabs."""
         self._entries.clear()
         self._leaving.clear()
-        self._expected.clear()
+        self._order.clear()
+        self._due.clear()
         self._held = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from time import perf_counter
 from typing import Any
@@ -37,9 +36,8 @@ class Fetcher:
         self.cache = SlabCache(plan.budget, source, self.stats)
         self._path, self._plan, self._source = path, plan, source
         self._readers = source.readers(plan.readers)
-        self._coming: OrderedDict[Key, None] = OrderedDict()
         self._lent: Key | None = None
-        self._asked, self._batch = 0, plan.batch
+        self._waiting, self._asked, self._batch = False, 0, plan.batch
         self._closed = False
 
     def get(self, key: Key) -> Any:
@@ -54,22 +52,17 @@ class Fetcher:
         self._lent = key
         value = loaded.value.lend() if isinstance(loaded.value, Buffer) else loaded.value
         self._asked += 1
-        if self._coming and self._asked >= self._batch:
+        if self._waiting and self._asked >= self._batch:
             self._begin_coming()
         return value
 
     def announce(self, keys: Iterable[Key], more: bool = False) -> None:
         """Read ahead; see :meth:`tropism_moe.expert_store.ExpertStore.prefetch`."""
         self._check_open()
-        coming = OrderedDict.fromkeys(keys)
-        for key in coming:
+        keys = dict.fromkeys(keys)
+        for key in keys:
             self.slab(key)
-        if more:
-            self.cache.expect_more(coming)
-            self._coming.update(coming)
-        else:
-            self.cache.expect(coming)
-            self._coming = coming
+        (self.cache.expect_more if more else self.cache.expect)(keys)
         self._begin_coming()
 
     def read_all(self) -> None:
@@ -122,7 +115,6 @@ class Fetcher:
                 "arrays that are still in use fill it, and one more is asked for",
             )  # fmt: skip
         loaded = self._load(slab)
-        self._coming.pop(slab.key, None)
         self.cache.admit(slab.key, Entry(loaded.nbytes, loaded))
         self.cache.ask(slab.key)
         return loaded
@@ -140,15 +132,14 @@ class Fetcher:
         return loaded
 
     def _begin_coming(self) -> None:
-        """Have what was announced read, as far as there is room."""
-        self._asked = 0
-        while self._coming:
-            key = next(iter(self._coming))
-            if key not in self.cache:
-                if not self.cache.make_room(self._plan.sizes[key], self._lent):
-                    break
-                self._begin(self.slab(key))
-            del self._coming[key]
+        """Have what was announced read, the next first, as far as there is room beside what comes before it."""
+        self._asked, begun, coming = 0, 0, self.cache.coming()
+        for key in coming:
+            if not self.cache.make_room_for(key, self._plan.sizes[key], self._lent):
+                break
+            self._begin(self.slab(key))
+            begun += 1
+        self._waiting = begun < len(coming) or bool(self.cache.coming())
         self._readers.flush()
 
     def _begin(self, slab: Slab) -> Entry:
