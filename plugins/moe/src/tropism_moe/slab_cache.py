@@ -77,9 +77,13 @@ class SlabCache:
             self._leaving.pop(key, None)
             self._announced = number + 1
 
-    def coming(self) -> list[Key]:
-        """What is expected and neither in memory nor on its way, the next first."""
-        return list(dict.fromkeys(key for key in self._order.values() if key not in self._entries))
+    def coming(self) -> dict[Key, int]:
+        """What is expected and neither in memory nor on its way, the next first, and how many requests are expected before."""
+        found: dict[Key, int] = {}
+        for place, key in enumerate(self._order.values()):
+            if key not in self._entries:
+                found.setdefault(key, place)
+        return found
 
     def ask(self, key: Key) -> Entry | None:
         """The entry of a slab, which is the last to leave unless it is expected again."""
@@ -115,18 +119,15 @@ class SlabCache:
         entry.nbytes, entry.loaded, entry.job = loaded.nbytes, loaded, None
         self._held = held + more
 
-    def make_room(self, nbytes: int, kept: Key | None = None) -> bool:
-        """Evict what is not expected, but one that is ``kept``, until there is room for ``nbytes``; whether there is."""
+    def make_room(self, nbytes: int, kept: Key | None = None, later: Key | None = None) -> bool:
+        """Evict what is not expected, but one that is ``kept``, until there is room for ``nbytes``; whether there is.
+
+        Then what is expected ``later`` than a slab, if one is given, the last first.
+        """
         while not self.has_room(nbytes):
             if not self._evict_first(self._leaving, kept):
-                return False
-        return True
-
-    def make_room_for(self, key: Key, nbytes: int, kept: Key | None) -> bool:
-        """The same, then of what is expected later than ``key``, the last first."""
-        while not self.make_room(nbytes, kept):
-            if not self._evict_first(self._after(key), kept):
-                return False
+                if later is None or not self._evict_first(self._after(later), kept):
+                    return False
         return True
 
     def make_room_of_all(self, nbytes: int, kept: Key | None) -> bool:

@@ -132,10 +132,14 @@ class Fetcher:
         return loaded
 
     def _begin_coming(self) -> None:
-        """Have what was announced read, the next first, as far as there is room beside what comes before it."""
+        """Have what was announced read, the next first, as far as there is room.
+
+        The next ones get the room of what is expected later; the others do not, since that would have to be read again.
+        """
         self._asked, begun, coming = 0, 0, self.cache.coming()
-        for key in coming:
-            if not self.cache.make_room_for(key, self._plan.sizes[key], self._lent):
+        for key, place in coming.items():
+            later = key if place < self._plan.near else None
+            if not self.cache.make_room(self._plan.sizes[key], self._lent, later):
                 break
             self._begin(self.slab(key))
             begun += 1

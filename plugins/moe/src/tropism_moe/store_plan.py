@@ -16,6 +16,8 @@ from tropism_moe.store_ring import RingSource
 from tropism_moe.store_source import Source, Transform
 
 Mode = Literal["mmap", "resident", "ring"]
+NEAR = 4
+"""Part of the budget that is for what comes next, whatever comes later."""
 BATCHES = 16
 """Parts of the budget, of which one at a time is filled anew."""
 
@@ -40,6 +42,11 @@ class Plan:
     def slots(self) -> int | None:
         """Slabs that have room beside each other; None is no limit."""
         return None if self.budget is None else self.budget // max(self.sizes.values())
+
+    @property
+    def near(self) -> int:
+        """Slabs that come next, for which what comes later has to leave."""
+        return (self.slots or 0) // NEAR
 
     @property
     def batch(self) -> int:
