@@ -159,7 +159,7 @@ def test_readers_do_not_wait_until_somebody_hears_them(path):
         fill(told.into)
         for _ in range(3):
             store.prefetch(KEYS)
-            until(lambda: brought(store) == len(KEYS) or not store._fetcher.cache.coming())
+            until(lambda: brought(store) == len(KEYS) or not list(store._fetcher.cache.coming()))
             for key in KEYS:
                 assert np.array_equal(store.get(*key), DATA[key])
 

@@ -77,13 +77,11 @@ class SlabCache:
             self._leaving.pop(key, None)
             self._announced = number + 1
 
-    def coming(self) -> dict[Key, int]:
+    def coming(self) -> Iterator[tuple[int, Key]]:
         """What is expected and neither in memory nor on its way, the next first, and how many requests are expected before."""
-        found: dict[Key, int] = {}
         for place, key in enumerate(self._order.values()):
             if key not in self._entries:
-                found.setdefault(key, place)
-        return found
+                yield place, key
 
     def ask(self, key: Key) -> Entry | None:
         """The entry of a slab, which is the last to leave unless it is expected again."""

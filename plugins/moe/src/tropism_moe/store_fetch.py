@@ -37,7 +37,7 @@ class Fetcher:
         self._path, self._plan, self._source = path, plan, source
         self._readers = source.readers(plan.readers)
         self._lent: Key | None = None
-        self._waiting, self._asked, self._batch = False, 0, plan.batch
+        self._waiting, self._asked, self._batch, self._near = False, 0, plan.batch, plan.near
         self._closed = False
 
     def get(self, key: Key) -> Any:
@@ -136,14 +136,13 @@ class Fetcher:
 
         The next ones get the room of what is expected later; the others do not, since that would have to be read again.
         """
-        self._asked, begun, coming = 0, 0, self.cache.coming()
-        for key, place in coming.items():
-            later = key if place < self._plan.near else None
+        self._asked = 0
+        for place, key in self.cache.coming():
+            later = key if place < self._near else None
             if not self.cache.make_room(self._plan.sizes[key], self._lent, later):
                 break
             self._begin(self.slab(key))
-            begun += 1
-        self._waiting = begun < len(coming) or bool(self.cache.coming())
+        self._waiting = next(self.cache.coming(), None) is not None
         self._readers.flush()
 
     def _begin(self, slab: Slab) -> Entry:

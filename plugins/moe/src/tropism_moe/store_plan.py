@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from io import FileIO
 from typing import Literal, get_args
 
@@ -38,7 +39,7 @@ class Plan:
     budget: int | None
     readers: int
 
-    @property
+    @cached_property
     def slots(self) -> int | None:
         """Slabs that have room beside each other; None is no limit."""
         return None if self.budget is None else self.budget // max(self.sizes.values())
