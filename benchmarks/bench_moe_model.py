@@ -78,7 +78,9 @@ def told(one: Measured) -> Row:
 def streams(models: dict[str, Path], budget: int, rounds: int) -> dict[str, Row]:
     """A row for each form and number of lanes, with experts that are chosen ahead, and not."""
     found = {}
-    for ahead, (form, directory), (lanes, steps) in product((True, False), models.items(), STREAMED.items()):
+    for ahead, (form, directory), (lanes, steps) in product(
+        (True, False), models.items(), STREAMED.items()
+    ):
         name = f"{form}, {lanes} lanes{'' if ahead else AT_ENTRY}"
         with progress(rounds, f"streaming, {name}") as update:
             one = streaming(directory, budget * MEGABYTE, lanes, steps, rounds, update, ahead)
@@ -119,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--steps", type=int, default=400, help="in each mode")
     parser.add_argument("--scaling-steps", type=int, default=100, help="of each lane, a row")
-    parser.add_argument("--rounds", type=int, default=7, help="of streaming")
+    parser.add_argument("--rounds", type=int, default=5, help="of streaming")
     parser.add_argument("--small", action="store_true", help="models of a few MB, to try it out")
     parser.add_argument("--no-scaling", action="store_true", help="leave the last table out")
     beside = Path(__file__).resolve().parents[1].parent

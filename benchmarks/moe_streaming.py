@@ -51,7 +51,9 @@ class Runner:
         for left, row in zip(range(len(tokens), 0, -1), tokens, strict=True):
             ends = left <= self.model.config.gated_ahead
             began = perf_counter()
-            outputs, self.state = self.model.step(row, self.state, self.model.nearest if ends else None)
+            outputs, self.state = self.model.step(
+                row, self.state, self.model.nearest if ends else None
+            )
             spent += perf_counter() - began
             self.answers.update(outputs.tobytes())
             blocks += self._met()

@@ -147,7 +147,11 @@ def parts(found: Arms) -> Iterator[tuple[str, Iterator[str]]]:
     yield "One expert a layer, that is as many weights at work:", stages(ones, found)
     alone = {"switch": "observations, from a teacher", "switch, tokens alone": "tokens, from those that follow"}  # fmt: skip
     yield "Switch, what is read and learned from:", stages(alone, found)
-    gated = {"switch": "at a block's entry", "switch, gated at each layer": "at each layer"}
+    gated = {
+        "switch": "at a block's entry",
+        "switch, gated ahead": "there, two steps before",
+        "switch, gated at each layer": "at each layer",
+    }
     yield "Switch, experts chosen:", stages(gated, found)
     yield "Confidence on test episodes, right being what the teacher would have done:", confidence(found)  # fmt: skip
     yield "One lane, an eighth of the slabs in memory, experts at hand taken if hardly farther:", caching(found)  # fmt: skip

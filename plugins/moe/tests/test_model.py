@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from plugins.moe.tests.gating import GATED
 
 from tropism.errors import OptionError
-from plugins.moe.tests.gating import GATED
 from tropism_moe.budget import parameter_budget
 from tropism_moe.config import ModelConfig
 from tropism_moe.experts import Experts

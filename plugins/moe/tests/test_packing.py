@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from tropism.errors import ArtifactError, OptionError
 from tropism_moe.compiling import compiled
 from tropism_moe.packing import (
-
     pack_2bit,
     pack_base3,
     transcode,

@@ -5,17 +5,18 @@ import copy
 import numpy as np
 import pytest
 import torch
+from plugins.moe.tests.gating import GATED
 
 from tropism.errors import ArtifactError, OptionError, UnknownNameError
 from tropism_moe.budget import memory_budget, parameter_budget
-from plugins.moe.tests.gating import GATED
 from tropism_moe.config import ModelConfig
 from tropism_moe.expert_store import ExpertStore
 from tropism_moe.model import Model
 from tropism_moe.pack import STORE, pack, pack_random, read_shared
 from tropism_moe.packed import FORMS, expert_of, slab_of, ternarise
 from tropism_moe.packing import pack_2bit
-from tropism_moe.serving import Served, forget
+from tropism_moe.serving import Served
+from tropism_moe.serving_state import forget
 from tropism_moe.store_errors import ChecksumError
 
 TINY = ModelConfig(

@@ -12,7 +12,8 @@ from tropism.errors import OptionError
 from tropism_moe.config import PRESETS, ModelConfig
 from tropism_moe.model import Entries, Model
 from tropism_moe.pack import pack_random
-from tropism_moe.serving import Served, forget
+from tropism_moe.serving import Served
+from tropism_moe.serving_state import forget
 
 ROOM = 2 * 4096
 """Bytes of an expert in memory."""
@@ -160,7 +161,7 @@ def test_experts_are_those_nearest_to_what_entered_so_many_steps_before(ahead):
     resets = torch.zeros(3, steps, dtype=torch.bool)
     resets[1, 4] = resets[2, 7] = resets[2, 8] = True
     output, state = model(rows, model.begin(3), resets)
-    entry = model.blocks[0].recurrent[0].norm(model.embed(rows))
+    entry = model.blocks[0].recurrent[0].norm(model.embed(rows))  # pyright: ignore[reportIndexIssue]
     begins = [0, 4, 8]  # of the last episode
     for route, router in zip(output.routes, model.blocks[0].routers, strict=False):
         for lane in range(3):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from plugins.moe.tests.gating import GATED
 
 from tropism.errors import OptionError
-from plugins.moe.tests.gating import GATED
 from tropism_moe import kernels
 from tropism_moe.config import ModelConfig
 from tropism_moe.pack import pack_random, read_shared

@@ -24,8 +24,9 @@ from tropism_moe.adaptation_head import cross_entropy, policy_gradient
 from tropism_moe.agent_config import MoEConfig
 from tropism_moe.lattice import Indices
 from tropism_moe.proofs import Proof
-from tropism_moe.serving import Chooser, Served, State, take
+from tropism_moe.serving import Chooser, Served, State
 from tropism_moe.serving_layers import Floats
+from tropism_moe.serving_state import take
 
 TRIALS = 4
 """Steps that the candidates of a generation are tried on."""

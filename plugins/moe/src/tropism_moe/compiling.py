@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
 from numba.extending import intrinsic
+from numba.np.numpy_support import carray
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -21,3 +23,19 @@ def compiled(function: Callable[..., Any]) -> Any:
 def generated(function: Callable[..., Any]) -> Any:
     """A function whose LLVM code is written by hand; compiled ones call it, with fewer arguments than type checkers see."""
     return intrinsic(function)
+
+
+@generated
+def _pointer(_typing: Any, address: Any) -> Any:  # noqa: ARG001  types by name
+    """An address as a pointer to bytes."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+
+    return types.CPointer(types.uint8)(types.int64), emit
+
+
+@compiled
+def bytes_at(address, size):
+    """So many bytes from an address on, ``uint8[size]``, of memory that somebody else keeps."""
+    return carray(_pointer(address), (size,))

@@ -122,8 +122,8 @@ class ExpertStore:
     def prefetch(self, keys: Iterable[Key], more: bool = False) -> None:
         """Announce which slabs come next, in order.
 
-        They are read as far as there is room beside each other, the others as room is made by asking for the first: by a sixteenth
-        of the budget at a time.
+        They are read as far as there is room beside each other, the others as room is made by asking for the first: by an eighth of
+        the budget at a time.
 
         Args:
             keys: of the slabs, each of which will be asked for once.

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numba import float32
 
+from tropism_moe.compiling import bytes_at, compiled
 from tropism_moe.kernels_layers import attend_into, normalise_into, recur_into
 from tropism_moe.kernels_simd import linear_into, quantise_into, rows_into
-from tropism_moe.compiling import compiled
 
 RECURRENCE = ("value", "decay", "key", "query", "out")
 """Maps of a layer that recurs, in the order in which its kernel takes them."""
@@ -153,4 +153,33 @@ def answer_into(level, slab, width, units, scales, x, rows, q, g, u, hidden, hid
         end = expert_into(level, gate, up, down, scales, x[b], q, g, u, hidden, hidden_q, sums, said[b])  # fmt: skip
         if end:
             return end, b
+    return 0, 0
+
+
+@compiled
+def answers_into(level, addresses, size, shape, scales, ends, rows, x, work, said):
+    """The same of several experts, one after the other.
+
+    Args:
+        level: of SIMD.
+        addresses: of their slabs, ``int64[N]``, which the caller keeps.
+        size: of each, in bytes.
+        shape: width and hidden units.
+        scales: ``float32[N, 3]``.
+        ends: where the rows of each end, ``int64[N]``.
+        rows: of all, one after the other, ``int64[R]``.
+        x: ``float32[B, D]``.
+        work: memory of a :class:`~tropism_moe.kernels_expert.Workspace`.
+        said: where to, ``float32[B, D]``.
+
+    Returns:
+        As :func:`answer_into`.
+    """
+    start, (width, units) = 0, shape
+    for n in range(addresses.size):
+        slab, some = bytes_at(addresses[n], size), rows[start : ends[n]]
+        end, row = answer_into(level, slab, width, units, scales[n], x, some, *work, said)
+        if end:
+            return end, row
+        start = ends[n]
     return 0, 0

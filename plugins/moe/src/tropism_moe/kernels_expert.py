@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,8 @@ import numpy as np
 from tropism.errors import OptionError
 from tropism_moe.budget import memory_row
 from tropism_moe.kernel_checks import FLOAT32, UINT8, fit, not_finite
-from tropism_moe.kernels import number_of
-from tropism_moe.kernels_blocks import answer_into
+from tropism_moe.kernels import FASTEST, number_of
+from tropism_moe.kernels_blocks import answer_into, answers_into
 
 
 @cache
@@ -119,5 +121,31 @@ def answer(
     end, row = answer_into(
         number_of(level), expert.slab, *shape, expert.scales, x, rows, *work.inner, said
     )
+    _check(end, x[row], work)
+
+
+def answers(
+    experts: Sequence[Expert], x: np.ndarray, rows: Sequence[Sequence[int]], said: np.ndarray, work: Workspace
+) -> None:  # fmt: skip
+    """The same of several experts in one call, each for rows of its own: what Python does between them takes a tenth of what they do.
+
+    Raises:
+        OptionError: as :func:`answer`.
+    """
+    first, ends = experts[0], np.cumsum([len(some) for some in rows])
+    if any((e.width, e.hidden) != work.shape for e in experts):
+        raise OptionError(f"experts must have the shape of their workspace, {work.shape}")
+    fit("x", x, FLOAT32, (len(x), first.width))
+    fit("said", said, FLOAT32, x.shape)
+    addresses = np.array([e.slab.ctypes.data for e in experts])
+    scales, every = np.array([e.scales for e in experts]), np.array([*chain(*rows)])
+    end, row = answers_into(
+        FASTEST, addresses, first.slab.size, work.shape, scales, ends, every, x, work.inner, said
+    )
+    _check(end, x[row], work)
+
+
+def _check(end: int, x: np.ndarray, work: Workspace) -> None:
+    """Say what a kernel said is not finite."""
     if end:
-        raise not_finite(*(("x", x[row]) if end == 1 else ("the hidden layer", work.inner[3])))
+        raise not_finite(*(("x", x) if end == 1 else ("the hidden layer", work.inner[3])))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tropism_moe.compiling import compiled
 from tropism_moe.kernel_checks import not_finite
 from tropism_moe.lattice import Floats, Indices
-from tropism_moe.compiling import compiled
 
 PARTS = 4
 """Sums that run side by side: the next addition of one has to wait for its last."""

@@ -47,7 +47,9 @@ def _split(_typing: Any, base3: Any, at: Any, digits: Any, stride: Any, to: Any)
             third = builder.lshr(third, _vector(16, LANES, SHIFT))
             digit = builder.sub(left, builder.mul(third, _vector(16, LANES, 3)))
             where = _at(context, builder, target, args[2], place)
-            builder.store(builder.trunc(left if plane == 4 else digit, _vector(8, LANES)), where, align=1)
+            builder.store(
+                builder.trunc(left if plane == 4 else digit, _vector(8, LANES)), where, align=1
+            )
             left, place = third, builder.add(place, args[3])
         return context.get_dummy_value()
 

@@ -30,8 +30,9 @@ from tropism_moe.encoders import encoder_of
 from tropism_moe.ensemble import decide
 from tropism_moe.pack import PART, SETTINGS, STORE
 from tropism_moe.proofs import tokens_shown
-from tropism_moe.serving import Indices, Served, forget
+from tropism_moe.serving import Indices, Served
 from tropism_moe.serving_layers import Floats
+from tropism_moe.serving_state import forget
 from tropism_moe.voices import Voices
 
 CALIBRATION = "calibration.json"

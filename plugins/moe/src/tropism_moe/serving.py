@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -22,21 +22,21 @@ import numpy.typing as npt
 from tropism.errors import OptionError
 from tropism_moe.config import BLOCK, ModelConfig
 from tropism_moe.expert_store import ExpertStore
-from tropism_moe.kernels_expert import Expert, Workspace, answer
+from tropism_moe.kernels_expert import Expert, Workspace, answer, answers
 from tropism_moe.kernels_routing import nearest
 from tropism_moe.lattice import squared_distance
 from tropism_moe.packed import Arrays, expert_in
 from tropism_moe.routing import nearest_resident
 from tropism_moe.serving_block import Block, Chooser, Indices, State, Through
 from tropism_moe.serving_layers import Floats, normalise, product
+from tropism_moe.serving_state import each, take
 from tropism_moe.store_errors import Key
 from tropism_moe.store_plan import Mode
 
 SHARES, LEAST_SHARE = 4, 2
 """Shares of the lanes that go in turns while experts are read, at most, and lanes of a share, at least."""
-ROOM = 3 * (BLOCK - 1)
-"""Slabs that there must be room for, so that those of a block are held together: as many as come next, and come then."""
-_FIRST = np.zeros(1, np.int64)
+ROOM = 3
+"""Times as much as experts take that are held together: as many as come next, and come then."""
 
 
 class Served:
@@ -126,7 +126,7 @@ class Served:
             raise OptionError(
                 f"x must have a row for each of the {lanes} lanes of the state, got {len(x)}"
             )
-        x, after = self._embed(x), _each(state, np.empty_like)
+        x, after = self._embed(x), each(state, np.empty_like)
         ends = self._in_turns(self._turns(x, state, after, choose))
         self._reading = self.store.stats.misses > missed
         self.chosen = np.concatenate([chosen for _, chosen in ends], 1)
@@ -136,7 +136,9 @@ class Served:
         self.compute_s += elapsed - (self.store.stats.stall_s - waited)
         return outputs, after
 
-    def _turns(self, x: Floats, state: State, after: State, choose: Chooser | None) -> list[Through]:
+    def _turns(
+        self, x: Floats, state: State, after: State, choose: Chooser | None
+    ) -> list[Through]:
         """Lanes on their way; together, if it is known whom they ask: they are read while the step before computes."""
         if self.config.gated_ahead and self._as_ever(choose):
             return [self._ahead(x, state, after)]
@@ -212,17 +214,29 @@ class Served:
 
     def answer(self, h: Floats, layer: int, experts: Indices) -> Floats:
         """What the experts ``int64[B]`` of a layer say, ``float32[B, D]``; each is read once."""
-        said = np.empty_like(h)
-        for e, rows in _rows(experts):  # in the order in which they were announced
-            answer(self._expert(layer, e), h, rows, said, self._work)
+        said, lanes = np.empty_like(h), dict[int, list[int]]()
+        for lane, e in enumerate(experts.tolist()):
+            lanes.setdefault(e, []).append(lane)
+        if self._together(len(lanes)):
+            answers(
+                [self._expert(layer, e) for e in lanes], h, list(lanes.values()), said, self._work
+            )
+            return said
+        for e, some in lanes.items():  # in the order in which they were announced
+            answer(self._expert(layer, e), h, np.array(some), said, self._work)
         return said
 
     def beside(self, layers: Sequence[int], experts: Indices) -> list[Expert] | None:
-        """The experts ``int64[layers, 1]`` of one lane, unless there is hardly room for them, or the first is better not kept waiting."""
-        slots, known = self.store.slots, self.config.gated_ahead or self.store.resident_all
-        if experts.shape[1] > 1 or not known or (slots is not None and slots < ROOM):
+        """The experts ``int64[layers, 1]`` of one lane, unless they are rather had one by one."""
+        if experts.shape[1] > 1 or not self._together(len(layers)):
             return None
         return [self._expert(*key) for key in zip(layers, experts[:, 0].tolist(), strict=True)]
+
+    def _together(self, count: int) -> bool:
+        """Whether so many experts are held beside each other; else the first had to wait for the others, or they for room."""
+        slots = self.store.slots
+        known = self.config.gated_ahead or self.store.resident_all
+        return bool(known) and (slots is None or ROOM * count <= slots)
 
     def _expert(self, layer: int, e: int) -> Expert:
         """An expert in memory."""
@@ -260,34 +274,3 @@ class Served:
                 f"tokens must lie in [0, {len(self.inputs)}), got {x.min()} to {x.max()}"
             )
         return self.inputs[x]
-
-
-def _rows(experts: Indices) -> Iterator[tuple[int, Indices]]:
-    """Each expert of ``int64[B]``, and the lanes that ask it."""
-    if len(experts) == 1:
-        yield int(experts[0]), _FIRST
-        return
-    lanes: dict[int, list[int]] = {}
-    for lane, e in enumerate(experts.tolist()):
-        lanes.setdefault(e, []).append(lane)
-    for e, some in lanes.items():
-        yield e, np.array(some)
-
-
-def forget(state: State, mask: npt.NDArray[np.bool_]) -> State:
-    """The state with nothing read in the lanes of ``bool[B]``."""
-    kept = ~mask
-    return _each(state, lambda x: x * kept.reshape(-1, *[1] * (x.ndim - 1)).astype(x.dtype))
-
-
-def take(state: State, rows: Indices | slice) -> State:
-    """The state of some lanes, ``int64[R]``; of a slice it is the same memory."""
-    return _each(state, lambda x: x[rows])
-
-
-def _each(state: State, change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> State:
-    """Change every array in a state."""
-    return tuple(
-        tuple(type(x)(*map(change, x)) if isinstance(x, tuple) else change(x) for x in block)  # pyright: ignore[reportCallIssue]
-        for block in state
-    )

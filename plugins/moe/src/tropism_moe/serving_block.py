@@ -98,7 +98,9 @@ class Block:
         x, h = self.attention.step(x, before[BLOCK - 1], after[BLOCK - 1])
         return x + self.feed(h), chosen
 
-    def _alone(self, x: Floats, before: State, after: State, experts: list[Expert] | None) -> Floats | None:
+    def _alone(
+        self, x: Floats, before: State, after: State, experts: list[Expert] | None
+    ) -> Floats | None:
         """The stream after the block in one call; None if that cannot be, or if something is not finite, which layers by themselves say."""
         if experts is None:
             return None
@@ -107,7 +109,9 @@ class Block:
         self.attention.enter(old, window)
         state = before[: BLOCK - 1], after[: BLOCK - 1], (old.count, window.keys, window.values)
         work = self.feed.work
-        fine = block_into(FASTEST, *self._kernel, slabs, scales, work.shape, work.inner, x, *state, out)
+        fine = block_into(
+            FASTEST, *self._kernel, slabs, scales, work.shape, work.inner, x, *state, out
+        )
         return out if fine else None
 
     def look_ahead(self, x: Floats, before: State, after: State) -> Asked:

@@ -123,9 +123,10 @@ class SlabCache:
         Then what is expected ``later`` than a slab, if one is given, the last first.
         """
         while not self.has_room(nbytes):
-            if not self._evict_first(self._leaving, kept):
-                if later is None or not self._evict_first(self._after(later), kept):
-                    return False
+            if self._evict_first(self._leaving, kept):
+                continue
+            if later is None or not self._evict_first(self._after(later), kept):
+                return False
         return True
 
     def make_room_of_all(self, nbytes: int, kept: Key | None) -> bool:

@@ -19,7 +19,7 @@ from tropism_moe.store_source import Source, Transform
 Mode = Literal["mmap", "resident", "ring"]
 NEAR = 4
 """Part of the budget that is for what comes next, whatever comes later."""
-BATCHES = 16
+BATCHES = 8
 """Parts of the budget, of which one at a time is filled anew."""
 
 

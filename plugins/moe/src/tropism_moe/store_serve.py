@@ -12,12 +12,10 @@ import sys
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import int32, types
-from numba.np.numpy_support import carray
 
 from tropism_moe.checksum import HAS_PRODUCT, TABLE, crc_of
-from tropism_moe.compiling import compiled, generated
+from tropism_moe.compiling import bytes_at, compiled, generated
 from tropism_moe.packing_kernels import transcode_rows
 
 AVAILABLE = HAS_PRODUCT and hasattr(os, "preadv")
@@ -65,16 +63,6 @@ def _leave(_typing: Any, array: Any, at: Any, value: Any) -> Any:  # noqa: ARG00
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.int64), emit
-
-
-@generated
-def _pointer(_typing: Any, address: Any) -> Any:  # noqa: ARG001
-    """An address as a pointer to bytes."""
-
-    def emit(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], ir.IntType(8).as_pointer())
-
-    return types.CPointer(types.uint8)(types.int64), emit
 
 
 @compiled
@@ -142,7 +130,7 @@ def serve(file, queue, told, places, states, targets, sizes, scratch, table, num
             return
         if not _exchange(states, n, QUEUED, READING):
             continue
-        place, target = places[n], carray(_pointer(targets[n]), (sizes[n],))
+        place, target = places[n], bytes_at(targets[n], sizes[n])
         if scratch.size:
             source = scratch[: place[PADDED]]
             good = _fill(file, place, table, source)

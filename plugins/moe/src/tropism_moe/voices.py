@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from tropism.agents.contract import BoolArray
 from tropism_moe.ensemble import PERSPECTIVES, perspectives
-from tropism_moe.serving import Indices, Served, State, take
+from tropism_moe.serving import Indices, Served, State
 from tropism_moe.serving_layers import Floats
+from tropism_moe.serving_state import take
 
 
 class Voices:
