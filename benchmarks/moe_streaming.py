@@ -46,22 +46,22 @@ class Runner:
         self.answers = sha256()
 
     def act(self, tokens: np.ndarray) -> tuple[float, Blocks]:
-        """Seconds that some steps ``int64[T, B]`` took, and the experts that they met."""
-        blocks, spent = [], 0.0
+        """Seconds that some steps ``int64[T, B]`` took, and the experts that they met; looked at afterwards, as disks would go on meanwhile."""
+        found, began = [], perf_counter()
         for left, row in zip(range(len(tokens), 0, -1), tokens, strict=True):
             ends = left <= self.model.config.gated_ahead
-            began = perf_counter()
             outputs, self.state = self.model.step(
                 row, self.state, self.model.nearest if ends else None
             )
-            spent += perf_counter() - began
+            found.append((outputs, self.model.chosen))
+        spent = perf_counter() - began
+        for outputs, _ in found:
             self.answers.update(outputs.tobytes())
-            blocks += self._met()
-        return spent, blocks
+        return spent, [block for _, chosen in found for block in self._met(chosen.tolist())]
 
-    def _met(self) -> Iterator[list[Key]]:
-        """Of the last step, by block."""
-        layers, chosen = self.model.config.expert_layers, self.model.chosen.tolist()
+    def _met(self, chosen: list[list[int]]) -> Iterator[list[Key]]:
+        """Of a step, by block."""
+        layers = self.model.config.expert_layers
         keys = [[(layer, e) for e in dict.fromkeys(row)] for layer, row in zip(layers, chosen, strict=True)]  # fmt: skip
         for n in range(0, len(keys), BLOCK - 1):
             yield list(chain(*keys[n : n + BLOCK - 1]))
@@ -82,14 +82,21 @@ def thinned(blocks: Blocks, count: int) -> Blocks:
 def one_round(path: Path, streamed: Runner, resident: Runner, tokens: np.ndarray) -> dict[str, float]:  # fmt: skip
     """Seconds of streaming, of computing and of reading, and bytes."""
     stats = streamed.model.store.stats
-    before, stalled = stats.bytes_read, stats.stall_s
+    before, missed, stalled = stats.bytes_read, stats.misses, stats.stall_s
     wall, blocks = streamed.act(tokens)
     nbytes, stall = stats.bytes_read - before, stats.stall_s - stalled
+    needed = stats.misses - missed  # what was read and given up again counts for the wall alone
     compute, _ = resident.act(tokens)
     if streamed.answers.digest() != resident.answers.digest():
         raise SystemExit("a streamed model answers otherwise than one in memory")
-    read = thinned(blocks, nbytes // streamed.model.store.slabs[blocks[0][0]].padded)
-    found = {"wall": wall, "compute": compute, "stall": stall, "bytes": nbytes}
+    read, size = thinned(blocks, needed), streamed.model.store.slabs[blocks[0][0]].padded
+    found = {
+        "wall": wall,
+        "compute": compute,
+        "stall": stall,
+        "bytes": nbytes,
+        "needed": needed * size,
+    }
     return {**found, "raw": probe(path, list(chain(*read))), "by_block": probe(path, *read)}
 
 
@@ -136,8 +143,9 @@ def summary(rounds: list[dict[str, float]], steps: int) -> dict[str, float]:
         "compute_s": median(lambda r: r["compute"]),
         "raw_read_s": median(lambda r: r["raw"]),
         "raw_by_block_s": median(lambda r: r["by_block"]),
-        "raw_gb_per_s": median(lambda r: r["bytes"] / r["raw"] / 1e9),
+        "raw_gb_per_s": median(lambda r: r["needed"] / r["raw"] / 1e9),
         "read_mb": median(lambda r: r["bytes"] / 1e6),
+        "needed_mb": median(lambda r: r["needed"] / 1e6),
         "wall_of_longer": median(lambda r: r["wall"] / max(r["raw"], r["compute"])),
         "wall_of_longer_by_block": median(lambda r: r["wall"] / max(r["by_block"], r["compute"])),
     }

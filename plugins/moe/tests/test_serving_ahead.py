@@ -122,6 +122,18 @@ def test_whoever_goes_on_from_elsewhere_tells_anew(noted):
         assert anew == ([keys(served.chosen)] if again else [])
 
 
+def test_after_others_have_chosen_all_is_announced_anew(noted):
+    served, notes = noted
+    _, state = play(served, tokens(3, 2))
+    row = np.array([1, 2])
+    _, after = served.step(row, state)
+    served.step(row, state, served.nearest)  # as other perspectives do, from the state before
+    notes.clear()
+    served.step(row, after)
+    assert notes[0] == (keys(served.chosen), False)
+    assert served.store.stats.prefetch_misses == 0
+
+
 def test_states_can_branch_and_lanes_be_forgotten(directory):
     rows, found = tokens(4, 3), []
     mask = np.array([False, True, False])
@@ -183,6 +195,6 @@ def test_models_that_lie_on_disk_choose_ahead_and_only_blocks_can():
     assert not PRESETS["cartpole"].gated_ahead
     with pytest.raises(OptionError, match="gated_ahead=1 needs pre_gated=True, got False"):
         ModelConfig(**SHAPE, pre_gated=False, gated_ahead=1)
-    for wrong in (-1, 65, 1.5, True):
+    for wrong in (-1, 17, 1.5, True):
         with pytest.raises(OptionError, match="gated_ahead"):
             ModelConfig(**SHAPE, gated_ahead=wrong)

@@ -20,7 +20,7 @@ BLOCK = 4
 """Layers of a block; the last one attends, the others recur and have experts."""
 OTHERWISE_CHECKED = ("lattice", "pre_gated", "gated_ahead")
 """Sizes that are no number from 1 on."""
-MOST_AHEAD = 64
+MOST_AHEAD = 16
 
 
 @dataclass(frozen=True)

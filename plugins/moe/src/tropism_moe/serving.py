@@ -73,6 +73,7 @@ class Served:
         self.substituted, self.compute_s = 0, 0.0
         self._work, self._reading = Workspace(config.width, config.hidden), not store.resident_all
         self._foreseen: tuple[State, list[list[Indices]]] = (), []
+        self._knows = store.resident_all  # whom lanes ask, before they do
 
     @classmethod
     def open(
@@ -140,8 +141,11 @@ class Served:
         self, x: Floats, state: State, after: State, choose: Chooser | None
     ) -> list[Through]:
         """Lanes on their way; together, if it is known whom they ask: they are read while the step before computes."""
-        if self.config.gated_ahead and self._as_ever(choose):
+        ahead = bool(self.config.gated_ahead) and self._as_ever(choose)
+        self._knows = ahead or self.store.resident_all
+        if ahead:
             return [self._ahead(x, state, after)]
+        self._foreseen = (), []  # what was announced is forgotten as soon as something else is
         return [
             self._through(x[rows], take(state, rows), take(after, rows), choose or self.nearest)
             for rows in self._shares(len(x), choose)
@@ -190,7 +194,8 @@ class Served:
                     coming[number] = next(turn)
                 except StopIteration as end:
                     ends[number] = end.value
-                else:
+                    continue
+                if not self.store.resident_all:
                     self.store.prefetch(dict.fromkeys(chain.from_iterable(coming.values())))
         return [ends[number] for number in range(len(turns))]
 
@@ -217,7 +222,7 @@ class Served:
         said, lanes = np.empty_like(h), dict[int, list[int]]()
         for lane, e in enumerate(experts.tolist()):
             lanes.setdefault(e, []).append(lane)
-        if self._together(len(lanes)):
+        if lanes and self._together(len(lanes)):
             answers(
                 [self._expert(layer, e) for e in lanes], h, list(lanes.values()), said, self._work
             )
@@ -235,8 +240,7 @@ class Served:
     def _together(self, count: int) -> bool:
         """Whether so many experts are held beside each other; else the first had to wait for the others, or they for room."""
         slots = self.store.slots
-        known = self.config.gated_ahead or self.store.resident_all
-        return bool(known) and (slots is None or ROOM * count <= slots)
+        return self._knows and (slots is None or ROOM * count <= slots)
 
     def _expert(self, layer: int, e: int) -> Expert:
         """An expert in memory."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from time import perf_counter
 
 from tropism_moe.store_errors import Key
 from tropism_moe.store_source import Job, Loaded, Source
@@ -62,12 +63,15 @@ class SlabCache:
 
     def expect(self, keys: Iterable[Key]) -> None:
         """Keep these until they are asked for; what was expected before and never asked for is the first to leave."""
-        before, self._order, self._due = self._due, {}, {}
+        self._order, self._due = {}, {}
         self.expect_more(keys)
-        for key in before:
-            if key in self._entries and key not in self._due and key not in self._leaving:
-                self._leaving[key] = None
-                self._leaving.move_to_end(key, last=False)
+        for key in self._forgotten():
+            self._leaving[key] = None
+            self._leaving.move_to_end(key, last=False)
+
+    def _forgotten(self) -> list[Key]:
+        """What nobody expects and nothing lets leave: what was expected before, and where an interrupt came between two steps."""
+        return [key for key in self._entries if key not in self._due and key not in self._leaving]
 
     def expect_more(self, keys: Iterable[Key]) -> None:
         """Keep these until they are asked for once more than was expected before."""
@@ -132,7 +136,7 @@ class SlabCache:
     def make_room_of_all(self, nbytes: int, kept: Key | None) -> bool:
         """The same, then of all that is expected, the last first, and at last of the one that was kept."""
         while not self.make_room(nbytes, kept):
-            last = [kept] if kept in self._entries else []
+            last = [*self._forgotten(), *([kept] if kept in self._entries else [])]
             if not (self._evict_first(self._after(None), kept) or self._evict_first(last, None)):
                 return False
         return True
@@ -164,7 +168,9 @@ class SlabCache:
         entry = self._entries[key]
         loaded = entry.loaded
         if loaded is None and entry.job is not None and not entry.job.take_back():
+            began = perf_counter()
             loaded = entry.job.wait()
+            self._stats.stall_s += perf_counter() - began
             self._stats.bytes_read += loaded.slab.padded if loaded else 0
         if loaded is not None and self._source.in_use(loaded):
             return False
