@@ -17,7 +17,7 @@ from tropism_moe.store_ring import RingSource
 from tropism_moe.store_source import Source, Transform
 
 Mode = Literal["mmap", "resident", "ring"]
-NEAR = 4
+NEAR = 3
 """Part of the budget that is for what comes next, whatever comes later."""
 BATCHES = 8
 """Parts of the budget, of which one at a time is filled anew."""
