@@ -7,8 +7,9 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
-from plugins.moe.tests.demo_store import KEYS, MODES, ROOM, child, flags_of, write
+from plugins.moe.tests.demo_store import DATA, KEYS, MODES, ROOM, child, flags_of, write
 
 from tropism_moe.expert_store import ExpertStore
 from tropism_moe.store_errors import StoreClosedError
@@ -140,3 +141,19 @@ def test_an_interrupted_program_ends_at_once(path, tmp_path):
         process.kill()
     assert process.returncode == -signal.SIGINT
     assert b"KeyboardInterrupt" in told
+
+
+def test_what_an_interrupt_leaves_behind_can_leave(path, monkeypatch):
+    """Ctrl-C between two steps of an announcement: what was expected is not any more, and nothing has said so."""
+    with ExpertStore.open(path, "ring", 3 * ROOM) as store:
+        store.prefetch(KEYS[:3])
+
+        def interrupted(_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(store._fetcher.cache, "expect_more", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            store.prefetch(KEYS[5:7])
+        monkeypatch.undo()
+        for key in KEYS[5:9]:
+            assert np.array_equal(store.get(*key), DATA[key])
