@@ -3,8 +3,8 @@
 Idea: seed 002, in which no gate weighed the expert's output, so that the task gave its router no gradient; here the gate is
 that of Switch transformers (Fedus et al. 2021, arXiv:2101.03961) with ``-d²/τ`` as logits.  ``E`` experts, ``D`` width.
 
-Everything from ``W h`` to the gate is computed in float64: torch in training and NumPy in serving sum in other orders, by
-which in float32 one of two million queries went to another expert.
+Everything from ``W h`` to the gate is computed in float64: training and serving (:mod:`~tropism_moe.kernels_routing`) sum in other orders,
+by which in float32 one of two million queries went to another expert.
 
 Pre-gated routing (Hwang et al. 2023, arXiv:2308.12066) is :class:`Routers` on what enters a block: its experts can then all be
 fetched at once.  On what entered it a step before, they can be fetched while that step computes: gated ahead.  Cache-aware routing is
@@ -18,12 +18,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from tropism.errors import OptionError
 from tropism_moe.blocks import expect
-from tropism_moe.lattice import Floats, Indices, Lattice, fold, mod_one, squared_distance
+from tropism_moe.lattice import Floats, Indices, Lattice, fold
 
 ROW_NORM = 0.5
 """Of the rows of ``W`` at first: for ``h ~ N(0, I)`` the load is then as even as a multinomial's; at 0.2 its Gini is 0.55."""
@@ -99,7 +98,7 @@ class Router(nn.Module):
 
 
 class Tables(NamedTuple):
-    """What routers know, for :func:`route_numpy`: ``weights[L, 3, D]``, ``bias[L, 3]``, ``positions[L, E, 3]``, all float64."""
+    """What routers know, for serving: ``weights[L, 3, D]``, ``bias[L, 3]``, ``positions[L, E, 3]``, all float64."""
 
     weights: Floats
     bias: Floats
@@ -151,44 +150,6 @@ def smoothness_loss(position: Tensor, resets: Tensor | None = None) -> Tensor:
     apart, counts = position.diff(dim=-2), ~resets[..., 1:]
     way = torch.linalg.vector_norm(apart - apart.round(), dim=-1)
     return way.masked_fill(~counts, 0).sum() / counts.sum().clamp(min=1)
-
-
-def place(weights: ArrayLike, bias: ArrayLike, h: ArrayLike) -> Floats:
-    """``z`` in NumPy, ``float64[..., 3]`` in [0, 1), of ``[..., 3, D]``, ``[..., 3]`` and ``[..., D]``, whose axes broadcast.
-
-    Raises:
-        tropism.errors.OptionError: if activations are not finite.
-    """
-    weights, bias, h = (np.asarray(x, np.float64) for x in (weights, bias, h))
-    if not np.isfinite(h).all():
-        raise OptionError(
-            f"activations to be routed: expected finite numbers, got {np.count_nonzero(~np.isfinite(h))} "
-            f"of {h.size} that are not; check what the layers before have computed"
-        )
-    return mod_one((weights @ h[..., None])[..., 0] + bias)
-
-
-def gate_numpy(squared: Floats, expert: ArrayLike, temperature: float = TEMPERATURE) -> Floats:
-    """Gates of experts ``int[...]``, ``float64[...]`` in (0, 1], by all squared distances ``float64[..., E]``."""
-    _check(temperature)
-    near = np.exp((squared.min(-1, keepdims=True) - squared) / temperature)
-    return np.take_along_axis(near, np.asarray(expert)[..., None], -1)[..., 0] / near.sum(-1)
-
-
-def route_numpy(
-    weights: ArrayLike,
-    bias: ArrayLike,
-    positions: Floats,
-    h: ArrayLike,
-    temperature: float = TEMPERATURE,
-) -> tuple[Indices, Floats]:
-    """As :meth:`Router.forward`: the same expert, ``int64[...]``, and its gate, ``float64[...]``.
-
-    With :class:`Tables` of ``L`` layers one ``h`` (``[D]``) gives the experts of all, ``[L]``.
-    """
-    squared = squared_distance(place(weights, bias, h)[..., None, :], positions)
-    expert = squared.argmin(-1)
-    return expert, gate_numpy(squared, expert, temperature)
 
 
 def nearest_resident(
