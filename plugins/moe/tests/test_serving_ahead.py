@@ -134,6 +134,13 @@ def test_after_others_have_chosen_all_is_announced_anew(noted):
     assert served.store.stats.prefetch_misses == 0
 
 
+@pytest.mark.parametrize(("mode", "budget"), [("resident", None), ("ring", 60 * ROOM)])
+def test_no_lanes_are_answered_nothing(directory, mode, budget):
+    with Served.open(directory, mode, budget) as served:
+        found, _ = play(served, tokens(3, 0))
+        assert [outputs.shape for outputs, *_ in found] == [(0, 11)] * 3
+
+
 def test_states_can_branch_and_lanes_be_forgotten(directory):
     rows, found = tokens(4, 3), []
     mask = np.array([False, True, False])

@@ -92,14 +92,9 @@ class Workspace:
 
 
 def answer(
-    expert: Expert,
-    x: np.ndarray,
-    rows: np.ndarray,
-    said: np.ndarray,
-    work: Workspace,
-    level: str | None = None,
-) -> None:
-    """``W_down (silu(W_gate x) · W_up x)``, inputs of all three in int8, for some rows.
+    expert: Expert, x: np.ndarray, rows: np.ndarray, said: np.ndarray, work: Workspace, level: str | None = None
+) -> None:  # fmt: skip
+    """``W_down (silu(W_gate x) · W_up x)``, inputs of all three in int8, for some rows; asks for no memory.
 
     Args:
         expert: the weights.
@@ -113,39 +108,39 @@ def answer(
         OptionError: shapes or dtypes do not fit, this CPU has no such level, or ``x`` or what is hidden is not finite.
         UnknownNameError: there is no such level.
     """
-    shape = expert.width, expert.hidden
-    if shape != work.shape:
-        raise OptionError(f"the expert has shape {shape}, its workspace {work.shape}")
-    fit("x", x, FLOAT32, (len(x), expert.width))
-    fit("said", said, FLOAT32, x.shape)
-    end, row = answer_into(
-        number_of(level), expert.slab, *shape, expert.scales, x, rows, *work.inner, said
-    )
-    _check(end, x[row], work)
+    _fit([expert], x, said, work)
+    _end(x, work, *answer_into(
+        number_of(level), expert.slab, *work.shape, expert.scales, x, rows, *work.inner, said
+    ))  # fmt: skip
 
 
 def answers(
     experts: Sequence[Expert], x: np.ndarray, rows: Sequence[Sequence[int]], said: np.ndarray, work: Workspace
 ) -> None:  # fmt: skip
-    """The same of several experts in one call, each for rows of its own: what Python does between them takes a tenth of what they do.
+    """The same of several experts in one call, each for rows of its own: what Python does between calls takes a tenth of what they do.
 
     Raises:
         OptionError: as :func:`answer`.
     """
-    first, ends = experts[0], np.cumsum([len(some) for some in rows])
-    if any((e.width, e.hidden) != work.shape for e in experts):
-        raise OptionError(f"experts must have the shape of their workspace, {work.shape}")
-    fit("x", x, FLOAT32, (len(x), first.width))
+    _fit(experts, x, said, work)
+    addresses = np.array([expert.slab.ctypes.data for expert in experts], np.int64)
+    scales = np.array([expert.scales for expert in experts], np.float32).reshape(-1, 3)
+    ends, every = np.cumsum([len(some) for some in rows]), np.fromiter(chain(*rows), np.int64)
+    _end(x, work, *answers_into(
+        FASTEST, addresses, _bytes(*work.shape), work.shape, scales, ends, every, x, work.inner, said
+    ))  # fmt: skip
+
+
+def _fit(experts: Sequence[Expert], x: np.ndarray, said: np.ndarray, work: Workspace) -> None:
+    """Refuse what does not fit together."""
+    for expert in experts:
+        if (shape := (expert.width, expert.hidden)) != work.shape:
+            raise OptionError(f"the expert has shape {shape}, its workspace {work.shape}")
+    fit("x", x, FLOAT32, (len(x), work.shape[0]))
     fit("said", said, FLOAT32, x.shape)
-    addresses = np.array([e.slab.ctypes.data for e in experts])
-    scales, every = np.array([e.scales for e in experts]), np.array([*chain(*rows)])
-    end, row = answers_into(
-        FASTEST, addresses, first.slab.size, work.shape, scales, ends, every, x, work.inner, said
-    )
-    _check(end, x[row], work)
 
 
-def _check(end: int, x: np.ndarray, work: Workspace) -> None:
+def _end(x: np.ndarray, work: Workspace, end: int, row: int) -> None:
     """Say what a kernel said is not finite."""
     if end:
-        raise not_finite(*(("x", x) if end == 1 else ("the hidden layer", work.inner[3])))
+        raise not_finite(*(("x", x[row]) if end == 1 else ("the hidden layer", work.inner[3])))

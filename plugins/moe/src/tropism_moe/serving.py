@@ -22,7 +22,7 @@ import numpy.typing as npt
 from tropism.errors import OptionError
 from tropism_moe.config import BLOCK, ModelConfig
 from tropism_moe.expert_store import ExpertStore
-from tropism_moe.kernels_expert import Expert, Workspace, answer, answers
+from tropism_moe.kernels_expert import Expert, Workspace, answers
 from tropism_moe.kernels_routing import nearest
 from tropism_moe.lattice import squared_distance
 from tropism_moe.packed import Arrays, expert_in
@@ -222,18 +222,16 @@ class Served:
         said, lanes = np.empty_like(h), dict[int, list[int]]()
         for lane, e in enumerate(experts.tolist()):
             lanes.setdefault(e, []).append(lane)
-        if lanes and self._together(len(lanes)):
-            answers(
-                [self._expert(layer, e) for e in lanes], h, list(lanes.values()), said, self._work
-            )
-            return said
-        for e, some in lanes.items():  # in the order in which they were announced
-            answer(self._expert(layer, e), h, np.array(some), said, self._work)
+        for some in [list(lanes)] if self._together(len(lanes)) else [[e] for e in lanes]:
+            found = [
+                self._expert(layer, e) for e in some
+            ]  # in the order in which they were announced
+            answers(found, h, [lanes[e] for e in some], said, self._work)
         return said
 
     def beside(self, layers: Sequence[int], experts: Indices) -> list[Expert] | None:
         """The experts ``int64[layers, 1]`` of one lane, unless they are rather had one by one."""
-        if experts.shape[1] > 1 or not self._together(len(layers)):
+        if experts.shape[1] != 1 or not self._together(len(layers)):
             return None
         return [self._expert(*key) for key in zip(layers, experts[:, 0].tolist(), strict=True)]
 
