@@ -21,6 +21,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from claims_moe import AT_ENTRY
 from moe_scaling import ROWS, Row, row, scaling, sizes
 from moe_streaming import streaming
 from tropism.agents.artifacts import write_atomic
@@ -37,8 +38,6 @@ BUDGET = 128
 """MB."""
 STREAMED = {1: 200, 8: 50, 32: 20}
 """Steps of a round of streaming by lanes."""
-AT_ENTRY = ", chosen at the block"
-"""Of rows of models whose experts are not chosen ahead."""
 RESIDENT_STEPS = 2000
 
 

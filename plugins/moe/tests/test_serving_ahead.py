@@ -75,8 +75,8 @@ def noted(directory):
         notes, prefetch, get = [], served.store.prefetch, served.store.get
 
         def announce(keys, more=False):
-            notes.append((keys, more))
-            prefetch(keys, more)
+            notes.append((list(keys), more))
+            prefetch(notes[-1][0], more)
 
         served.store.prefetch = announce
         served.store.get = lambda *key: (notes.append(key), get(*key))[1]

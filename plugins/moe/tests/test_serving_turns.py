@@ -58,13 +58,14 @@ def test_lanes_have_the_same_bits_in_turns_as_together(directory, lanes):
 @pytest.fixture
 def shares(monkeypatch):
     """How many shares the lanes of every step were in."""
-    found, plain = [], Served._in_turns
+    found, plain = [], Served._turns
 
-    def noted(self, turns):
+    def noted(*args):
+        turns = plain(*args)
         found.append(len(turns))
-        return plain(self, turns)
+        return turns
 
-    monkeypatch.setattr(Served, "_in_turns", noted)
+    monkeypatch.setattr(Served, "_turns", noted)
     return found
 
 

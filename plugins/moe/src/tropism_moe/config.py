@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from math import prod
 from typing import Any, Literal, NamedTuple
 
@@ -119,22 +120,14 @@ class ModelConfig(Sizes):
 
 AHEAD = 2
 """Steps that the large presets choose ahead: in one the disk would now and then have nothing to do, as steps need more or fewer slabs."""
+_streamed = partial(ModelConfig, gated_ahead=AHEAD)
 PRESETS: dict[str, ModelConfig] = {
     "cartpole": ModelConfig(lattice=(4, 2, 2), inputs=4, outputs=3),
-    "demo-0.8b": ModelConfig(
-        width=256, layers=8, rank=16, head_width=64, hidden=1408, inputs=256, gated_ahead=AHEAD
+    "demo-0.8b": _streamed(width=256, layers=8, rank=16, head_width=64, hidden=1408, inputs=256),
+    "demo-2.4b": _streamed(
+        width=512, layers=12, rank=32, query_heads=8, head_width=64, hidden=1536, inputs=256
     ),
-    "demo-2.4b": ModelConfig(
-        width=512,
-        layers=12,
-        rank=32,
-        query_heads=8,
-        head_width=64,
-        hidden=1536,
-        inputs=256,
-        gated_ahead=AHEAD,
-    ),
-    "paper-1t": ModelConfig(
+    "paper-1t": _streamed(
         width=4096,
         layers=80,
         rank=256,
@@ -144,7 +137,6 @@ PRESETS: dict[str, ModelConfig] = {
         window=512,
         hidden=11008,
         inputs=32768,
-        gated_ahead=AHEAD,
     ),
 }
 """By name; ``paper-1t`` is the model that seed 002 describes."""

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -30,11 +30,9 @@ from tropism_moe.routing import nearest_resident
 from tropism_moe.serving_block import Block, Chooser, Indices, State, Through
 from tropism_moe.serving_layers import Floats, normalise, product
 from tropism_moe.serving_state import each, take
-from tropism_moe.store_errors import Key
+from tropism_moe.serving_turns import in_turns, shares
 from tropism_moe.store_plan import Mode
 
-SHARES, LEAST_SHARE = 4, 2
-"""Shares of the lanes that go in turns while experts are read, at most, and lanes of a share, at least."""
 ROOM = 3
 """Times as much as experts take that are held together: as many as come next, and come then."""
 
@@ -128,7 +126,7 @@ class Served:
                 f"x must have a row for each of the {lanes} lanes of the state, got {len(x)}"
             )
         x, after = self._embed(x), each(state, np.empty_like)
-        ends = self._in_turns(self._turns(x, state, after, choose))
+        ends = in_turns(self._turns(x, state, after, choose), self.store)
         self._reading = self.store.stats.misses > missed
         self.chosen = np.concatenate([chosen for _, chosen in ends], 1)
         self.features = normalise(np.concatenate([x for x, _ in ends]), self.norm)
@@ -140,15 +138,20 @@ class Served:
     def _turns(
         self, x: Floats, state: State, after: State, choose: Chooser | None
     ) -> list[Through]:
-        """Lanes on their way; together, if it is known whom they ask: they are read while the step before computes."""
+        """Lanes on their way; together, if it is known whom they ask: they are read while the step before computes.
+
+        Whoever chooses by what is in memory, or by lanes, is asked for all lanes at once, and so are lanes that lately found everything in
+        memory; the others go in shares.
+        """
         ahead = bool(self.config.gated_ahead) and self._as_ever(choose)
         self._knows = ahead or self.store.resident_all
         if ahead:
             return [self._ahead(x, state, after)]
         self._foreseen = (), []  # what was announced is forgotten as soon as something else is
+        parts = self._as_ever(choose) and self._reading
         return [
             self._through(x[rows], take(state, rows), take(after, rows), choose or self.nearest)
-            for rows in self._shares(len(x), choose)
+            for rows in (shares(len(x), self.store.slots) if parts else [slice(0, len(x))])
         ]
 
     def _known(self, state: State) -> list[list[Indices]]:
@@ -156,48 +159,18 @@ class Served:
         (before, steps), self._foreseen = self._foreseen, ((), [])
         if before is state:
             return steps
-        steps = []
-        for n in range(self.config.gated_ahead):
-            pairs = zip(self.blocks, state, strict=True)
-            steps.append([block.choose(old[BLOCK][:, n], self.nearest) for block, old in pairs])
+        steps = [
+            [b.choose(old[BLOCK][:, n], self.nearest) for b, old in zip(self.blocks, state, strict=True)]
+            for n in range(self.config.gated_ahead)
+        ]  # fmt: skip
         for n, step in enumerate(steps):
-            pairs = zip(self.blocks, step, strict=True)
-            keys = [key for block, chosen in pairs for key in block.keys(chosen)]
-            self.store.prefetch(keys, more=n > 0)
+            keys = (b.keys(chosen) for b, chosen in zip(self.blocks, step, strict=True))
+            self.store.prefetch(chain.from_iterable(keys), more=n > 0)
         return steps
 
     def _as_ever(self, choose: Chooser | None) -> bool:
         """Whether the nearest experts are chosen while others have to be read."""
         return choose is None and not self.tolerance and not self.store.resident_all
-
-    def _shares(self, lanes: int, choose: Chooser | None) -> list[slice]:
-        """Lanes that go through the model in turns: while some compute, the experts of others are read.
-
-        Whoever chooses by what is in memory, or by lanes, is asked for all lanes at once, and so are lanes that lately found everything in
-        memory.  Where the experts of all lanes have no room beside each other, few shares read the least.
-        """
-        if not (self._as_ever(choose) and self._reading):
-            return [slice(0, lanes)]
-        slots = self.store.slots
-        most = SHARES if slots is None or lanes * (BLOCK - 1) <= slots else 2
-        count = max(1, min(most, lanes // LEAST_SHARE))
-        return [slice(lanes * n // count, lanes * (n + 1) // count) for n in range(count)]
-
-    def _in_turns(self, turns: Sequence[Through]) -> list[tuple[Floats, Indices]]:
-        """Let lanes go on in turns, each until it needs slabs, which are read until it is its turn again."""
-        coming: dict[int, Iterable[Key]] = {}
-        ends: dict[int, tuple[Floats, Indices]] = {}
-        while len(ends) < len(turns):
-            for number, turn in enumerate(turns):
-                coming.pop(number, None)
-                try:
-                    coming[number] = next(turn)
-                except StopIteration as end:
-                    ends[number] = end.value
-                    continue
-                if not self.store.resident_all:
-                    self.store.prefetch(dict.fromkeys(chain.from_iterable(coming.values())))
-        return [ends[number] for number in range(len(turns))]
 
     def _through(self, x: Floats, before: State, after: State, choose: Chooser) -> Through:
         """The stream ``float32[B, D]`` after all blocks, and the experts that answered, ``int64[layers with experts, B]``."""

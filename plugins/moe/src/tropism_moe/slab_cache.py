@@ -1,5 +1,7 @@
-"""Which slabs are in memory: the least recently used ones leave when a byte budget is reached.
+"""Which slabs are in memory: when a byte budget is reached, the least recently used ones leave, then what is expected last.
 
+That the slab which is needed farthest ahead should leave is the rule of Belady (1966, doi:10.1147/sj.52.0078); of what nobody has announced
+the past has to tell.
 Slabs are asked for in an order; what is admitted and what leaves depends on that order alone, never on how fast a disk was, so that a policy
 that prefers resident experts decides the same in every run.
 """
@@ -70,7 +72,7 @@ class SlabCache:
             self._leaving.move_to_end(key, last=False)
 
     def _forgotten(self) -> list[Key]:
-        """What nobody expects and nothing lets leave: what was expected before, and where an interrupt came between two steps."""
+        """What nobody expects and does not leave yet: what was expected before, or where an interrupt came between two steps."""
         return [key for key in self._entries if key not in self._due and key not in self._leaving]
 
     def expect_more(self, keys: Iterable[Key]) -> None:
@@ -136,8 +138,12 @@ class SlabCache:
     def make_room_of_all(self, nbytes: int, kept: Key | None) -> bool:
         """The same, then of all that is expected, the last first, and at last of the one that was kept."""
         while not self.make_room(nbytes, kept):
-            last = [*self._forgotten(), *([kept] if kept in self._entries else [])]
-            if not (self._evict_first(self._after(None), kept) or self._evict_first(last, None)):
+            last = [kept] if kept in self._entries else []
+            if not (
+                self._evict_first(self._after(None), kept)
+                or self._evict_first(self._forgotten(), kept)
+                or self._evict_first(last, None)
+            ):
                 return False
         return True
 
