@@ -210,6 +210,27 @@ def test_what_is_announced_later_comes_after_what_was_announced_and_stays_as_oft
         assert store.stats.prefetch_misses == 0
 
 
+@pytest.mark.parametrize("mode", ["mmap", "ring"])
+def test_what_is_needed_later_leaves_for_what_comes_next_but_not_for_what_is_as_far_off(path, mode):
+    def held():
+        return [key for key in KEYS if store.resident(key[0])[key[1]]]
+
+    with ExpertStore.open(path, mode, 6 * ROOM) as store:  # of which a third is for what comes next
+        store.get(*KEYS[0])
+        store.get(*KEYS[1])
+        store.prefetch([*KEYS[2:7], KEYS[0]])
+        assert held() == KEYS[:6]  # the seventh would have to take the room of the first
+        store.get(*KEYS[2])
+        assert held() == [KEYS[0], *KEYS[2:7]]
+        store.prefetch([*KEYS[3:7], KEYS[2], KEYS[0]])
+        store.prefetch([KEYS[7], KEYS[2], KEYS[0], *KEYS[3:7]])
+        assert held() == [
+            KEYS[0],
+            *KEYS[2:6],
+            KEYS[7],
+        ]  # this one comes next, and the last is far off
+
+
 @pytest.mark.usefixtures("interpreted")
 def test_several_slabs_are_read_at_the_same_time(path, monkeypatch):
     meeting, plain = threading.Barrier(2), os.preadv

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from plugins.moe.tests.gating import GATED
@@ -60,8 +62,9 @@ def cast(state):
     return tuple(tuple(type(layer)(*map(double, layer)) for layer in block) for block in state)
 
 
-def test_a_reset_is_a_new_beginning_and_leaves_other_lanes_alone():
-    model = Model(TINY)
+@pytest.mark.parametrize("gated", GATED)
+def test_a_reset_is_a_new_beginning_and_leaves_other_lanes_alone(gated):
+    model = Model(replace(TINY, **GATED[gated]))
     first, then = torch.randint(0, 11, (2, 3, 7))
     with torch.no_grad():
         _, state = model(first, model.begin(3))

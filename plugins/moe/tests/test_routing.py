@@ -106,6 +106,14 @@ def test_of_equally_near_experts_the_first_is_taken_by_both(bias):
     assert served(router, h.numpy()).item() == first[0]
 
 
+@pytest.mark.parametrize("width", range(1, 10))
+def test_sums_of_any_width_are_whole(width):
+    rng = np.random.default_rng(width)
+    weights, h = rng.normal(size=(2, 3, width)), rng.normal(size=(5, width)).astype(np.float32)
+    wanted = np.einsum("lkd,bd->blk", weights, h.astype(np.float64))
+    np.testing.assert_allclose(projected(weights, h), wanted, rtol=1e-12, atol=1e-12)
+
+
 def test_a_hundred_thousand_queries_reach_all_experts_the_same_in_training_and_at_play():
     router, reached = Router(WIDTH, Lattice()), set()
     for _ in range(100):

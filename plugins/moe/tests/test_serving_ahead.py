@@ -134,6 +134,26 @@ def test_after_others_have_chosen_all_is_announced_anew(noted):
     assert served.store.stats.prefetch_misses == 0
 
 
+def test_after_a_step_that_was_interrupted_all_is_announced_anew(noted, monkeypatch):
+    served, notes = noted
+    _, state = play(served, tokens(3, 2))
+    row, get = np.array([1, 2]), served.store.get
+
+    def interrupted(layer, expert):
+        if layer == 5:
+            raise KeyboardInterrupt
+        return get(layer, expert)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(served.store, "get", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            served.step(row, state)
+    notes.clear()
+    outputs, _ = served.step(row, state)
+    assert notes[0] == (keys(served.chosen), False)
+    assert same(outputs, served.step(row, state, served.nearest)[0])
+
+
 @pytest.mark.parametrize(("mode", "budget"), [("resident", None), ("ring", 60 * ROOM)])
 def test_no_lanes_are_answered_nothing(directory, mode, budget):
     with Served.open(directory, mode, budget) as served:

@@ -152,6 +152,20 @@ def test_a_layer_in_one_piece_has_the_bits_of_its_parts(directory, kind, monkeyp
         layer.step(xs[0], state, new)
 
 
+@pytest.mark.parametrize("layer", [1, 3])
+def test_a_state_that_is_not_finite_is_refused_with_one_lane_and_with_several(directory, layer):
+    for lanes in (1, 2):
+        with Served.open(directory, "resident") as served:
+            _, state = play(served, lanes, 3)
+            for array in flat((state[0][layer],)):  # fast weights, or keys and values of the window
+                if array.dtype == np.float32:
+                    array[...] = np.inf
+            with pytest.raises(
+                OptionError, match="in its state must be finite, and is not in lane 0"
+            ):
+                served.step(np.zeros(lanes, np.int64), state)
+
+
 def test_many_rows_at_once_have_the_same_bits(directory, monkeypatch):
     with Served.open(directory, "resident") as served:
         monkeypatch.setitem(kernels.LEVELS, "vnni", False)

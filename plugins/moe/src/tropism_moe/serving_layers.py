@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tropism.errors import OptionError
 from tropism_moe.attention import BASE
 from tropism_moe.blocks import EPSILON
 from tropism_moe.config import ModelConfig
@@ -71,10 +72,14 @@ def check_rows(x: Floats, bad: int) -> None:
     """Refuse what a kernel said is not finite.
 
     Raises:
-        OptionError: naming the number and its place.
+        OptionError: naming the number and its place, or the lane whose state led to it.
     """
+    if bad >= 0 and np.isfinite(x[bad]).all():
+        raise OptionError(
+            f"what a layer reads in its state must be finite, and is not in lane {bad}; go on from another state"
+        )
     if bad >= 0:
-        raise not_finite("the stream before a layer, or what the layer reads,", x[bad])
+        raise not_finite("the stream before a layer", x[bad])
 
 
 class Recurrence(Layer):
