@@ -36,7 +36,7 @@ RESULTS = Path(__file__).parent / "results" / "moe_model.json"
 LARGE, SMALL = "demo-2.4b", "demo-0.8b"
 BUDGET = 128
 """MB."""
-STREAMED = {1: 200, 8: 50, 32: 20}
+STREAMED = {1: 400, 8: 100, 32: 40}
 """Steps of a round of streaming by lanes."""
 RESIDENT_STEPS = 2000
 

@@ -5,15 +5,16 @@ and then reads what was read once more: with O_DIRECT, as many slabs at a time a
 longer of the two is what no overlap can beat.
 
 Experts of the presets are chosen some steps ahead.  A round begins with nothing on its way and ends so, since its last steps announce
-nothing: all that is read for it is read while its clock runs.  The same weights are measured with experts chosen at the entry of their
-block, too.  Those are known only when the block before has answered, so the slabs are also read block by block: what a single lane
-then has to wait for, however it computes.
+nothing and use up what was announced before: all that is read for it is read while its clock runs.  The same weights are measured with
+experts chosen at the entry of their block, too.  Those are known only when the block before has answered, so the slabs are also read
+block by block: what a single lane then has to wait for, however it computes.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from itertools import chain
@@ -25,6 +26,7 @@ import numpy as np
 
 from bench_moe_store import Key, probe
 from tropism_moe.config import BLOCK
+from tropism_moe.expert_store import ExpertStore
 from tropism_moe.pack import STORE, open_store, read_shared
 from tropism_moe.serving import Served
 from tropism_moe.store_plan import Mode
@@ -47,17 +49,21 @@ class Runner:
 
     def act(self, tokens: np.ndarray) -> tuple[float, Blocks]:
         """Seconds that some steps ``int64[T, B]`` took, and the experts that they met; looked at afterwards, as disks would go on meanwhile."""
-        found, began = [], perf_counter()
-        for left, row in zip(range(len(tokens), 0, -1), tokens, strict=True):
-            ends = left <= self.model.config.gated_ahead
-            outputs, self.state = self.model.step(
-                row, self.state, self.model.nearest if ends else None
-            )
-            found.append((outputs, self.model.chosen))
+        found, last, began = [], len(tokens) - self.model.config.gated_ahead, perf_counter()
+        self._walk(tokens[:last], found)
+        with silent(self.model.store):
+            self._walk(tokens[last:], found)
         spent = perf_counter() - began
+        self.state = (*self.state,)  # another one: what it would ask for was not announced
         for outputs, _ in found:
             self.answers.update(outputs.tobytes())
         return spent, [block for _, chosen in found for block in self._met(chosen.tolist())]
+
+    def _walk(self, tokens: np.ndarray, found: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Act, and note outputs and experts of every step."""
+        for row in tokens:
+            outputs, self.state = self.model.step(row, self.state)
+            found.append((outputs, self.model.chosen))
 
     def _met(self, chosen: list[list[int]]) -> Iterator[list[Key]]:
         """Of a step, by block."""
@@ -65,6 +71,17 @@ class Runner:
         keys = [[(layer, e) for e in dict.fromkeys(row)] for layer, row in zip(layers, chosen, strict=True)]  # fmt: skip
         for n in range(0, len(keys), BLOCK - 1):
             yield list(chain(*keys[n : n + BLOCK - 1]))
+
+
+@contextmanager
+def silent(store: ExpertStore) -> Iterator[None]:
+    """Meanwhile nothing is announced to a store: what was announced before is read and used up."""
+    announce: Any = store.prefetch
+    store.prefetch = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        store.prefetch = announce
 
 
 def thinned(blocks: Blocks, count: int) -> Blocks:

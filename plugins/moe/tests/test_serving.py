@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -199,6 +201,18 @@ def test_a_model_that_was_never_in_memory_can_be_packed_and_acts(tmp_path):
         outputs, _ = play(served, np.random.default_rng(0).integers(0, 11, (20, 2)))
     assert np.isfinite(outputs).all()
     assert 0.1 < outputs.std() < 100
+
+
+@pytest.mark.parametrize(("form", "digest"), [("base3", "629432107980f780"), ("2bit", "ed56e5272a8eb628")])  # fmt: skip
+def test_what_is_packed_changes_only_with_the_number_of_the_format(form, digest, tmp_path):
+    """Whoever changes how weights lie in bytes raises the number, so that older models are refused, and then the digests."""
+    pack_random(TINY, tmp_path, 0, form=form)
+    assert json.loads((tmp_path / "model.json").read_text())["format"] == 3
+    assert hashlib.sha256((tmp_path / STORE).read_bytes()).hexdigest()[:16] == digest
+    facts = (tmp_path / "model.json").read_text()
+    (tmp_path / "model.json").write_text(facts.replace('"format": 3', '"format": 2'))
+    with pytest.raises(ArtifactError, match="format 2"):
+        Served.open(tmp_path)
 
 
 def test_a_damaged_slab_is_named_and_damaged_weights_are_refused(trained, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tropism.errors import OptionError
+from tropism_moe import serving
 from tropism_moe.config import PRESETS, ModelConfig
 from tropism_moe.model import Entries, Model
 from tropism_moe.pack import pack_random
@@ -110,6 +111,29 @@ def test_no_more_is_announced_than_has_room(directory, room):
         play(served, tokens(20, 1))
         stats = served.store.stats
         assert stats.prefetch_misses == 0 < stats.prefetch_hits
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize(
+    ("mode", "room", "known", "together"),
+    [("resident", 0, False, True), ("ring", 60, True, True), ("ring", 5, True, False), ("ring", 60, False, False)],
+)  # fmt: skip
+def test_experts_answer_together_where_they_are_read_ahead_and_have_room(
+    directory, lanes, mode, room, known, together, monkeypatch
+):
+    """Else the first would wait for the others, or they for room."""
+    met, whole = [], serving.answers
+    monkeypatch.setattr(serving, "answers", lambda e, *rest: (met.append(len(e)), whole(e, *rest)))
+    with Served.open(directory, mode, room * ROOM or None) as served:
+        served.config = replace(served.config, gated_ahead=served.config.gated_ahead * known)
+        for block in served.blocks:
+            block.ahead = served.config.gated_ahead
+        play(served, tokens(6, lanes))
+        many = [len(set(row)) for row in served.chosen.tolist()]
+        assert max(many) == lanes
+        if lanes > 1:
+            assert met[-len(many) :] == many if together else set(met) == {1}
+        assert bool(served.beside([0, 1, 2], served.chosen[:3, :1])) == together
 
 
 def test_whoever_goes_on_from_elsewhere_tells_anew(noted):

@@ -31,7 +31,7 @@ from tropism_moe.store_stats import StoreStats
 from tropism_moe.store_verify import Report, verify
 
 __all__ = ["ExpertStore", "Report", "StoreStats", "verify"]
-READERS = 4
+READERS = 6
 """Threads that read ahead, beside the caller's, which reads what was not announced."""
 
 

@@ -50,14 +50,15 @@ class SlabCache:
         self._leaving: OrderedDict[Key, None] = OrderedDict()  # all but what is expected
         self._order: dict[int, Key] = {}  # of requests that are expected, numbered
         self._due: dict[Key, deque[int]] = {}  # their numbers
-        self._announced = 0
-        self._held: int | None = 0
+        self._announced = self._held = 0
+        self._changing = False  # for long only where an interrupt came between two steps
 
     @property
     def held(self) -> int:
         """Bytes of all slabs; counted anew if an interrupt came while they changed."""
-        if self._held is None:
+        if self._changing:
             self._held = sum(entry.nbytes for entry in self._entries.values())
+            self._changing = False
         return self._held
 
     def __contains__(self, key: object) -> bool:
@@ -105,23 +106,26 @@ class SlabCache:
 
     def admit(self, key: Key, entry: Entry) -> None:
         """Enter a slab for which there is room, and which is expected."""
-        held, self._held = self.held, None
+        before, self._changing = self._changing, True
         self._entries[key] = entry
-        self._held = held + entry.nbytes
+        self._held += entry.nbytes
+        self._changing = before
 
     def drop(self, key: Key) -> None:
         """Forget a slab, unless all were forgotten meanwhile."""
-        held, self._held = self.held, None
+        before, self._changing = self._changing, True
         self._leaving.pop(key, None)
         entry = self._entries.pop(key, None)
-        self._held = held - (entry.nbytes if entry else 0)
+        if entry is not None:
+            self._held -= entry.nbytes
+        self._changing = before
 
     def fill(self, entry: Entry, loaded: Loaded) -> None:
         """Enter what a prefetch has brought, which may take more or less than was set aside."""
-        held, self._held = self.held, None
-        more = loaded.nbytes - entry.nbytes
+        before, self._changing = self._changing, True
+        self._held += loaded.nbytes - entry.nbytes
         entry.nbytes, entry.loaded, entry.job = loaded.nbytes, loaded, None
-        self._held = held + more
+        self._changing = before
 
     def make_room(self, nbytes: int, kept: Key | None = None, later: Key | None = None) -> bool:
         """Evict what is not expected, but one that is ``kept``, until there is room for ``nbytes``; whether there is.
@@ -159,7 +163,7 @@ class SlabCache:
 
     def has_room(self, nbytes: int) -> bool:
         """Whether nothing has to leave for so much."""
-        held = self.held if self._held is None else self._held
+        held = self.held if self._changing else self._held
         return self.budget is None or self.budget - held >= nbytes
 
     def _evict_first(self, keys: Iterable[Key], kept: Key | None) -> bool:
@@ -192,4 +196,4 @@ class SlabCache:
         self._leaving.clear()
         self._order.clear()
         self._due.clear()
-        self._held = 0
+        self._held, self._changing = 0, False

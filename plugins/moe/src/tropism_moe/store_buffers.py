@@ -29,6 +29,7 @@ class Buffer:
 
     def __init__(self, memory: mmap.mmap, start: int, size: int) -> None:
         self.bytes, self.length = memoryview(memory)[start : start + size], 0
+        self._lent = self.bytes.toreadonly()
         self.address: int = np.frombuffer(self.bytes, np.uint8).ctypes.data
         self._array: weakref.ref[NDArray[np.uint8]] | None = None
 
@@ -36,8 +37,7 @@ class Buffer:
         """What is in use, ``uint8[length]``, read-only; the same array as long as somebody has it."""
         array = None if self._array is None else self._array()
         if array is None:
-            array = np.frombuffer(self.bytes, np.uint8, self.length)
-            array.flags.writeable = False
+            array = np.frombuffer(self._lent, np.uint8, self.length)
             self._array = weakref.ref(array)
         return array
 
@@ -84,9 +84,8 @@ class Pool:
         return buffer
 
     def give(self, buffer: Buffer) -> None:
-        """Keep a buffer for the next slab; one whose array somebody has is left to them."""
-        if buffer.idle:
-            self._idle.append(buffer)
+        """Keep a buffer, whose array nobody has, for the next slab."""
+        self._idle.append(buffer)
 
     def _cut(self) -> Buffer:
         """The next one; memory of its own if none is left, because a transform kept its input, say."""

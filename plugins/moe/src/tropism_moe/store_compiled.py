@@ -156,7 +156,8 @@ class CompiledReaders:
         self.home, self.desk = home, _desk(index, recode)
         self.states, self.targets = self.desk.states.data, self.desk.targets.data
         self.numbers = {key: number for number, key in enumerate(index.slabs)}
-        self._queue, self._told, self._called = Pipe(), Pipe(), b""
+        self._queue, self._told = Pipe(), Pipe()
+        self._count, self._called = count, list[int]()
         self.buffers: dict[int, Buffer] = {}
         args = file, self._queue, self._told, self.desk, home, self.buffers, recode is not None
         self._end = weakref.finalize(self, _end, self._queue, self.desk.states, count)
@@ -172,15 +173,15 @@ class CompiledReaders:
 
     def call(self, number: int) -> None:
         """Let a reader come for a slab, at the latest when all are flushed: to wake one takes as long as to enter some jobs."""
-        self._called += store_serve.message(number)
-        if len(self._called) >= len(self._threads) * store_serve.MESSAGE:
+        self._called.append(number)
+        if len(self._called) >= self._count:
             self.flush()
 
     def flush(self) -> None:
         """Let readers come for what was begun; what has no room in the queue is left to the asking thread."""
         if self._called:
-            called, self._called = self._called, b""
-            self._queue.write(called)
+            called, self._called = self._called, []
+            self._queue.write(store_serve.message(*called))
 
     def listen(self, number: int) -> None:
         """Wait until something was read since the last time; give a slab up if its reader has stayed in another process."""

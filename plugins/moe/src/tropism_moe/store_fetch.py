@@ -34,7 +34,7 @@ class Fetcher:
     def __init__(self, path: PathLike, plan: Plan, source: Source) -> None:
         self.stats = StoreStats(direct_io=source.direct)
         self.cache = SlabCache(plan.budget, source, self.stats)
-        self._path, self._plan, self._source = path, plan, source
+        self._path, self._plan, self._source, self._slabs = path, plan, source, plan.index.slabs
         self._readers = source.readers(plan.readers)
         self._lent: Key | None = None
         self._waiting, self._asked, self._batch, self._near = False, 0, plan.batch, plan.near
@@ -42,15 +42,15 @@ class Fetcher:
 
     def get(self, key: Key) -> Any:
         """A slab's bytes, or what the transform made of them; see :meth:`tropism_moe.expert_store.ExpertStore.get`."""
-        self._check_open()
         entry = self.cache.ask(key)
-        if entry is not None and entry.loaded is not None:
-            self.stats.hits += 1
-            loaded = entry.loaded
+        loaded = None if entry is None else entry.loaded
+        if loaded is None:
+            loaded = self._miss(key, entry)
         else:
-            loaded = self._miss(self.slab(key), entry)
-        self._lent = key
-        value = loaded.value.lend() if isinstance(loaded.value, Buffer) else loaded.value
+            self.stats.hits += 1
+        self._lent, value = key, loaded.value
+        if isinstance(value, Buffer):
+            value = value.lend()
         self._asked += 1
         if self._waiting and self._asked >= self._batch:
             self._begin_coming()
@@ -60,14 +60,14 @@ class Fetcher:
         """Read ahead; see :meth:`tropism_moe.expert_store.ExpertStore.prefetch`."""
         self._check_open()
         keys = dict.fromkeys(keys)
-        for key in keys:
-            self.slab(key)
+        for key in keys.keys() - self._slabs.keys():
+            raise missing(self._path, key, self._slabs)
         (self.cache.expect_more if more else self.cache.expect)(keys)
         self._begin_coming()
 
     def read_all(self) -> None:
         """Read every slab, in the order of the file."""
-        begun = [(slab, self._begin(slab)) for slab in self._plan.index.slabs.values()]
+        begun = [(slab, self._begin(slab)) for slab in self._slabs.values()]
         self._readers.flush()
         for slab, entry in begun:
             self._await(slab, entry)
@@ -85,25 +85,26 @@ class Fetcher:
         Raises:
             MissingSlabError: there is none.
         """
-        slab = self._plan.index.slabs.get(key)
+        slab = self._slabs.get(key)
         if slab is None:
-            raise missing(self._path, key, self._plan.index.slabs)
+            raise missing(self._path, key, self._slabs)
         return slab
 
-    def _miss(self, slab: Slab, entry: Entry | None) -> Loaded:
+    def _miss(self, key: Key, entry: Entry | None) -> Loaded:
         """Have a slab that nobody asked for since it was last read."""
+        self._check_open()
         began = perf_counter()
         try:
             if entry is None:
-                loaded = self._read_now(slab)
+                loaded = self._read_now(self.slab(key))
                 self.stats.prefetch_misses += 1
             else:
-                loaded = self._await(slab, entry)
+                loaded = self._await(self._slabs[key], entry)
                 self.stats.prefetch_hits += 1
         finally:
             self.stats.stall_s += perf_counter() - began
         if not self.cache.has_room(0):  # transforms may make more than was set aside
-            self.cache.make_room_of_all(0, slab.key)
+            self.cache.make_room_of_all(0, key)
         return loaded
 
     def _read_now(self, slab: Slab) -> Loaded:
@@ -136,13 +137,13 @@ class Fetcher:
 
         The next ones get the room of what is expected later; the others do not, since that would have to be read again.
         """
-        self._asked = 0
+        self._asked, self._waiting = 0, False
         for place, key in self.cache.coming():
             later = key if place < self._near else None
             if not self.cache.make_room(self._plan.sizes[key], self._lent, later):
+                self._waiting = True
                 break
-            self._begin(self.slab(key))
-        self._waiting = next(self.cache.coming(), None) is not None
+            self._begin(self._slabs[key])
         self._readers.flush()
 
     def _begin(self, slab: Slab) -> Entry:

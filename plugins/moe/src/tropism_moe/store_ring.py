@@ -166,7 +166,8 @@ class RingSource:
             self._fill(slab, raw)
             yield raw
         finally:
-            self._raw.give(raw)
+            if raw.idle:  # else it is left to a transform that keeps its input
+                self._raw.give(raw)
 
     def _fill(self, slab: Slab, buffer: Buffer) -> None:
         target = buffer.bytes[: slab.padded]

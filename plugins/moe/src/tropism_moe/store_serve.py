@@ -8,7 +8,7 @@ goes wrong is not looked into here: whoever asks for the slab reads it again, an
 from __future__ import annotations
 
 import os
-import sys
+from array import array
 from typing import Any
 
 import numpy as np
@@ -141,9 +141,9 @@ def serve(file, queue, told, places, states, targets, sizes, scratch, table, num
         _write(int32(told), number.ctypes.data, 1)
 
 
-def message(number: int) -> bytes:
-    """A number of a slab, as readers are told it."""
-    return number.to_bytes(MESSAGE, sys.byteorder, signed=True)
+def message(*numbers: int) -> bytes:
+    """Numbers of slabs, as readers are told them."""
+    return array("q", numbers).tobytes()
 
 
 def compile_all() -> None:
