@@ -148,11 +148,13 @@ def parts(found: Arms) -> Iterator[tuple[str, Iterator[str]]]:
     alone = {"switch": "observations, from a teacher", "switch, tokens alone": "tokens, from those that follow"}  # fmt: skip
     yield "Switch, what is read and learned from:", stages(alone, found)
     gated = {
-        "switch": "at a block's entry",
-        "switch, gated ahead": "there, two steps before",
-        "switch, gated at each layer": "at each layer",
+        "switch": "Switch, at a block's entry",
+        "switch, gated ahead": "Switch, there, two steps before",
+        "switch, gated at each layer": "Switch, at each layer",
+        "affine": "Affine, at a block's entry",
+        "affine, gated ahead": "Affine, there, two steps before",
     }
-    yield "Switch, experts chosen:", stages(gated, found)
+    yield "Experts chosen:", stages(gated, found)
     yield "Confidence on test episodes, right being what the teacher would have done:", confidence(found)  # fmt: skip
     yield "One lane, an eighth of the slabs in memory, experts at hand taken if hardly farther:", caching(found)  # fmt: skip
     shifts = shifted(read("moe_shift").get("results", {}))
