@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -39,6 +40,7 @@ BUDGET = 128
 STREAMED = {1: 400, 8: 100, 32: 40}
 """Steps of a round of streaming by lanes."""
 RESIDENT_STEPS = 2000
+PARTS = ["models", "modes", "resident", "streaming", "scaling"]
 
 
 def shrunk(config: ModelConfig) -> ModelConfig:
@@ -94,17 +96,19 @@ def measure_all(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         configs, budget = {name: shrunk(one) for name, one in configs.items()}, 4
     large = {form: packed(configs[LARGE], form, work / f"{LARGE}, {form}") for form in FORMS}
     small = packed(configs[SMALL], BASE3, work / SMALL)
-    found: dict[str, Any] = {
-        "models": {name: sizes(config) for name, config in configs.items()},
-        "modes": modes(large, budget, options.steps),
-        "resident": {SMALL: row(small, "resident", 0, 1, RESIDENT_STEPS)},
-        "streaming": streams(large, budget, options.rounds),
-    }
-    if not options.no_scaling:
+
+    def scales() -> dict[str, Row]:
         with progress(ROWS, "scaling") as update:
-            base = configs[SMALL]
-            found["scaling"] = scaling(large[BASE3], base, options.scaling_steps, work, update)
-    return found
+            return scaling(large[BASE3], configs[SMALL], options.scaling_steps, work, update)
+
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "models": lambda: {name: sizes(config) for name, config in configs.items()},
+        "modes": lambda: modes(large, budget, options.steps),
+        "resident": lambda: {SMALL: row(small, "resident", 0, 1, RESIDENT_STEPS)},
+        "streaming": lambda: streams(large, budget, options.rounds),
+        "scaling": scales,
+    }
+    return {name: parts[name]() for name in options.parts}
 
 
 def show(found: dict[str, Any]) -> None:
@@ -122,7 +126,7 @@ def main() -> None:
     parser.add_argument("--scaling-steps", type=int, default=100, help="of each lane, a row")
     parser.add_argument("--rounds", type=int, default=5, help="of streaming")
     parser.add_argument("--small", action="store_true", help="models of a few MB, to try it out")
-    parser.add_argument("--no-scaling", action="store_true", help="leave the last table out")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="others stay as they were recorded")  # fmt: skip
     beside = Path(__file__).resolve().parents[1].parent
     parser.add_argument("--directory", type=Path, default=beside, help="where models are packed")
     parser.add_argument("--record", action="store_true", help=f"write {RESULTS.name}")
@@ -132,6 +136,7 @@ def main() -> None:
         found = measure_all(options, Path(work))
     show(found)
     if options.record:
+        before = json.loads(RESULTS.read_text())["results"] if options.parts != PARTS else {}
         done = {k: v for k, v in vars(options).items() if k not in ("record", "directory")}
         results = {
             "command": "python benchmarks/bench_moe_model.py --record",
@@ -140,7 +145,7 @@ def main() -> None:
                 "budget_mb": BUDGET,
                 "load_before_and_after": [began, os.getloadavg()],
             },
-            "results": found,
+            "results": {**before, **found},
             "manifest": {k: v for k, v in manifest(seed=0).items() if k != "command"},
         }
         write_atomic(RESULTS, json.dumps(results, indent=1) + "\n")

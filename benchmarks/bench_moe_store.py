@@ -34,7 +34,8 @@ from tropism.agents.artifacts import write_atomic
 from tropism.agents.manifest import manifest
 from tropism.agents.progress import progress
 from tropism_moe.bench import MEGABYTE, chill, memory
-from tropism_moe.expert_store import READERS, ExpertStore
+from tropism_moe.expert_store import READERS as BY_MODE
+from tropism_moe.expert_store import ExpertStore
 from tropism_moe.store_buffers import Pool
 from tropism_moe.store_format import Slab
 from tropism_moe.store_writer import StoreWriter
@@ -42,6 +43,7 @@ from tropism_moe.store_writer import StoreWriter
 RESULTS = Path(__file__).parent / "results" / "moe_store.json"
 SLAB = 3 * 512 * 1536 // 4
 """Bytes of a ternary expert of width 512 and 1536 hidden units at 2 bits a weight."""
+READERS = BY_MODE["ring"]
 EXPERTS = 128
 MEMORY = 128 * MEGABYTE
 """Bytes that the probe reads into, in turns: as much as the ring has, since less would stay in the cache of the processor."""

@@ -137,4 +137,4 @@ def cache_bytes(directory: Path) -> int:
         slabs = list(store.slabs.values())
         one = store.get(*next(iter(store.slabs)))
     made = one.nbytes
-    return made * max(2, len(slabs) // CACHE) + (READERS + 1) * max(s.padded for s in slabs)
+    return made * max(2, len(slabs) // CACHE) + (READERS["ring"] + 1) * max(s.padded for s in slabs)

@@ -20,8 +20,7 @@ from tropism_moe.packed import RECODE
 
 MODEL = ModelConfig(width=128, layers=4, rank=4, head_width=16, hidden=512, inputs=9, outputs=5)
 """19 MB of experts in memory, of which a step of one lane meets three of 384."""
-BUDGET, SLACK = 4_000_000, 8_000_000
-"""Beside the budget: shared weights, and for every reader an arena of malloc."""
+BUDGET, SLACK = 4_000_000, 6_000_000
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 

@@ -31,8 +31,12 @@ from tropism_moe.store_stats import StoreStats
 from tropism_moe.store_verify import Report, verify
 
 __all__ = ["ExpertStore", "Report", "StoreStats", "verify"]
-READERS = 6
-"""Threads that read ahead, beside the caller's, which reads what was not announced."""
+READERS: dict[str, int] = {"ring": 6, "mmap": 4, "resident": 4}
+"""Threads that read ahead by mode, beside the caller's, which reads what was not announced.
+
+Past the page cache a disk needs some to read while others check what they read.  Where transforms make memory of their own, each thread has
+an arena of it.
+"""
 
 
 class ExpertStore:
@@ -63,7 +67,7 @@ class ExpertStore:
         mode: Mode = "mmap",
         budget_bytes: int | None = None,
         transform: Transform | None = None,
-        readers: int = READERS,
+        readers: int | None = None,
     ) -> ExpertStore:
         """Open a store.
 
@@ -76,13 +80,15 @@ class ExpertStore:
             transform: ``transform(data, meta)`` is kept instead of the bytes: an object with ``nbytes``, or a tuple of such,
                 that does not share memory with ``data``; several threads call it.  A :class:`~tropism_moe.store_recode.Recode` is
                 done without calling it, where the CPU has what compiled readers need.
-            readers: threads that read ahead, at least 1; fewer where the budget has no room for what they read at once.
+            readers: threads that read ahead, at least 1, by default as :data:`READERS` says; fewer where the budget has no room for what
+                they read at once.
 
         Raises:
             OptionError: an argument is out of range.
             BudgetError: the budget is smaller than two slabs, or in ``resident`` mode than all.
             StoreError: the file cannot be opened or read, is no store, of another version, truncated or damaged.
         """
+        readers = READERS.get(mode, 1) if readers is None else readers
         check_options(path, mode, budget_bytes, readers)
         file = open_file(path)
         try:

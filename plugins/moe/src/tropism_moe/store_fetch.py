@@ -137,13 +137,14 @@ class Fetcher:
 
         The next ones get the room of what is expected later; the others do not, since that would have to be read again.
         """
-        self._asked, self._waiting = 0, False
+        self._asked, self._waiting = 0, True
         for place, key in self.cache.coming():
             later = key if place < self._near else None
             if not self.cache.make_room(self._plan.sizes[key], self._lent, later):
-                self._waiting = True
                 break
             self._begin(self._slabs[key])
+        else:
+            self._waiting = False
         self._readers.flush()
 
     def _begin(self, slab: Slab) -> Entry:
