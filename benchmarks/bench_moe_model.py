@@ -137,9 +137,10 @@ def main() -> None:
     show(found)
     if options.record:
         before = json.loads(RESULTS.read_text())["results"] if options.parts != PARTS else {}
-        done = {k: v for k, v in vars(options).items() if k not in ("record", "directory")}
+        done = {k: v for k, v in vars(options).items() if k not in ("record", "directory", "parts")}
         results = {
             "command": "python benchmarks/bench_moe_model.py --record",
+            "parts_measured_last": options.parts,
             "work": {
                 **done,
                 "budget_mb": BUDGET,
