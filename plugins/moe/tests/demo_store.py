@@ -57,7 +57,7 @@ def brought(store):
     readers = store._fetcher._readers
     if isinstance(readers, CompiledReaders):
         return np.count_nonzero(readers.desk.states == store_serve.DONE)
-    jobs = [entry.job for entry in store._fetcher.cache._entries.values()]
+    jobs = [entry.job for entry in store._fetcher.entries.values()]
     return sum(job._finished for job in jobs if job)
 
 

@@ -81,8 +81,8 @@ def test_a_request_that_waits_while_another_thread_closes_ends_with_an_error(pat
     monkeypatch.setattr(os, "preadv", held)
     store.prefetch(KEYS[:3])
     assert begun.acquire(timeout=20)
-    slab, entry = store.slabs[KEYS[2]], store._fetcher.cache.ask(KEYS[2])
-    assert entry is not None
+    entry = store._fetcher.entries[KEYS[2]]
+    assert entry.here
     closing = threading.Thread(target=store.close, daemon=True)
     closing.start()
     until = time.monotonic() + 20
@@ -93,7 +93,7 @@ def test_a_request_that_waits_while_another_thread_closes_ends_with_an_error(pat
     closing.join(20)
     assert not closing.is_alive()
     with pytest.raises(StoreClosedError):  # as a request that had found the entry before
-        store._fetcher._await(slab, entry)
+        store._fetcher._await(entry)
 
 
 INTERRUPTED = """

@@ -143,7 +143,7 @@ def test_a_slab_that_is_no_expert_is_refused_and_the_others_are_read(tmp_path, s
 def test_what_was_called_back_is_read_by_nobody(path):
     with ExpertStore.open(path, "ring", 20 * ROOM) as store:
         readers = store._fetcher._readers
-        job = readers.job(store.slabs[KEYS[0]])
+        job = readers.job(store.slabs[KEYS[0]], 0)
         job.begin()  # the readers hear of it only when it is flushed
         assert job.take_back()
         readers.flush()

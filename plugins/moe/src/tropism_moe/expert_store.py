@@ -150,8 +150,9 @@ class ExpertStore:
         """
         if layer not in self._experts:
             raise missing(self.path, (layer, 0), self.slabs)
-        cache = self._fetcher.cache
-        return np.array([(layer, expert) in cache for expert in range(self._experts[layer])])
+        entries = self._fetcher.entries
+        found = (entries.get((layer, expert)) for expert in range(self._experts[layer]))
+        return np.array([entry is not None and entry.here for entry in found])
 
     def close(self) -> None:
         """Stop reading and close the file; arrays that were lent stay valid."""

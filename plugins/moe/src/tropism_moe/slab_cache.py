@@ -4,33 +4,52 @@ That the slab which is needed farthest ahead should leave is the rule of Belady 
 the past has to tell.
 Slabs are asked for in an order; what is admitted and what leaves depends on that order alone, never on how fast a disk was, so that a policy
 that prefers resident experts decides the same in every run.
+
+There is one entry for every slab of a store, in memory or not, that all tables hold: to look a slab up by its key takes longer than to
+do something with it, and is done once a request.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from time import perf_counter
 
-from tropism_moe.store_errors import Key
+from tropism_moe.store_format import Slab
 from tropism_moe.store_source import Job, Loaded, Source
 from tropism_moe.store_stats import StoreStats
 
 
-@dataclass(slots=True)
 class Entry:
-    """A slab that was asked for, or that a prefetch brings and nobody has asked for yet.
+    """A slab, where it is, and when it is expected.
+
+    Args:
+        slab: itself.
+        number: in the order of the file, from 0.
+        size: bytes to set aside for it.
 
     Attributes:
-        nbytes: that it takes, or may take.
-        loaded: the slab, once it was asked for.
+        slab: see above.
+        number: see above.
+        size: see above.
+        nbytes: that it takes, or may take, in memory or on its way there.
+        loaded: the slab, once it was asked for, as long as it is in memory.
         job: that brings it, until then.
+        due: numbers of the requests for which it is expected.
     """
 
-    nbytes: int
-    loaded: Loaded | None = None
-    job: Job | None = None
+    __slots__ = "due", "job", "loaded", "nbytes", "number", "size", "slab"
+
+    def __init__(self, slab: Slab, number: int, size: int) -> None:
+        self.slab, self.number, self.size, self.nbytes = slab, number, size, 0
+        self.loaded: Loaded | None = None
+        self.job: Job | None = None
+        self.due: list[int] = []
+
+    @property
+    def here(self) -> bool:
+        """Whether it is in memory or on its way there."""
+        return self.loaded is not None or self.job is not None
 
 
 class SlabCache:
@@ -46,88 +65,97 @@ class SlabCache:
 
     def __init__(self, budget: int | None, source: Source, stats: StoreStats) -> None:
         self.budget, self._source, self._stats = budget, source, stats
-        self._entries: dict[Key, Entry] = {}
-        self._leaving: OrderedDict[Key, None] = OrderedDict()  # all but what is expected
-        self._order: dict[int, Key] = {}  # of requests that are expected, numbered
-        self._due: dict[Key, deque[int]] = {}  # their numbers
+        self._here: dict[Entry, None] = {}
+        self._leaving: OrderedDict[Entry, None] = OrderedDict()  # all of them but what is expected
+        self._order: dict[int, Entry] = {}  # of requests that are expected, numbered
         self._announced = self._held = 0
+        self._reached = 0  # of what is expected, all with lower numbers is here
         self._changing = False  # for long only where an interrupt came between two steps
 
     @property
     def held(self) -> int:
         """Bytes of all slabs; counted anew if an interrupt came while they changed."""
         if self._changing:
-            self._held = sum(entry.nbytes for entry in self._entries.values())
+            self._held = sum(entry.nbytes for entry in self._here)
             self._changing = False
         return self._held
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._entries
-
-    def expect(self, keys: Iterable[Key]) -> None:
+    def expect(self, entries: Iterable[Entry]) -> None:
         """Keep these until they are asked for; what was expected before and never asked for is the first to leave."""
-        self._order, self._due = {}, {}
-        self.expect_more(keys)
-        for key in self._forgotten():
-            self._leaving[key] = None
-            self._leaving.move_to_end(key, last=False)
+        before, self._order, self._reached = self._order, {}, self._announced
+        for entry in before.values():
+            entry.due.clear()
+        self.expect_more(entries)
+        for entry in self._forgotten():
+            self._leaving[entry] = None
+            self._leaving.move_to_end(entry, last=False)
 
-    def _forgotten(self) -> list[Key]:
+    def _forgotten(self) -> list[Entry]:
         """What nobody expects and does not leave yet: what was expected before, or where an interrupt came between two steps."""
-        return [key for key in self._entries if key not in self._due and key not in self._leaving]
+        return [
+            entry
+            for entry in self._here
+            if entry not in self._leaving and not (entry.due and entry.due[0] in self._order)
+        ]
 
-    def expect_more(self, keys: Iterable[Key]) -> None:
+    def expect_more(self, entries: Iterable[Entry]) -> None:
         """Keep these until they are asked for once more than was expected before."""
-        for number, key in enumerate(keys, self._announced):
-            self._order[number] = key
-            self._due.setdefault(key, deque()).append(number)
-            self._leaving.pop(key, None)
+        for number, entry in enumerate(entries, self._announced):
+            self._order[number] = entry
+            entry.due.append(number)
+            self._leaving.pop(entry, None)
             self._announced = number + 1
 
-    def coming(self) -> Iterator[tuple[int, Key]]:
-        """What is expected and neither in memory nor on its way, the next first, and how many requests are expected before."""
-        for place, key in enumerate(self._order.values()):
-            if key not in self._entries:
-                yield place, key
+    def coming(self) -> Iterator[tuple[int, Entry]]:
+        """What is expected and not here, the next first, and how many requests are expected before.
 
-    def ask(self, key: Key) -> Entry | None:
-        """The entry of a slab, which is the last to leave unless it is expected again."""
-        entry = self._entries.get(key)
-        if entry is not None:
-            numbers = self._due.pop(key, None)
-            if numbers:
-                self._order.pop(numbers.popleft(), None)
-            if numbers:
-                self._due[key] = numbers
-            else:
-                self._leaving[key] = None
-                self._leaving.move_to_end(key)
-        return entry
+        Of requests that overtook others some may be missing from that count.
+        """
+        first = self._announced - len(self._order)
+        for number in range(self._reached, self._announced):
+            self._reached = number
+            entry = self._order.get(number)
+            if entry is not None and not entry.here:
+                yield number - first, entry
 
-    def admit(self, key: Key, entry: Entry) -> None:
-        """Enter a slab for which there is room, and which is expected."""
+    def asked(self, entry: Entry) -> None:
+        """Take a request for a slab that is here, which is the last to leave unless it is expected again."""
+        due = entry.due
+        if due:
+            self._order.pop(due.pop(0), None)
+        if not due:
+            self._leaving[entry] = None
+            self._leaving.move_to_end(entry)
+
+    def admit(self, entry: Entry, job: Job | None, loaded: Loaded | None = None) -> None:
+        """Enter a slab for which there is room and that is read, or will be by a job, if it is expected."""
         before, self._changing = self._changing, True
-        self._entries[key] = entry
+        self._here[entry] = None
+        entry.nbytes = entry.size if loaded is None else loaded.nbytes
+        entry.job, entry.loaded = job, loaded
         self._held += entry.nbytes
         self._changing = before
 
-    def drop(self, key: Key) -> None:
+    def drop(self, entry: Entry) -> None:
         """Forget a slab, unless all were forgotten meanwhile."""
         before, self._changing = self._changing, True
-        self._leaving.pop(key, None)
-        entry = self._entries.pop(key, None)
-        if entry is not None:
+        if entry.due:
+            self._reached = min(self._reached, entry.due[0])
+        entry.loaded = entry.job = None
+        self._leaving.pop(entry, None)
+        if entry in self._here:
+            del self._here[entry]
             self._held -= entry.nbytes
         self._changing = before
 
     def fill(self, entry: Entry, loaded: Loaded) -> None:
-        """Enter what a prefetch has brought, which may take more or less than was set aside."""
+        """Enter what a job has brought, which may take more or less than was set aside."""
         before, self._changing = self._changing, True
         self._held += loaded.nbytes - entry.nbytes
         entry.nbytes, entry.loaded, entry.job = loaded.nbytes, loaded, None
         self._changing = before
 
-    def make_room(self, nbytes: int, kept: Key | None = None, later: Key | None = None) -> bool:
+    def make_room(self, nbytes: int, kept: Entry | None = None, later: Entry | None = None) -> bool:
         """Evict what is not expected, but one that is ``kept``, until there is room for ``nbytes``; whether there is.
 
         Then what is expected ``later`` than a slab, if one is given, the last first.
@@ -139,10 +167,10 @@ class SlabCache:
                 return False
         return True
 
-    def make_room_of_all(self, nbytes: int, kept: Key | None) -> bool:
+    def make_room_of_all(self, nbytes: int, kept: Entry | None) -> bool:
         """The same, then of all that is expected, the last first, and at last of the one that was kept."""
         while not self.make_room(nbytes, kept):
-            last = [kept] if kept in self._entries else []
+            last = [kept] if kept in self._here else []
             if not (
                 self._evict_first(self._after(None), kept)
                 or self._evict_first(self._forgotten(), kept)
@@ -151,14 +179,13 @@ class SlabCache:
                 return False
         return True
 
-    def _after(self, key: Key | None) -> Iterator[Key]:
-        """What is expected later than a slab, or all, as far as it is in memory or on its way; the last first."""
+    def _after(self, entry: Entry | None) -> Iterator[Entry]:
+        """What is expected later than a slab, or all, as far as it is here; the last first."""
         for number, other in reversed(self._order.items()):
-            due = self._due.get(other)
-            if due and due[0] == number:  # else it is expected sooner, too
-                if other == key:
+            if other.due and other.due[0] == number:  # else it is expected sooner, too
+                if other is entry:
                     return
-                if other in self._entries:
+                if other.here:
                     yield other
 
     def has_room(self, nbytes: int) -> bool:
@@ -166,25 +193,24 @@ class SlabCache:
         held = self.held if self._changing else self._held
         return self.budget is None or self.budget - held >= nbytes
 
-    def _evict_first(self, keys: Iterable[Key], kept: Key | None) -> bool:
+    def _evict_first(self, entries: Iterable[Entry], kept: Entry | None) -> bool:
         """Evict the first slab that can be; whether there was one."""
-        for key in keys:  # noqa: SIM110  `any` takes twice as long
-            if key != kept and self._evict(key):
+        for entry in entries:  # noqa: SIM110  `any` takes twice as long
+            if entry is not kept and self._evict(entry):
                 return True
         return False
 
-    def _evict(self, key: Key) -> bool:
+    def _evict(self, entry: Entry) -> bool:
         """Give a slab up, waiting for it if a reader is at it; False if somebody still uses it."""
-        entry = self._entries[key]
-        loaded = entry.loaded
-        if loaded is None and entry.job is not None and not entry.job.take_back():
+        loaded, job = entry.loaded, entry.job
+        if loaded is None and job is not None and not job.take_back():
             began = perf_counter()
-            loaded = entry.job.wait()
+            loaded = job.wait()
             self._stats.stall_s += perf_counter() - began
             self._stats.bytes_read += loaded.slab.padded if loaded else 0
         if loaded is not None and self._source.in_use(loaded):
             return False
-        self.drop(key)  # before its memory becomes another's
+        self.drop(entry)  # before its memory becomes another's
         if loaded is not None:
             self._source.release(loaded)
             self._stats.evictions += 1
@@ -192,8 +218,10 @@ class SlabCache:
 
     def clear(self) -> None:
         """Forget all slabs."""
-        self._entries.clear()
+        for entry in [*self._here, *self._order.values()]:
+            entry.loaded = entry.job = None
+            entry.due.clear()
+        self._here.clear()
         self._leaving.clear()
         self._order.clear()
-        self._due.clear()
         self._held, self._changing = 0, False

@@ -13,6 +13,29 @@ from numpy.typing import NDArray
 from tropism.errors import OptionError
 
 
+class Memory:
+    """Memory that starts at a page.
+
+    Args:
+        size: bytes.
+
+    Raises:
+        OSError: the machine has no room for so many.
+
+    Attributes:
+        pages: all of it.
+        bytes: the same, writable.
+        lent: the same, read-only.
+        address: of the first byte.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.pages = anonymous(size)
+        self.bytes = memoryview(self.pages)
+        self.lent = self.bytes.toreadonly()
+        self.address: int = np.frombuffer(self.bytes, np.uint8).ctypes.data
+
+
 class Buffer:
     """A part of some memory that knows whether an array of it is still in use.
 
@@ -22,22 +45,27 @@ class Buffer:
         size: bytes.
 
     Attributes:
-        bytes: of the part, writable.
-        address: of the first.
+        address: of the first byte.
         length: bytes that are in use.
     """
 
-    def __init__(self, memory: mmap.mmap, start: int, size: int) -> None:
-        self.bytes, self.length = memoryview(memory)[start : start + size], 0
-        self._lent = self.bytes.toreadonly()
-        self.address: int = np.frombuffer(self.bytes, np.uint8).ctypes.data
+    __slots__ = "_array", "_memory", "_size", "_start", "address", "length"
+
+    def __init__(self, memory: Memory, start: int, size: int) -> None:
+        self._memory, self._start, self._size = memory, start, size
+        self.address, self.length = memory.address + start, 0
         self._array: weakref.ref[NDArray[np.uint8]] | None = None
+
+    @property
+    def bytes(self) -> memoryview:
+        """All of it, writable."""
+        return self._memory.bytes[self._start : self._start + self._size]
 
     def lend(self) -> NDArray[np.uint8]:
         """What is in use, ``uint8[length]``, read-only; the same array as long as somebody has it."""
         array = None if self._array is None else self._array()
         if array is None:
-            array = np.frombuffer(self._lent, np.uint8, self.length)
+            array = np.frombuffer(self._memory.lent, np.uint8, self.length, self._start)
             self._array = weakref.ref(array)
         return array
 
@@ -62,7 +90,7 @@ class Pool:
 
     def __init__(self, size: int, room: int) -> None:
         try:
-            self._memory = anonymous(room)
+            self._memory, self._room = Memory(room), room
         except OSError as error:
             raise OptionError(
                 f"{room} bytes of memory for slabs cannot be had ({error.strerror}); open the store with mode='mmap', or "
@@ -72,7 +100,7 @@ class Pool:
         self._idle = list[Buffer]()
         if hasattr(mmap, "MADV_HUGEPAGE"):
             with suppress(OSError):  # a kernel without them
-                self._memory.madvise(mmap.MADV_HUGEPAGE)
+                self._memory.pages.madvise(mmap.MADV_HUGEPAGE)
 
     def take(self, length: int) -> Buffer:
         """A buffer of which so many bytes will be in use."""
@@ -91,8 +119,8 @@ class Pool:
         """The next one; memory of its own if none is left, because a transform kept its input, say."""
         with self._lock:
             start, self._used = self._used, self._used + self.size
-        if start + self.size > len(self._memory):
-            return Buffer(anonymous(self.size), 0, self.size)
+        if start + self.size > self._room:
+            return Buffer(Memory(self.size), 0, self.size)
         return Buffer(self._memory, start, self.size)
 
 

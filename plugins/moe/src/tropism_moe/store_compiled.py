@@ -22,6 +22,8 @@ from tropism_moe.store_readers import NAME
 from tropism_moe.store_recode import Recode
 from tropism_moe.store_source import Loaded
 
+MANY = 8
+"""Slabs for each reader that are called together once all have something to do."""
 PATIENCE = 1000
 """Milliseconds that readers have to empty a full queue, in the end."""
 Integers = NDArray[np.int64]
@@ -30,8 +32,12 @@ Integers = NDArray[np.int64]
 class Home(Protocol):
     """Where slabs come to be."""
 
-    def take(self, slab: Slab) -> Buffer:
-        """A buffer for one."""
+    def length(self, slab: Slab) -> int:
+        """Bytes that are kept of one."""
+        ...
+
+    def take(self, length: int) -> Buffer:
+        """A buffer of which so many bytes will be kept."""
         ...
 
     def kept(self, slab: Slab, buffer: Buffer) -> Loaded:
@@ -73,12 +79,13 @@ class CompiledJob:
     Args:
         readers: that do it.
         slab: to be read.
+        number: of it.
     """
 
     __slots__ = "_buffer", "_number", "_readers", "_slab"
 
-    def __init__(self, readers: CompiledReaders, slab: Slab) -> None:
-        self._readers, self._slab, self._number = readers, slab, readers.numbers[slab.key]
+    def __init__(self, readers: CompiledReaders, slab: Slab, number: int) -> None:
+        self._readers, self._slab, self._number = readers, slab, number
         self._buffer: Buffer | None = None
 
     def begin(self) -> None:
@@ -86,7 +93,7 @@ class CompiledJob:
         readers, number = self._readers, self._number
         while readers.states[number] == store_serve.READING:  # of a read that was given up
             readers.listen(number)
-        readers.buffers[number] = self._buffer = readers.home.take(self._slab)
+        readers.buffers[number] = self._buffer = readers.home.take(readers.lengths[number])
         readers.targets[number] = self._buffer.address
         readers.states[number] = store_serve.QUEUED
         readers.call(number)
@@ -143,7 +150,7 @@ class CompiledReaders:
 
     Attributes:
         home: see above.
-        numbers: of slabs.
+        lengths: bytes that are kept of slabs, by number.
         desk: what is shared with the threads.
         states: of the desk, the same memory, of which single numbers are had sooner so.
         targets: the same.
@@ -155,10 +162,10 @@ class CompiledReaders:
     ) -> None:
         self.home, self.desk = home, _desk(index, recode)
         self.states, self.targets = self.desk.states.data, self.desk.targets.data
-        self.numbers = {key: number for number, key in enumerate(index.slabs)}
+        self.lengths = [home.length(slab) for slab in index.slabs.values()]
         self._queue, self._told = Pipe(), Pipe()
-        self._count, self._called = count, list[int]()
-        self.buffers: dict[int, Buffer] = {}
+        self._count, self._patience, self._called = count, count, list[int]()
+        self.buffers: list[Buffer | None] = [None] * len(self.lengths)
         args = file, self._queue, self._told, self.desk, home, self.buffers, recode is not None
         self._end = weakref.finalize(self, _end, self._queue, self.desk.states, count)
         self._threads = [
@@ -167,21 +174,29 @@ class CompiledReaders:
         for thread in self._threads:
             thread.start()
 
-    def job(self, slab: Slab) -> CompiledJob:
+    def job(self, slab: Slab, number: int) -> CompiledJob:
         """A read that has not begun."""
-        return CompiledJob(self, slab)
+        return CompiledJob(self, slab, number)
 
     def call(self, number: int) -> None:
-        """Let a reader come for a slab, at the latest when all are flushed: to wake one takes as long as to enter some jobs."""
+        """Let a reader come for a slab: at once for the first of many, as soon as each has one, later for the others.
+
+        To wake readers takes as long as to enter some jobs.
+        """
         self._called.append(number)
-        if len(self._called) >= self._count:
-            self.flush()
+        if len(self._called) >= self._patience:
+            self._tell()
+            self._patience = MANY * self._count
 
     def flush(self) -> None:
         """Let readers come for what was begun; what has no room in the queue is left to the asking thread."""
         if self._called:
-            called, self._called = self._called, []
-            self._queue.write(store_serve.message(*called))
+            self._tell()
+        self._patience = self._count
+
+    def _tell(self) -> None:
+        called, self._called = self._called, []
+        self._queue.write(store_serve.message(*called))
 
     def listen(self, number: int) -> None:
         """Wait until something was read since the last time; give a slab up if its reader has stayed in another process."""
@@ -226,7 +241,7 @@ def _place(slab: Slab, recode: Recode | None) -> list[int]:
 
 
 def _serve(
-    file: FileIO, queue: Pipe, told: Pipe, desk: Desk, home: Home, _kept: dict[int, Buffer], recodes: bool
+    file: FileIO, queue: Pipe, told: Pipe, desk: Desk, home: Home, _kept: list[Buffer | None], recodes: bool
 ) -> None:  # fmt: skip
     """A thread; it keeps what it writes to, and the file, until it ends."""
     scratch = home.scratch() if recodes else np.empty(0, np.uint8)

@@ -65,12 +65,12 @@ class Slab(NamedTuple):
     @property
     def key(self) -> Key:
         """Layer and expert."""
-        return self.layer, self.expert
+        return self[:2]
 
     @property
     def padded(self) -> int:
         """Bytes up to the next multiple of :data:`BLOCK`."""
-        return padded(self.length)
+        return -(-self.length // BLOCK) * BLOCK
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,6 @@ class Index:
 
     facts: dict[str, Any]
     slabs: dict[Key, Slab]
-
-
-def padded(length: int) -> int:
-    """``length`` rounded up to a multiple of :data:`BLOCK`."""
-    return -(-length // BLOCK) * BLOCK
 
 
 def pack_index(facts: Mapping[str, Any], slabs: list[Slab]) -> bytes:

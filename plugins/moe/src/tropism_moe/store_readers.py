@@ -95,7 +95,7 @@ class InterpretedReaders:
         for thread in self._threads:
             thread.start()
 
-    def job(self, slab: Slab) -> InterpretedJob:
+    def job(self, slab: Slab, number: int) -> InterpretedJob:  # noqa: ARG002
         """A read that has not begun."""
         return InterpretedJob(partial(self._load, slab), self._jobs.put)
 

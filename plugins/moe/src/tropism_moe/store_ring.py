@@ -70,13 +70,13 @@ class RingSource:
             most = max(slab.padded for slab in slabs)
             raw = Pool(most, most * (readers + 1))
         if self._transform is None or isinstance(self._transform, Recode):
-            most = max(slab.padded if raw is None else self._length(slab) for slab in slabs)
+            most = max(slab.padded if raw is None else self.length(slab) for slab in slabs)
             whole = most * len(slabs)
             kept = Pool(most, whole if budget is None else min(whole, max(budget, most)))
         return raw, kept
 
-    def _length(self, slab: Slab) -> int:
-        """Bytes that are kept of it in a buffer."""
+    def length(self, slab: Slab) -> int:
+        """Bytes that are kept of a slab in a buffer."""
         recode = self._transform
         if isinstance(recode, Recode) and recode.fits(slab.length, slab.meta):
             return recode.size(slab.meta)
@@ -106,7 +106,7 @@ class RingSource:
         """
         if self._kept is None:
             return self._transformed(slab)
-        buffer = self.take(slab)
+        buffer = self.take(self.length(slab))
         try:
             if isinstance(self._transform, Recode):
                 self._recode(self._transform, slab, buffer)
@@ -117,10 +117,10 @@ class RingSource:
             raise
         return self.kept(slab, buffer)
 
-    def take(self, slab: Slab) -> Buffer:
-        """A buffer for what is kept of a slab."""
+    def take(self, length: int) -> Buffer:
+        """A buffer of which so many bytes will be kept."""
         assert self._kept
-        return self._kept.take(self._length(slab))
+        return self._kept.take(length)
 
     def scratch(self) -> NDArray[np.uint8]:
         """Where a reader may read a slab that is to be transcoded."""

@@ -58,8 +58,8 @@ class Job(Protocol):
 class Readers(Protocol):
     """Threads that read; they end when they are told to, when nobody has this object any more, or with the program."""
 
-    def job(self, slab: Slab) -> Job:
-        """A read that has not begun."""
+    def job(self, slab: Slab, number: int) -> Job:
+        """A read that has not begun; ``number`` of the slab in the order of the file, from 0."""
         ...
 
     def flush(self) -> None:
