@@ -34,23 +34,34 @@ def _at(context: Any, builder: Any, array: Any, value: Any, index: Any) -> Any:
     return builder.bitcast(place, _vector(8, LANES).as_pointer())
 
 
+def _third(builder: Any, value: Any) -> Any:
+    """A third of bytes that have 16 bits each, rounded down."""
+    product = builder.mul(value, _vector(16, LANES // 2, THIRD))
+    return builder.lshr(product, _vector(16, LANES // 2, SHIFT))
+
+
 @generated
 def _split(_typing: Any, base3: Any, at: Any, digits: Any, stride: Any, to: Any) -> Any:  # noqa: ARG001  types by name
     """Put the digits of bytes from ``at`` on to the places ``to``, ``to + stride``, and so on to the fifth."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source, _, target, *_ = signature.args
-        left = builder.load(_at(context, builder, source, args[0], args[1]), align=1)
-        left, place = builder.zext(left, _vector(16, LANES)), args[4]
+        left, place = (
+            builder.load(_at(context, builder, source, args[0], args[1]), align=1),
+            args[4],
+        )
+        pairs = builder.bitcast(left, _vector(16, LANES // 2))
+        odd = builder.lshr(pairs, _vector(16, LANES // 2, 8))
+        even = builder.and_(pairs, _vector(16, LANES // 2, 255))
         for plane in range(5):
-            third = builder.mul(left, _vector(16, LANES, THIRD))
-            third = builder.lshr(third, _vector(16, LANES, SHIFT))
-            digit = builder.sub(left, builder.mul(third, _vector(16, LANES, 3)))
-            where = _at(context, builder, target, args[2], place)
-            builder.store(
-                builder.trunc(left if plane == 4 else digit, _vector(8, LANES)), where, align=1
-            )
-            left, place = third, builder.add(place, args[3])
+            where, digit = _at(context, builder, target, args[2], place), left
+            if plane < 4:
+                even, odd = _third(builder, even), _third(builder, odd)
+                both = builder.or_(even, builder.shl(odd, _vector(16, LANES // 2, 8)))
+                third = builder.bitcast(both, _vector(8, LANES))
+                digit = builder.sub(left, builder.add(builder.add(third, third), third))
+                left, place = third, builder.add(place, args[3])
+            builder.store(digit, where, align=1)
         return context.get_dummy_value()
 
     return types.void(base3, types.intp, digits, types.intp, types.intp), emit
