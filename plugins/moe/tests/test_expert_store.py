@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plugins.moe.tests.demo_store import BLOCK, DATA, KEYS, LAYERS, MODES, ROOM, brought, write
+from plugins.moe.tests.demo_store import BLOCK, DATA, KEYS, LAYERS, MODES, ROOM, write
 
 from tropism_moe.expert_store import ExpertStore
 from tropism_moe.store_errors import BudgetError
@@ -142,93 +142,6 @@ def test_what_is_in_memory_depends_on_the_requests_and_not_on_the_disk(path, mon
     assert history("ring") == swift
     assert history("mmap") == swift
     assert swift[2] > 0
-
-
-@pytest.mark.usefixtures("readers")
-def test_what_was_announced_is_read_before_it_is_asked_for(path):
-    with ExpertStore.open(path, "ring", 4 * ROOM) as store:
-        store.prefetch(KEYS[:6])  # of which four have room
-        until = time.monotonic() + 20
-        while brought(store) < 4:
-            assert time.monotonic() < until
-            time.sleep(0.001)
-        assert [store.resident(0).sum(), store.resident(1).sum()] == [4, 0]
-        assert store.stats.bytes_read == 0  # what nobody asked for may never be counted
-        for key in KEYS[:6]:
-            assert np.array_equal(store.get(*key), DATA[key])
-        assert (store.stats.prefetch_hits, store.stats.prefetch_misses, store.stats.hits) == (6, 0, 0)  # fmt: skip
-        store.prefetch(KEYS[5:6])
-        store.get(*KEYS[5])
-        store.get(*KEYS[9])
-        assert (store.stats.prefetch_hits, store.stats.prefetch_misses, store.stats.hits) == (6, 1, 1)  # fmt: skip
-
-
-@pytest.mark.parametrize("mode", ["mmap", "ring"])
-def test_what_is_announced_stays_though_it_was_not_used_for_longest(path, mode):
-    with ExpertStore.open(path, mode, 3 * ROOM) as store:
-        for key in KEYS[:3]:
-            store.get(*key)
-        store.prefetch([KEYS[0], KEYS[3]])  # of which the second needs the room of another
-        assert store.resident(0).tolist() == [True, False, True, True, False]
-        store.get(*KEYS[0])
-        assert store.stats.hits == 1
-
-
-@pytest.mark.parametrize("mode", ["mmap", "ring"])
-def test_a_new_announcement_replaces_one_that_came_to_nothing(path, mode):
-    with ExpertStore.open(path, mode, 3 * ROOM) as store:
-        for start in range(0, 12, 3):
-            store.prefetch(KEYS[start : start + 3])  # fills the budget, and is never asked for
-            held = [key for key in KEYS if store.resident(key[0])[key[1]]]
-            assert held == KEYS[start : start + 3]
-        for key in KEYS:
-            assert np.array_equal(store.get(*key), DATA[key])
-
-
-@pytest.mark.parametrize("mode", ["mmap", "ring"])
-def test_what_is_announced_later_comes_after_what_was_announced_and_stays_as_often_as_it_was(path, mode):  # fmt: skip
-    def held():
-        return [key for key in KEYS if store.resident(key[0])[key[1]]]
-
-    with ExpertStore.open(path, mode, 4 * ROOM) as store:
-        store.prefetch(KEYS[:2])
-        store.prefetch([KEYS[0], KEYS[2]], more=True)
-        store.prefetch(KEYS[3:6], more=True)  # of which one has room
-        assert held() == KEYS[:4]
-        store.get(*KEYS[0])
-        store.get(*KEYS[1])
-        store.get(*KEYS[2])
-        assert held() == [KEYS[0], *KEYS[2:5]]  # the first is to be asked for again
-        store.get(*KEYS[0])
-        assert held() == [KEYS[0], *KEYS[3:6]]
-        assert store.stats.hits == 1
-        store.get(*KEYS[3])
-        store.prefetch(KEYS[6:8], more=True)
-        assert held() == KEYS[3:7]  # the last to be asked for may be in use
-        store.prefetch(KEYS[8:11])  # in the place of what nobody asked for
-        assert held() == [KEYS[3], *KEYS[8:11]]
-        assert store.stats.prefetch_misses == 0
-
-
-@pytest.mark.parametrize("mode", ["mmap", "ring"])
-def test_what_is_needed_later_leaves_for_what_comes_next_but_not_for_what_is_as_far_off(path, mode):
-    def held():
-        return [key for key in KEYS if store.resident(key[0])[key[1]]]
-
-    with ExpertStore.open(path, mode, 6 * ROOM) as store:  # of which a third is for what comes next
-        store.get(*KEYS[0])
-        store.get(*KEYS[1])
-        store.prefetch([*KEYS[2:7], KEYS[0]])
-        assert held() == KEYS[:6]  # the seventh would have to take the room of the first
-        store.get(*KEYS[2])
-        assert held() == [KEYS[0], *KEYS[2:7]]
-        store.prefetch([*KEYS[3:7], KEYS[2], KEYS[0]])
-        store.prefetch([KEYS[7], KEYS[2], KEYS[0], *KEYS[3:7]])
-        assert held() == [
-            KEYS[0],
-            *KEYS[2:6],
-            KEYS[7],
-        ]  # this one comes next, and the last is far off
 
 
 @pytest.mark.usefixtures("interpreted")
