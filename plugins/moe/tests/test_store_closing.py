@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -143,15 +144,20 @@ def test_an_interrupted_program_ends_at_once(path, tmp_path):
     assert b"KeyboardInterrupt" in told
 
 
-def test_what_an_interrupt_leaves_behind_can_leave(path, monkeypatch):
+@pytest.mark.parametrize("early", [False, True])
+def test_what_an_interrupt_leaves_behind_can_leave(path, monkeypatch, early):
     """Ctrl-C between two steps of an announcement: what was expected is not any more, and nothing has said so."""
     with ExpertStore.open(path, "ring", 3 * ROOM) as store:
         store.prefetch(KEYS[:3])
+        cache = store._fetcher.cache
 
-        def interrupted(_):
+        def interrupted(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(store._fetcher.cache, "expect_more", interrupted)
+        if early:  # before what was expected has lost its numbers
+            cache._order = Mock(values=interrupted)
+        else:
+            monkeypatch.setattr(cache, "expect_more", interrupted)
         with pytest.raises(KeyboardInterrupt):
             store.prefetch(KEYS[5:7])
         monkeypatch.undo()
