@@ -213,7 +213,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--bytes", type=int, default=600 * MEGABYTE, help="of the store")
     parser.add_argument("--budget", type=int, default=128 * MEGABYTE, help="bytes in memory")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--compute-ms", type=float, nargs="+", default=[0.3, 1.0], help="a slab")
     parser.add_argument("--directory", type=Path, default=beside, help="where the store goes")
     parser.add_argument("--record", action="store_true", help=f"write {RESULTS.name}")

@@ -59,7 +59,7 @@ def test_memory_that_cannot_be_had_is_refused_with_what_to_do():
         Pool(4096, 1 << 60)
 
 
-@pytest.mark.parametrize("ask", [lambda s: s.get(9, 1), lambda s: s.prefetch([(0, 1), (9, 1)]), lambda s: s.resident(9)])  # fmt: skip
+@pytest.mark.parametrize("ask", [lambda s: s.get(9, 1), lambda s: s.prefetch([(0, 1), (9, 1), (8, 1)]), lambda s: s.resident(9)])  # fmt: skip
 def test_a_slab_that_is_not_there_is_named(path, ask):
     with (
         ExpertStore.open(path) as store,
