@@ -128,6 +128,7 @@ def test_what_was_announced_is_read_before_it_is_asked_for(path):
         for key in KEYS[:6]:
             assert np.array_equal(store.get(*key), DATA[key])
         assert (store.stats.prefetch_hits, store.stats.prefetch_misses, store.stats.hits) == (6, 0, 0)  # fmt: skip
+        assert store.stats.bytes_read == 6 * ROOM
         store.prefetch(KEYS[5:6])
         store.get(*KEYS[5])
         store.get(*KEYS[9])

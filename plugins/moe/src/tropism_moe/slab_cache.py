@@ -218,9 +218,8 @@ class SlabCache:
 
     def clear(self) -> None:
         """Forget all slabs."""
-        for entry in [*self._here, *self._order.values()]:
+        for entry in self._here:
             entry.loaded = entry.job = None
-            entry.due.clear()
         self._here.clear()
         self._leaving.clear()
         self._order.clear()
