@@ -61,10 +61,9 @@ class Plain:
 
     def begin(self):
         self.asked, self.waiting = 0, True
-        first = self.announced - len(self.expected)
-        for number, key in list(self.expected):
+        for place, (_, key) in enumerate(list(self.expected)):
             if key not in self.held:
-                if not self.room(key if number - first < self.near else None):
+                if not self.room(key if place < self.near else None):
                     return
                 self.held.append(key)
         self.waiting = False

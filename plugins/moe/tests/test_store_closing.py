@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections import OrderedDict
+from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
@@ -144,22 +146,61 @@ def test_an_interrupted_program_ends_at_once(path, tmp_path):
     assert b"KeyboardInterrupt" in told
 
 
+class Stops(OrderedDict):
+    """A table at which an interrupt comes, as soon as it has done what was asked."""
+
+    def pop(self, key: Any, *args: Any) -> Any:
+        super().pop(key, *args)
+        raise KeyboardInterrupt
+
+    def values(self) -> Any:
+        yield next(iter(super().values()))
+        raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("early", [False, True])
 def test_what_an_interrupt_leaves_behind_can_leave(path, monkeypatch, early):
     """Ctrl-C between two steps of an announcement: what was expected is not any more, and nothing has said so."""
     with ExpertStore.open(path, "ring", 3 * ROOM) as store:
         store.prefetch(KEYS[:3])
         cache = store._fetcher.cache
-
-        def interrupted(*_):
-            raise KeyboardInterrupt
-
-        if early:  # before what was expected has lost its numbers
-            cache._order = Mock(values=interrupted)
+        if early:
+            monkeypatch.setattr(cache, "_order", Stops(cache._order))
         else:
-            monkeypatch.setattr(cache, "expect_more", interrupted)
+            monkeypatch.setattr(cache, "expect_more", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             store.prefetch(KEYS[5:7])
         monkeypatch.undo()
-        for key in KEYS[5:9]:
-            assert np.array_equal(store.get(*key), DATA[key])
+        mine = [store.get(*key) for key in KEYS[5:8]]  # all of the memory
+        assert all(map(np.array_equal, mine, [DATA[key] for key in KEYS[5:8]]))
+
+
+@pytest.mark.parametrize("expected", [False, True])
+def test_an_interrupted_eviction_takes_no_memory_for_good(path, monkeypatch, expected):
+    """Ctrl-C between two steps of it."""
+    with ExpertStore.open(path, "ring", 3 * ROOM) as store:
+        store.prefetch(KEYS[:3])
+        for key in [] if expected else KEYS[:3]:
+            store.get(*key)
+        cache = store._fetcher.cache
+        monkeypatch.setattr(cache, "_leaving", Stops(cache._leaving))
+        with pytest.raises(KeyboardInterrupt):
+            store.get(*KEYS[3])
+        cache._leaving = OrderedDict(cache._leaving)
+        if not expected:
+            store.get(*KEYS[0])
+        mine = [store.get(*key) for key in KEYS[5:8]]  # all of the memory
+        assert all(map(np.array_equal, mine, [DATA[key] for key in KEYS[5:8]]))
+        assert cache.held == 3 * ROOM
+
+
+def test_what_comes_when_a_store_was_closed_is_lent_to_nobody(path):
+    with ExpertStore.open(path, "ring", 3 * ROOM) as store:
+        store.get(*KEYS[0])
+        entry, cache = store._fetcher.entries[KEYS[0]], store._fetcher.cache
+        loaded = entry.loaded
+        store.close()  # as another thread may, while this one waits
+        cache.fill(entry, loaded)
+        with pytest.raises(StoreClosedError):
+            store.get(*KEYS[0])
+        assert not store.resident(0).any()

@@ -82,9 +82,9 @@ class SlabCache:
 
     def expect(self, entries: Iterable[Entry]) -> None:
         """Keep these until they are asked for; what was expected before and never asked for is the first to leave."""
-        before, self._order, self._reached = self._order, {}, self._announced
-        for entry in before.values():
+        for entry in self._order.values():
             entry.due.clear()
+        self._order, self._reached = {}, self._announced
         self.expect_more(entries)
         for entry in self._forgotten():
             self._leaving[entry] = None
@@ -92,31 +92,24 @@ class SlabCache:
 
     def _forgotten(self) -> list[Entry]:
         """What nobody expects and does not leave yet: what was expected before, or where an interrupt came between two steps."""
-        return [
-            entry
-            for entry in self._here
-            if entry not in self._leaving and not (entry.due and entry.due[0] in self._order)
-        ]
+        return [entry for entry in self._here if not entry.due and entry not in self._leaving]
 
     def expect_more(self, entries: Iterable[Entry]) -> None:
         """Keep these until they are asked for once more than was expected before."""
         for number, entry in enumerate(entries, self._announced):
+            self._announced = number + 1  # first: no number is given twice
             self._order[number] = entry
             entry.due.append(number)
             self._leaving.pop(entry, None)
-            self._announced = number + 1
 
     def coming(self) -> Iterator[tuple[int, Entry]]:
-        """What is expected and not here, the next first, and how many requests are expected before.
-
-        Of requests that overtook others some may be missing from that count.
-        """
-        first = self._announced - len(self._order)
-        for number in range(self._reached, self._announced):
+        """What is expected and not here, the next first, and how many requests are expected before."""
+        for place, (number, entry) in enumerate(self._order.items()):
+            if number < self._reached:
+                continue
             self._reached = number
-            entry = self._order.get(number)
-            if entry is not None and not entry.here:
-                yield number - first, entry
+            if not entry.here:
+                yield place, entry
 
     def asked(self, entry: Entry) -> None:
         """Take a request for a slab that is here, which is the last to leave unless it is expected again."""
@@ -129,7 +122,7 @@ class SlabCache:
 
     def admit(self, entry: Entry, job: Job | None, loaded: Loaded | None = None) -> None:
         """Enter a slab for which there is room and that is read, or will be by a job, if it is expected."""
-        before, self._changing = self._changing, True
+        before, self._changing = self._changing or entry in self._here, True
         self._here[entry] = None
         entry.nbytes = entry.size if loaded is None else loaded.nbytes
         entry.job, entry.loaded = job, loaded
@@ -185,7 +178,7 @@ class SlabCache:
             if other.due and other.due[0] == number:  # else it is expected sooner, too
                 if other is entry:
                     return
-                if other.here:
+                if other in self._here:  # if only because an interrupt kept it from leaving
                     yield other
 
     def has_room(self, nbytes: int) -> bool:
@@ -217,10 +210,6 @@ class SlabCache:
         return True
 
     def clear(self) -> None:
-        """Forget all slabs."""
-        for entry in self._here:
-            entry.loaded = entry.job = None
-        self._here.clear()
-        self._leaving.clear()
-        self._order.clear()
+        """Forget all slabs, though another thread may be at them."""
+        self._here, self._order, self._leaving = {}, {}, OrderedDict()
         self._held, self._changing = 0, False

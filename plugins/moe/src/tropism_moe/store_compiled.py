@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import time
 import weakref
 from io import FileIO
@@ -24,6 +25,8 @@ from tropism_moe.store_source import Loaded
 
 MANY = 8
 """Slabs for each reader that are called together once all have something to do."""
+MOST = getattr(select, "PIPE_BUF", 512) // store_serve.MESSAGE
+"""Slabs that are called together at most: so many numbers go through a pipe as a whole."""
 PATIENCE = 1000
 """Milliseconds that readers have to empty a full queue, in the end."""
 Integers = NDArray[np.int64]
@@ -164,7 +167,8 @@ class CompiledReaders:
         self.states, self.targets = self.desk.states.data, self.desk.targets.data
         self.lengths = [home.length(slab) for slab in index.slabs.values()]
         self._queue, self._told = Pipe(), Pipe()
-        self._count, self._patience, self._called = count, count, list[int]()
+        self._few, self._many = (min(each * count, MOST) for each in (1, MANY))
+        self._patience, self._called = self._few, list[int]()
         self.buffers: list[Buffer | None] = [None] * len(self.lengths)
         args = file, self._queue, self._told, self.desk, home, self.buffers, recode is not None
         self._end = weakref.finalize(self, _end, self._queue, self.desk.states, count)
@@ -186,13 +190,13 @@ class CompiledReaders:
         self._called.append(number)
         if len(self._called) >= self._patience:
             self._tell()
-            self._patience = MANY * self._count
+            self._patience = self._many
 
     def flush(self) -> None:
         """Let readers come for what was begun; what has no room in the queue is left to the asking thread."""
         if self._called:
             self._tell()
-        self._patience = self._count
+        self._patience = self._few
 
     def _tell(self) -> None:
         called, self._called = self._called, []

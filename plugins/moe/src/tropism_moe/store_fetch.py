@@ -28,7 +28,7 @@ class Fetcher:
     Attributes:
         stats: what happened so far.
         cache: what is in memory.
-        entries: of all slabs, by layer and expert.
+        entries: of all slabs, by layer and expert; of a closed store none.
     """
 
     def __init__(self, path: PathLike, plan: Plan, source: Source) -> None:
@@ -80,6 +80,7 @@ class Fetcher:
         """Stop reading and close the file."""
         self._closed = True
         self._readers.close()
+        self.entries, self._lent = {}, None
         self.cache.clear()
         self._source.close()
 
@@ -129,8 +130,9 @@ class Fetcher:
     def _await(self, entry: Entry) -> Loaded:
         """A slab that a prefetch brings; read here if no reader has begun."""
         job = entry.job
+        assert job is not None
         try:
-            loaded = self._load(entry) if job is None or job.take_back() else job.result()
+            loaded = self._load(entry) if job.take_back() else job.result()
         except Exception:
             self.cache.drop(entry)
             raise
