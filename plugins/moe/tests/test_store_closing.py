@@ -149,8 +149,8 @@ def test_an_interrupted_program_ends_at_once(path, tmp_path):
 class Stops(OrderedDict):
     """A table at which an interrupt comes, as soon as it has done what was asked."""
 
-    def pop(self, key: Any, *args: Any) -> Any:
-        super().pop(key, *args)
+    def pop(self, key: Any, default: Any = None) -> Any:
+        super().pop(key, default)
         raise KeyboardInterrupt
 
     def values(self) -> Any:
