@@ -21,6 +21,8 @@ NEAR = 3
 """Part of the budget that is for what comes next, whatever comes later."""
 BATCHES = 8
 """Parts of the budget, of which one at a time is filled anew."""
+FEW = 6
+"""Readers that may have buffers of their own, however small the budget."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,10 @@ def make_plan(
     sizes = dict.fromkeys(sizes, made)
     _require(path, budget, sizes, mode, buffer)
     if buffer:
-        readers = min(readers, (budget - 2 * made) // buffer - 1)
+        share = max(
+            FEW, budget // BATCHES // buffer
+        )  # of the budget, else slabs would have no room
+        readers = min(readers, share, (budget - 2 * made) // buffer - 1)
     return Plan(index, sizes, budget - (readers + 1) * buffer, readers)
 
 
