@@ -16,11 +16,12 @@ from tropism.benchmarks.metrics.ranks import auroc
 from tropism.benchmarks.metrics.score import score
 from tropism.envs.core.wrappers import hidden_keys, visible
 from tropism_moe.calibration import expected_calibration_error
-from tropism_moe.expert_store import READERS, ExpertStore
+from tropism_moe.expert_store import ExpertStore
 from tropism_moe.pack import STORE
 from tropism_moe.packed import RECODE
 from tropism_moe.policy import MoEPolicy
 from tropism_moe.serving import Served
+from tropism_moe.store_plan import FEW
 from tropism_moe.teachers import privileged, teach
 
 TOLERANCES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
@@ -137,4 +138,4 @@ def cache_bytes(directory: Path) -> int:
         slabs = list(store.slabs.values())
         one = store.get(*next(iter(store.slabs)))
     made = one.nbytes
-    return made * max(2, len(slabs) // CACHE) + (READERS["ring"] + 1) * max(s.padded for s in slabs)
+    return made * max(2, len(slabs) // CACHE) + (FEW + 1) * max(s.padded for s in slabs)

@@ -123,9 +123,7 @@ def make_plan(
     sizes = dict.fromkeys(sizes, made)
     _require(path, budget, sizes, mode, buffer)
     if buffer:
-        share = max(
-            FEW, budget // BATCHES // buffer
-        )  # of the budget, else slabs would have no room
+        share = max(FEW, budget // BATCHES // buffer)  # else slabs would have no room
         readers = min(readers, share, (budget - 2 * made) // buffer - 1)
     return Plan(index, sizes, budget - (readers + 1) * buffer, readers)
 
