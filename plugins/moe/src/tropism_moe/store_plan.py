@@ -21,8 +21,8 @@ NEAR = 3
 """Part of the budget that is for what comes next, whatever comes later."""
 BATCHES = 8
 """Parts of the budget, of which one at a time is filled anew."""
-FEW = 6
-"""Readers that may have buffers of their own, however small the budget."""
+FEW, SHARE = 6, 8
+"""Readers that may have buffers of their own however small the budget, and the part of it that those of more may take."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def make_plan(
     sizes = dict.fromkeys(sizes, made)
     _require(path, budget, sizes, mode, buffer)
     if buffer:
-        share = max(FEW, budget // BATCHES // buffer)  # else slabs would have no room
+        share = max(FEW, budget // SHARE // buffer)  # else slabs would have no room
         readers = min(readers, share, (budget - 2 * made) // buffer - 1)
     return Plan(index, sizes, budget - (readers + 1) * buffer, readers)
 
