@@ -21,7 +21,8 @@ def test_it_is_that_of_zlib_at_any_place_and_of_any_length(start, size):
 
 
 @pytest.mark.parametrize(
-    "size", [LEAST + n for n in (-1, 0, 1, 15, STRIDE - 1, STRIDE, STRIDE + 1)]
+    "size",
+    [LEAST + n for n in (-1, 0, 1, 15, *(k * STRIDE + n for k in (1, 2, 3) for n in (-1, 0, 1)))],
 )
 @pytest.mark.parametrize("fill", [0, 255])
 def test_at_the_edges_and_of_bytes_that_are_all_alike(size, fill):
@@ -42,7 +43,9 @@ def test_arrays_of_other_types_and_cpus_without_such_products(monkeypatch):
 
 
 @settings(max_examples=50, deadline=None)
-@given(data=st.binary(max_size=3 * STRIDE + 7))
-def test_compiled_code_computes_it_of_short_bytes_too(data):
+@given(data=st.binary(max_size=5 * STRIDE + 7), wide=st.booleans())
+def test_compiled_code_computes_it_of_short_bytes_too_in_vectors_of_either_width(data, wide):
     if checksum.HAS_PRODUCT:
-        assert checksum.crc_of(np.frombuffer(data, np.uint8), checksum.TABLE) == zlib.crc32(data)
+        array = np.frombuffer(data, np.uint8)
+        assert checksum.crc_of(array, checksum.TABLE, wide) == zlib.crc32(data)
+        assert checksum.crc_of(array, checksum.TABLE) == zlib.crc32(data)

@@ -9,6 +9,7 @@ import numpy as np
 from numba import float32
 
 from tropism_moe.compiling import bytes_at, compiled
+from tropism_moe.kernels_exponential import silu
 from tropism_moe.kernels_layers import attend_into, normalise_into, recur_into
 from tropism_moe.kernels_simd import linear_into, quantise_into, rows_into
 
@@ -16,6 +17,12 @@ RECURRENCE = ("value", "decay", "key", "query", "out")
 """Maps of a layer that recurs, in the order in which its kernel takes them."""
 ATTENTION = ("query", "key", "value", "out")
 """The same of a layer that attends."""
+
+
+@compiled
+def _row(size):
+    """Scratch, ``float32[1, size]``; each by itself, as parts of one array need not lie side by side for compilers, who then make no SIMD."""
+    return np.empty((1, size), np.float32)
 
 
 @compiled
@@ -68,8 +75,8 @@ def recurrence_into(
     """
     width, rank = x.shape[1], before.shape[1]
     q, sums = np.empty(4 * maps[0].shape[1], np.int8), np.empty(max(width, rank), np.int32)
-    value, logit, read, found, some = np.empty((5, 1, width), np.float32)
-    key, query = np.empty((2, 1, rank), np.float32)
+    value, logit, key, query = _row(width), _row(width), _row(rank), _row(rank)
+    read, found, some = _row(width), _row(width), _row(width)
     parts = value, logit, key, query
     for b in range(x.shape[0]):
         one = x[b : b + 1]
@@ -108,9 +115,8 @@ def attention_into(level, maps, scales, norms, epsilon, speed, x, count, keys, v
     width, wide, narrow = x.shape[1], maps[0].shape[0], maps[1].shape[0]
     q, sums = np.empty(4 * maps[0].shape[1], np.int8), np.empty(max(width, wide), np.int32)
     wide_q = np.empty(4 * maps[3].shape[1], np.int8)
-    query, seen = np.empty((2, 1, wide), np.float32)
-    key, value = np.empty((2, 1, narrow), np.float32)
-    some, found = np.empty((2, 1, width), np.float32)
+    query, seen, key, value = _row(wide), _row(wide), _row(narrow), _row(narrow)
+    some, found = _row(width), _row(width)
     parts = query, key, value
     for b in range(x.shape[0]):
         one = slice(b, b + 1)
@@ -133,8 +139,7 @@ def expert_into(level, gate, up, down, scales, x, q, g, u, hidden, hidden_q, sum
     rows_into(level, up, q, u)
     a, b = float32(step * scales[0]), float32(step * scales[1])
     for n in range(hidden.size):
-        z = float32(float32(g[n]) * a)
-        hidden[n] = z / (float32(1) + np.exp(-z)) * (float32(u[n]) * b)
+        hidden[n] = silu(float32(g[n]) * a) * (float32(u[n]) * b)
     return 0 if linear_into(level, down, scales[2], hidden, hidden_q, sums, y) else 2
 
 

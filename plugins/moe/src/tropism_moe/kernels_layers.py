@@ -10,8 +10,7 @@ import numpy as np
 from numba import float32
 
 from tropism_moe.compiling import compiled
-
-ONE = np.float32(1)
+from tropism_moe.kernels_exponential import exponential, sigmoid
 
 
 @compiled
@@ -44,7 +43,7 @@ def recur_into(before, logit, bias, floor, value, key, query, after, found):
     for b in range(len(before)):
         decay, read = logit[b], found[b]
         for d in range(decay.size):
-            decay[d] = max(ONE / (ONE + np.exp(-(decay[d] + bias[d]))), floor)
+            decay[d] = max(sigmoid(decay[d] + bias[d]), floor)
         read[:] = 0
         for k in range(key.shape[1]):
             old, new, written, asked = before[b, k], after[b, k], key[b, k], query[b, k]
@@ -71,9 +70,11 @@ def _ask(query, keys, values, seen, scores, found):
         for p in range(scores.size):
             scores[p] += row[p] * asked
     most, total = scores[:seen].max(), float32(0)
+    for p in range(seen):
+        scores[p] = exponential(scores[p] - most)
     found[:] = 0
     for p in range(seen):
-        weight, row = np.exp(scores[p] - most), values[p]
+        weight, row = scores[p], values[p]
         total += weight
         for i in range(row.size):
             found[i] += row[i] * weight
