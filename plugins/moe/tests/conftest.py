@@ -23,11 +23,13 @@ def interpreted(monkeypatch):
     monkeypatch.setattr("tropism_moe.store_serve.AVAILABLE", False)
 
 
-@pytest.fixture(params=["compiled", "interpreted"])
-def readers(request):
-    """Both kinds of readers."""
+@pytest.fixture(params=["ahead", "compiled", "interpreted"])
+def readers(request, monkeypatch):
+    """All kinds of readers: compiled ones for which the kernel reads ahead or not, and those in Python."""
     if request.param == "interpreted":
         request.getfixturevalue("interpreted")
+    elif request.param == "compiled":
+        monkeypatch.setattr("tropism_moe.store_aio.HERE", False)
     return request.param
 
 

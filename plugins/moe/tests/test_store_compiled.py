@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import select
 import threading
 import time
 import warnings
@@ -17,11 +18,13 @@ from hypothesis import strategies as st
 from plugins.moe.tests.demo_store import DATA, KEYS, MODES, ROOM, brought, child, flags_of, write
 
 from tropism.errors import ArtifactError
-from tropism_moe import store_serve
+from tropism_moe import store_aio, store_serve
+from tropism_moe.checksum import TABLE
 from tropism_moe.expert_store import ExpertStore
 from tropism_moe.packed import RECODE, slab_of
 from tropism_moe.packing import pack_base3, transcode
-from tropism_moe.store_compiled import CompiledReaders
+from tropism_moe.store_buffers import Pool
+from tropism_moe.store_compiled import CompiledReaders, shares
 from tropism_moe.store_readers import InterpretedReaders
 from tropism_moe.store_writer import StoreWriter
 
@@ -199,14 +202,15 @@ def test_arrays_that_are_kept_and_dropped_at_random_are_never_overwritten(path):
 def test_a_reader_that_runs_out_of_memory_leaves_the_slab_to_who_asks(path, monkeypatch):
     plain, failed = store_serve.serve, []
 
-    def serve(file, queue, told, places, states, *rest):
+    def serve(file, queue, told, desk, *rest):
         if len(failed) < 4:
-            number = rest[-1]
+            hand = rest[-1]
+            until(lambda: select.select([queue], [], [], 20)[0])
             assert os.read(queue, store_serve.MESSAGE)
-            number[0], states[3] = 3, store_serve.READING
-            failed.append(number)
+            hand[0], desk.states[3] = 3, store_serve.READING
+            failed.append(hand)
             raise MemoryError
-        plain(file, queue, told, places, states, *rest)
+        plain(file, queue, told, desk, *rest)
 
     monkeypatch.setattr(store_serve, "serve", serve)
     with ExpertStore.open(path, "ring", 20 * ROOM, readers=1) as store:
@@ -228,9 +232,70 @@ def test_what_has_no_room_in_the_queue_is_left_to_who_asks(path, monkeypatch):
             assert np.array_equal(store.get(*key), DATA[key])
 
 
+# --- reads that the kernel does by itself -----------------------------------------------------------------------------
+
+
+def test_few_threads_have_as_many_reads_on_their_way_as_were_asked_for(monkeypatch):
+    monkeypatch.setattr(store_aio, "available", lambda: True)
+    for cpus, wanted in ((1, (1, 10)), (2, (1, 10)), (3, (2, 5)), (64, (4, 2)), (None, (1, 10))):
+        monkeypatch.setattr("os.cpu_count", lambda n=cpus: n)
+        assert shares(10, True) == wanted
+        assert shares(1, True) == (1, 1)
+        assert shares(10, False) == (10, 1)  # the page cache is read while the caller waits
+    monkeypatch.setattr(store_aio, "available", lambda: False)
+    assert shares(10, True) == (10, 1)
+
+
+@pytest.mark.parametrize("context", [0, 1], ids=["none", "refuses"])
+def test_where_the_kernel_takes_no_reads_threads_do_them_one_by_one(path, context, monkeypatch):
+    monkeypatch.setattr(store_aio, "_setup", lambda depth: context)  # 1 is nobody's: all is refused
+    with ExpertStore.open(path, "ring", 20 * ROOM, readers=4) as store:
+        assert len(store._fetcher._readers._threads) == (1 if context else 4)
+        store.prefetch(KEYS)
+        until(lambda: brought(store) == len(KEYS))
+        for key in KEYS:
+            assert np.array_equal(store.get(*key), DATA[key])
+
+
+@pytest.mark.skipif(not store_aio.available(), reason="no such reads here")
+@pytest.mark.parametrize("short", [0, 1, 5000, ROOM - 1, -5])
+def test_what_the_kernel_read_in_part_or_not_at_all_is_read_to_its_end(tmp_path, short):
+    path = write(tmp_path / "x")
+    with ExpertStore.open(path, "ring", 20 * ROOM) as store:
+        slab, target = store.slabs[KEYS[2]], Pool(ROOM, ROOM).take(ROOM)
+        desk = store._fetcher._readers.desk
+        desk.targets[2], desk.states[2] = target.address, store_serve.READING
+        target.bytes[:short] = DATA[KEYS[2]].tobytes()[:short] if short > 0 else b""
+        told = os.open("/dev/null", os.O_WRONLY)
+        with open(path, "rb") as file:
+            none = np.empty(0, np.int64)
+            store_serve._end(file.fileno(), told, desk, none, TABLE, 2, 0, max(short, 0))
+        os.close(told)
+        assert desk.states[2] == store_serve.DONE
+        assert bytes(target.bytes[: slab.length]) == DATA[KEYS[2]].tobytes()
+        desk.states[2] = store_serve.IDLE
+
+
+@pytest.mark.skipif(not store_aio.available(), reason="no such reads here")
+def test_a_thread_that_ends_waits_for_what_is_on_its_way_and_gives_it_up(path, monkeypatch):
+    began = []
+
+    def serve(file, queue, told, desk, scratch, table, own, hand):
+        place = desk.places[1]
+        own.numbers[0], desk.states[1] = 1, store_serve.READING
+        target = began.append(Pool(ROOM, ROOM).take(ROOM)) or began[0]
+        assert store_aio.submit(own, 0, file, target.address, place[1], place[0])
+
+    monkeypatch.setattr(store_serve, "serve", serve)
+    with ExpertStore.open(path, "ring", 20 * ROOM, readers=2) as store:
+        until(lambda: store._fetcher._readers.desk.states[1] == store_serve.FAILED)
+        assert bytes(began[0].bytes[: DATA[KEYS[1]].size]) == DATA[KEYS[1]].tobytes()
+
+
 FORKED = """
 import os, sys, time, warnings
-from tropism_moe import store_serve
+from tropism_moe import store_aio, store_serve
+from tropism_moe.checksum import TABLE
 from tropism_moe.expert_store import ExpertStore
 warnings.simplefilter("ignore", DeprecationWarning)
 store = ExpertStore.open(sys.argv[1], "ring", int(sys.argv[2]))

@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 from tropism.errors import OptionError
 
 
+HUGE = 1 << 21
+"""Bytes of a huge page of most CPUs."""
+
+
 class Memory:
-    """Memory that starts at a page.
+    """Memory that starts at a page, at a huge one if it is as large: the kernel makes huge pages only of what lies within them.
 
     Args:
         size: bytes.
@@ -30,10 +34,11 @@ class Memory:
     """
 
     def __init__(self, size: int) -> None:
-        self.pages = anonymous(size)
-        self.bytes = memoryview(self.pages)
-        self.lent = self.bytes.toreadonly()
-        self.address: int = np.frombuffer(self.bytes, np.uint8).ctypes.data
+        self.pages = anonymous((size // HUGE + 2) * HUGE if size >= HUGE else size)
+        at = np.frombuffer(self.pages, np.uint8).ctypes.data
+        start = -at % HUGE if size >= HUGE else 0
+        self.bytes = memoryview(self.pages)[start : start + size]
+        self.lent, self.address = self.bytes.toreadonly(), at + start
 
 
 class Buffer:

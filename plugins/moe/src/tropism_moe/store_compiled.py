@@ -9,27 +9,29 @@ import weakref
 from io import FileIO
 from itertools import chain
 from threading import Thread
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tropism_moe import store_serve
+from tropism_moe import store_aio, store_serve
 from tropism_moe.checksum import TABLE
 from tropism_moe.store_buffers import Buffer
 from tropism_moe.store_format import Index, Slab
 from tropism_moe.store_pipe import Pipe
 from tropism_moe.store_readers import NAME
 from tropism_moe.store_recode import Recode
+from tropism_moe.store_serve import Desk, Integers
 from tropism_moe.store_source import Loaded
 
 MANY = 8
 """Slabs for each reader that are called together once all have something to do."""
 MOST = getattr(select, "PIPE_BUF", 512) // store_serve.MESSAGE
 """Slabs that are called together at most: so many numbers go through a pipe as a whole."""
+THREADS = 4
+"""Most that check and transcode, beside the one that asks, where the kernel reads."""
 PATIENCE = 1000
 """Milliseconds that readers have to empty a full queue, in the end."""
-Integers = NDArray[np.int64]
 
 
 class Home(Protocol):
@@ -58,22 +60,6 @@ class Home(Protocol):
     def scratch(self) -> NDArray[np.uint8]:
         """Where a reader may read a slab that is to be transcoded."""
         ...
-
-
-class Desk(NamedTuple):
-    """What the asking thread and the readers share.
-
-    Attributes:
-        places: where slabs are, ``int64[S, fields]``.
-        states: of slabs, ``int64[S]``.
-        targets: addresses of where they go, ``int64[S]``.
-        sizes: bytes that they take there, ``int64[S]``.
-    """
-
-    places: Integers
-    states: Integers
-    targets: Integers
-    sizes: Integers
 
 
 class CompiledJob:
@@ -149,7 +135,8 @@ class CompiledReaders:
         file: the store.
         index: of it.
         recode: what is made of slabs; None leaves them as they are.
-        count: of threads.
+        count: of slabs that are read at the same time.
+        past_cache: whether the file is read past the page cache, which the kernel does by itself.
 
     Attributes:
         home: see above.
@@ -161,19 +148,30 @@ class CompiledReaders:
     """
 
     def __init__(
-        self, home: Home, file: FileIO, index: Index, recode: Recode | None, count: int
+        self,
+        home: Home,
+        file: FileIO,
+        index: Index,
+        recode: Recode | None,
+        count: int,
+        past_cache: bool,
     ) -> None:
         self.home, self.desk = home, _desk(index, recode)
         self.states, self.targets = self.desk.states.data, self.desk.targets.data
         self.lengths = [home.length(slab) for slab in index.slabs.values()]
         self._queue, self._told = Pipe(), Pipe()
+        os.set_blocking(
+            self._queue.out, False
+        )  # a reader that has something on its way waits for both
         self._few, self._many = (min(each * count, MOST) for each in (1, MANY))
         self._patience, self._called = self._few, list[int]()
         self.buffers: list[Buffer | None] = [None] * len(self.lengths)
-        args = file, self._queue, self._told, self.desk, home, self.buffers, recode is not None
-        self._end = weakref.finalize(self, _end, self._queue, self.desk.states, count)
+        threads, depth = shares(count, past_cache)
+        args = file, self._queue, self._told, self.desk, home, self.buffers, recode is not None, depth  # fmt: skip
+        self._end = weakref.finalize(self, _end, self._queue, self.desk.states, threads)
         self._threads = [
-            Thread(target=_serve, args=args, name=f"{NAME}-{n}", daemon=True) for n in range(count)
+            Thread(target=_serve, args=args, name=f"{NAME}-{n}", daemon=True)
+            for n in range(threads)
         ]
         for thread in self._threads:
             thread.start()
@@ -216,6 +214,14 @@ class CompiledReaders:
             thread.join()
 
 
+def shares(count: int, past_cache: bool) -> tuple[int, int]:
+    """Threads, and reads that each has on their way, that are together as many as ``count``."""
+    if not past_cache or not store_aio.available():
+        return count, 1
+    threads = max(1, min(THREADS, count // 2, (os.cpu_count() or 1) - 1))
+    return threads, count // threads
+
+
 def _desk(index: Index, recode: Recode | None) -> Desk:
     """Of all slabs, none of which is read."""
     slabs = index.slabs.values()
@@ -245,16 +251,22 @@ def _place(slab: Slab, recode: Recode | None) -> list[int]:
 
 
 def _serve(
-    file: FileIO, queue: Pipe, told: Pipe, desk: Desk, home: Home, _kept: list[Buffer | None], recodes: bool
+    file: FileIO, queue: Pipe, told: Pipe, desk: Desk, home: Home, _kept: list[Buffer | None], recodes: bool, depth: int
 ) -> None:  # fmt: skip
     """A thread; it keeps what it writes to, and the file, until it ends."""
-    scratch = home.scratch() if recodes else np.empty(0, np.uint8)
-    number, ends = np.full(1, store_serve.STOP), (file.fileno(), queue.out, told.into)
-    while True:
-        try:
-            return store_serve.serve(*ends, *desk, scratch, TABLE, number)
-        except MemoryError:  # of what is read, whose reader would else be waited for
-            desk.states[number[0]] = store_serve.FAILED
+    own, hand = store_aio.slots(depth), np.zeros(2, np.int64)
+    kept = [home.scratch() for _ in own.numbers] if recodes else []
+    scratch = np.array([one.ctypes.data for one in kept], np.int64)
+    try:
+        while True:
+            try:
+                return store_serve.serve(file.fileno(), queue.out, told.into, desk, scratch, TABLE, own, hand)  # fmt: skip
+            except MemoryError:  # of what is read, whose reader would else be waited for
+                desk.states[hand[0]] = store_serve.FAILED
+                told.write(b"!")
+    finally:
+        for number in store_aio.close(own):
+            desk.states[number] = store_serve.FAILED
             told.write(b"!")
 
 

@@ -94,7 +94,7 @@ class RingSource:
         if forgets or self._kept is None or not store_serve.AVAILABLE:
             return InterpretedReaders(self.load, count)
         recode = self._transform if isinstance(self._transform, Recode) else None
-        return CompiledReaders(self, self._file, self._index, recode, count)
+        return CompiledReaders(self, self._file, self._index, recode, count, self.direct)
 
     def load(self, slab: Slab) -> Loaded:
         """Read a slab, check it and transform it.

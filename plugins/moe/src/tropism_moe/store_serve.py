@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import os
 from array import array
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import int32, types
+from numpy.typing import NDArray
 
 from tropism_moe.checksum import HAS_PRODUCT, TABLE, crc_of
 from tropism_moe.compiling import bytes_at, compiled, generated
 from tropism_moe.packing_kernels import transcode_rows
+from tropism_moe.store_aio import FREE, ended, slots, submit, wait
+
+Integers = NDArray[np.int64]
 
 AVAILABLE = HAS_PRODUCT and hasattr(os, "preadv")
 """Whether CPU and platform have what they need; those that have show what was stored in the order in which it was, so that plain loads do."""
@@ -35,6 +39,22 @@ PATIENCE = 1000
 _pread = types.ExternalFunction("pread", types.intp(types.int32, types.uintp, types.uintp, types.int64))  # fmt: skip
 _read = types.ExternalFunction("read", types.intp(types.int32, types.uintp, types.uintp))
 _write = types.ExternalFunction("write", types.intp(types.int32, types.uintp, types.uintp))
+
+
+class Desk(NamedTuple):
+    """What the asking thread and the readers share.
+
+    Attributes:
+        places: where slabs are, ``int64[S, fields]``.
+        states: of slabs, ``int64[S]``.
+        targets: addresses of where they go, ``int64[S]``.
+        sizes: bytes that they take there, ``int64[S]``.
+    """
+
+    places: Integers
+    states: Integers
+    targets: Integers
+    sizes: Integers
 
 
 def _place(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -72,9 +92,8 @@ def take_back(states, number):
 
 
 @compiled
-def _fill(file, place, table, target):
-    """Read a slab; whether all of it came and is what was written."""
-    done = 0
+def _fill(file, place, table, target, done):
+    """Read what is still missing of a slab; whether all of it came and is what was written."""
     while done < place[PADDED]:
         left, at = place[PADDED] - done, place[OFFSET] + done
         got = _pread(int32(file), target.ctypes.data + done, left, at)
@@ -105,40 +124,68 @@ def transcode_all(shapes, base3, out):
 
 
 @compiled
-def serve(file, queue, told, places, states, targets, sizes, scratch, table, number):
+def _end(file, told, desk, scratch, table, number, slot, done):
+    """Bring a slab into memory of which so much was read, and tell so."""
+    place, target = desk.places[number], bytes_at(desk.targets[number], desk.sizes[number])
+    if scratch.size:
+        source = bytes_at(scratch[slot], place[PADDED])
+        good = _fill(file, place, table, source, done)
+        good = good and transcode_all(place[SHAPES:], source[: place[LENGTH]], target)
+    else:
+        good = _fill(file, place, table, target, done)
+    _leave(desk.states, number, DONE if good else FAILED)
+    _write(int32(told), desk.states.ctypes.data, 1)  # any byte
+
+
+@compiled
+def _free(numbers):
+    """A slot in which nothing is being read, or -1, and whether there are others."""
+    found, others = -1, False
+    for slot in range(numbers.size):
+        if numbers[slot] == FREE:
+            found = slot
+        else:
+            others = True
+    return found, others
+
+
+@compiled
+def serve(file, queue, told, desk, scratch, table, own, hand):
     """Read what is asked for, until told to stop.
 
     Args:
         file: descriptor of the store.
-        queue: descriptor that numbers of slabs are read from.
+        queue: descriptor that numbers of slabs are read from; it does not wait.
         told: descriptor that a byte is written to for every slab; it does not wait, as there is no need if it is full.
-        places: where slabs are, ``int64[S, fields]``.
-        states: of slabs, ``int64[S]``.
-        targets: addresses of where they go, ``int64[S]``.
-        sizes: bytes that they take there, ``int64[S]``.
-        scratch: ``uint8``, to transcode from; empty if slabs stay as they are.
+        desk: places, states, targets and sizes, as :class:`Desk` has them.
+        scratch: addresses to transcode from, for each slot, ``int64[depth]``; none if slabs stay as they are.
         table: of the checksum.
-        number: of the slab that was last begun, ``int64[1]``: if memory runs out, this one was not ended.
+        own: what is on its way, :class:`~tropism_moe.store_aio.Slots`.
+        hand: number of the slab that was last taken, which was not ended if memory runs out, and whether to stop, ``int64[2]``.
     """
     failed = 0
     while failed < PATIENCE:
-        if _read(int32(queue), number.ctypes.data, MESSAGE) != MESSAGE:
-            failed += 1
+        slot, busy = _free(own.numbers)
+        hears = slot >= 0 and not hand[1]
+        if hears and _read(int32(queue), hand.ctypes.data, MESSAGE) == MESSAGE:
+            n = hand[0]
+            if n == STOP:
+                hand[1] = 1
+            elif _exchange(desk.states, n, QUEUED, READING):
+                target = scratch[slot] if scratch.size else desk.targets[n]
+                own.numbers[slot] = n
+                if not submit(own, slot, file, target, desk.places[n, PADDED], desk.places[n, OFFSET]):  # fmt: skip
+                    own.numbers[slot] = FREE
+                    _end(file, told, desk, scratch, table, n, slot, 0)
             continue
-        n, failed = number[0], 0
-        if n == STOP:
+        if hand[1] and not busy:
             return
-        if not _exchange(states, n, QUEUED, READING):
-            continue
-        place, target = places[n], bytes_at(targets[n], sizes[n])
-        if scratch.size:
-            source = scratch[: place[PADDED]]
-            good = _fill(file, place, table, source)
-            good = good and transcode_all(place[SHAPES:], source[: place[LENGTH]], target)
-        else:
-            good = _fill(file, place, table, target)
-        _leave(states, n, DONE if good else FAILED)
-        _write(int32(told), number.ctypes.data, 1)
+        failed = 0 if wait(own, queue, hears) else failed + 1
+        slot, done = ended(own)
+        if slot >= 0:
+            hand[0] = own.numbers[slot]
+            own.numbers[slot] = FREE
+            _end(file, told, desk, scratch, table, hand[0], slot, max(done, 0))
 
 
 def message(*numbers: int) -> bytes:
@@ -151,8 +198,8 @@ def compile_all() -> None:
     none, (out, into) = np.zeros(1, np.int64), os.pipe()
     try:
         os.write(into, message(STOP))
-        places, scratch = np.zeros((1, SHAPES), np.int64), np.empty(0, np.uint8)
-        serve(out, out, into, places, none, none, none, scratch, TABLE, none)
+        desk = Desk(np.zeros((1, SHAPES), np.int64), none, none, none)
+        serve(out, out, into, desk, none[:0], TABLE, slots(1), np.zeros(2, np.int64))
         take_back(none, 0)
     finally:
         os.close(out)
