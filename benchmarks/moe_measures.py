@@ -21,7 +21,6 @@ from tropism_moe.pack import STORE
 from tropism_moe.packed import RECODE
 from tropism_moe.policy import MoEPolicy
 from tropism_moe.serving import Served
-from tropism_moe.store_plan import FEW
 from tropism_moe.teachers import privileged, teach
 
 TOLERANCES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
@@ -133,9 +132,8 @@ def caching(policy: MoEPolicy, task: Task, seeds: Sequence[int]) -> list[dict[st
 
 
 def cache_bytes(directory: Path) -> int:
-    """A budget with room for one slab in :data:`CACHE`, and for the buffers that are read into."""
-    with ExpertStore.open(directory / STORE, transform=RECODE) as store:
+    """A budget with room for one slab in :data:`CACHE`."""
+    with ExpertStore.open(directory / STORE) as store:
         slabs = list(store.slabs.values())
-        one = store.get(*next(iter(store.slabs)))
-    made = one.nbytes
-    return made * max(2, len(slabs) // CACHE) + (FEW + 1) * max(s.padded for s in slabs)
+    most = max(RECODE.start(slab.length, slab.meta) + slab.padded for slab in slabs)
+    return most * max(2, len(slabs) // CACHE)

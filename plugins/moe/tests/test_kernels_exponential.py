@@ -34,7 +34,9 @@ def test_many_at_once_have_the_bits_of_one_by_one():
     assert in_a_loop(x).tobytes() == F([exponential(one) for one in x]).tobytes()
 
 
-@pytest.mark.parametrize(("x", "same"), [(-np.inf, LEAST), (-1e30, LEAST), (np.inf, MOST), (89, MOST)])
+@pytest.mark.parametrize(
+    ("x", "same"), [(-np.inf, LEAST), (-1e30, LEAST), (np.inf, MOST), (89, MOST)]
+)
 def test_what_has_no_float32_is_the_nearest_that_has(x, same):
     assert exponential(F(x)) == exponential(same)
     assert 0 < exponential(same) < np.inf

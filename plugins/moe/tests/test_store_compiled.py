@@ -15,7 +15,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plugins.moe.tests.demo_store import DATA, KEYS, MODES, ROOM, brought, child, flags_of, write
+from plugins.moe.tests.demo_store import (
+    DATA,
+    KEYS,
+    LENGTH,
+    MODES,
+    ROOM,
+    brought,
+    child,
+    flags_of,
+    write,
+)
 
 from tropism.errors import ArtifactError
 from tropism_moe import store_aio, store_serve
@@ -258,18 +268,18 @@ def test_where_the_kernel_takes_no_reads_threads_do_them_one_by_one(path, contex
 
 
 @pytest.mark.skipif(not store_aio.available(), reason="no such reads here")
-@pytest.mark.parametrize("short", [0, 1, 5000, ROOM - 1, -5])
+@pytest.mark.parametrize("short", [0, 1, 5000, LENGTH, ROOM, -5])
 def test_what_the_kernel_read_in_part_or_not_at_all_is_read_to_its_end(tmp_path, short):
     path = write(tmp_path / "x")
     with ExpertStore.open(path, "ring", 20 * ROOM) as store:
         slab, target = store.slabs[KEYS[2]], Pool(ROOM, ROOM).take(ROOM)
         desk = store._fetcher._readers.desk
         desk.targets[2], desk.states[2] = target.address, store_serve.READING
-        target.bytes[:short] = DATA[KEYS[2]].tobytes()[:short] if short > 0 else b""
+        part = DATA[KEYS[2]].tobytes().ljust(ROOM, b"\0")[: max(short, 0)]
+        target.bytes[: len(part)] = part
         told = os.open("/dev/null", os.O_WRONLY)
         with open(path, "rb") as file:
-            none = np.empty(0, np.int64)
-            store_serve._end(file.fileno(), told, desk, none, TABLE, 2, 0, max(short, 0))
+            store_serve._end(file.fileno(), told, desk, TABLE, 2, max(short, 0))
         os.close(told)
         assert desk.states[2] == store_serve.DONE
         assert bytes(target.bytes[: slab.length]) == DATA[KEYS[2]].tobytes()
@@ -280,7 +290,7 @@ def test_what_the_kernel_read_in_part_or_not_at_all_is_read_to_its_end(tmp_path,
 def test_a_thread_that_ends_waits_for_what_is_on_its_way_and_gives_it_up(path, monkeypatch):
     began = []
 
-    def serve(file, queue, told, desk, scratch, table, own, hand):
+    def serve(file, queue, told, desk, table, own, hand):
         place = desk.places[1]
         own.numbers[0], desk.states[1] = 1, store_serve.READING
         target = began.append(Pool(ROOM, ROOM).take(ROOM)) or began[0]

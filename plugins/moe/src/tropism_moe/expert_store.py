@@ -31,12 +31,12 @@ from tropism_moe.store_stats import StoreStats
 from tropism_moe.store_verify import Report, verify
 
 __all__ = ["ExpertStore", "Report", "StoreStats", "verify"]
-READERS: dict[str, int] = {"ring": 10, "mmap": 4, "resident": 4}
-"""Threads that read ahead by mode, beside the caller's, which reads what was not announced.
+READERS: dict[str, int] = {"ring": 14, "mmap": 4, "resident": 4}
+"""Slabs that are read ahead at the same time by mode, beside the one that the caller reads because it was not announced.
 
-Past the page cache a disk needs some to read while others check what they read, of which a busy CPU makes a queue: with six of them 32 lanes
-took 1.05 to 1.16 times the longer of reading and computing, with ten 1.01 to 1.08.  Where transforms make memory of their own, each thread has
-an arena of it.
+Past the page cache few threads begin so many reads (:mod:`tropism_moe.store_aio`): with 14 of them many lanes stream in 1.03 to 1.09 times the
+longer of reading and computing, with 10 in 1.02 to 1.11; with 20 a single lane waits longer for the slab that it needs first.  Otherwise each
+has a thread, and where transforms make memory of their own, each thread has an arena of it.
 """
 
 
@@ -81,8 +81,8 @@ class ExpertStore:
             transform: ``transform(data, meta)`` is kept instead of the bytes: an object with ``nbytes``, or a tuple of such,
                 that does not share memory with ``data``; several threads call it.  A :class:`~tropism_moe.store_recode.Recode` is
                 done without calling it, where the CPU has what compiled readers need.
-            readers: threads that read ahead, at least 1, by default as :data:`READERS` says; fewer where the budget has no room for what
-                they read at once.
+            readers: slabs that are read ahead at the same time, at least 1, by default as :data:`READERS` says; fewer where the budget has
+                no room for what a transform needs of them at once.
 
         Raises:
             OptionError: an argument is out of range.
@@ -95,7 +95,7 @@ class ExpertStore:
         try:
             index = read_index(file, path)
             source = open_source(file, path, index, mode, budget_bytes, transform, readers)
-            plan = make_plan(path, index, source, mode, budget_bytes, transform, readers)
+            plan = make_plan(path, index, source, mode, budget_bytes, readers)
             store = cls(path, plan, source)
         except BaseException:
             file.close()

@@ -106,7 +106,12 @@ def _split_few(row, digits):
 
 @compiled
 def transcode_rows(base3, columns, out):
-    """Fill ``out``, ``uint8[N, W]``, row by row; returns whether a byte of ``uint8[N, R]`` was beyond 242.  Both are contiguous."""
+    """Fill ``out``, ``uint8[N, W]``, row by row, unless a byte of ``uint8[N, R]`` is beyond 242; returns whether one is.  Both are contiguous.
+
+    Of what is read some may lie in ``out``, as far as only rows are written over that were read.
+    """
+    if _beyond(base3.reshape(-1)):
+        return True
     row, wide = base3.shape[1], out.shape[1]
     digits = np.empty(4 * wide + 8, np.uint8)  # a row has up to four to spare
     for n in range(out.shape[0]):
@@ -121,7 +126,7 @@ def transcode_rows(base3, columns, out):
         for at in range(0, wide, 64):
             for half in (at, at + LANES):
                 _weave(digits, 3 * at + half, out, n * wide + half)
-    return _beyond(base3.reshape(-1))
+    return False
 
 
 @compiled

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from tropism.errors import OptionError
 
-
 HUGE = 1 << 21
 """Bytes of a huge page of most CPUs."""
 

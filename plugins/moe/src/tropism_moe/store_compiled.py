@@ -12,7 +12,6 @@ from threading import Thread
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tropism_moe import store_aio, store_serve
 from tropism_moe.checksum import TABLE
@@ -55,10 +54,6 @@ class Home(Protocol):
 
     def load(self, slab: Slab) -> Loaded:
         """Read one in this thread."""
-        ...
-
-    def scratch(self) -> NDArray[np.uint8]:
-        """Where a reader may read a slab that is to be transcoded."""
         ...
 
 
@@ -167,7 +162,7 @@ class CompiledReaders:
         self._patience, self._called = self._few, list[int]()
         self.buffers: list[Buffer | None] = [None] * len(self.lengths)
         threads, depth = shares(count, past_cache)
-        args = file, self._queue, self._told, self.desk, home, self.buffers, recode is not None, depth  # fmt: skip
+        args = file, self._queue, self._told, self.desk, self.buffers, depth
         self._end = weakref.finalize(self, _end, self._queue, self.desk.states, threads)
         self._threads = [
             Thread(target=_serve, args=args, name=f"{NAME}-{n}", daemon=True)
@@ -237,7 +232,8 @@ def _desk(index: Index, recode: Recode | None) -> Desk:
         for slab, place in zip(slabs, places, strict=True)
     ]
     states, targets = np.zeros((2, len(slabs)), np.int64)
-    return Desk(np.array(places, np.int64), states, targets, np.array(sizes, np.int64))
+    starts = [recode.start(slab.length, slab.meta) if recode else 0 for slab in slabs]
+    return Desk(np.array(places, np.int64), states, targets, np.array(starts), np.array(sizes))
 
 
 def _place(slab: Slab, recode: Recode | None) -> list[int]:
@@ -251,16 +247,16 @@ def _place(slab: Slab, recode: Recode | None) -> list[int]:
 
 
 def _serve(
-    file: FileIO, queue: Pipe, told: Pipe, desk: Desk, home: Home, _kept: list[Buffer | None], recodes: bool, depth: int
+    file: FileIO, queue: Pipe, told: Pipe, desk: Desk, _kept: list[Buffer | None], depth: int
 ) -> None:  # fmt: skip
     """A thread; it keeps what it writes to, and the file, until it ends."""
     own, hand = store_aio.slots(depth), np.zeros(2, np.int64)
-    kept = [home.scratch() for _ in own.numbers] if recodes else []
-    scratch = np.array([one.ctypes.data for one in kept], np.int64)
     try:
         while True:
             try:
-                return store_serve.serve(file.fileno(), queue.out, told.into, desk, scratch, TABLE, own, hand)  # fmt: skip
+                return store_serve.serve(
+                    file.fileno(), queue.out, told.into, desk, TABLE, own, hand
+                )
             except MemoryError:  # of what is read, whose reader would else be waited for
                 desk.states[hand[0]] = store_serve.FAILED
                 told.write(b"!")

@@ -29,12 +29,14 @@ class MappedSource:
 
     Attributes:
         direct: False, the page cache is the point.
+        in_place: whether slabs are not transformed.
     """
 
     direct = False
 
     def __init__(self, file: FileIO, path: PathLike, transform: Transform | None) -> None:
         self._file, self._path, self._transform = file, path, transform
+        self.in_place = transform is None
         self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._checked: set[tuple[int, int]] = set()
 

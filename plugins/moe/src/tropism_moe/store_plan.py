@@ -98,7 +98,7 @@ def open_source(
 
 
 def make_plan(
-    path: PathLike, index: Index, source: Source, mode: Mode, budget: int | None, transform: Transform | None, readers: int
+    path: PathLike, index: Index, source: Source, mode: Mode, budget: int | None, readers: int
 ) -> Plan:  # fmt: skip
     """What slabs take, and how many threads there is room for.
 
@@ -111,9 +111,9 @@ def make_plan(
     sizes = {key: source.size(slab) for key, slab in index.slabs.items()}
     if budget is None:
         return Plan(index, sizes, None, readers)
-    if transform is None or mode == "ring":
+    if source.in_place or mode == "ring":
         _require(path, budget, sizes, mode, 0)
-    if transform is None:
+    if source.in_place:
         return Plan(index, sizes, budget, readers)
     buffer = max(sizes.values()) if mode == "ring" else 0
     longest = max(index.slabs.values(), key=lambda slab: slab.length)

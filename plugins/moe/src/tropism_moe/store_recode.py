@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tropism.errors import ArtifactError
 from tropism_moe.budget import disk_row, memory_row
 from tropism_moe.packing import transcode
+from tropism_moe.store_format import BLOCK
 
 Shapes = tuple[tuple[int, int], ...]
 """Rows and columns of every matrix."""
@@ -34,6 +35,16 @@ class Recode:
         """Whether a slab of so many bytes can hold the matrices."""
         sizes = [n for shape in self.shapes(meta) for n in shape]
         return min(sizes, default=1) > 0 and length == self._on_disk(meta)
+
+    def start(self, length: int, meta: Mapping[str, Any]) -> int:
+        """Where in a buffer a slab is to be read to become, in the same buffer, what it is in memory: a whole number of blocks.
+
+        A row takes no less in memory than on disk.  So what is written gets the nearer to what is to be read the later it is, and does not
+        overtake it if the last bytes do not.
+        """
+        if not self.fits(length, meta):
+            return 0
+        return -(-max(0, self.size(meta) - length) // BLOCK) * BLOCK
 
     def __call__(self, data: NDArray[np.uint8], meta: Mapping[str, Any]) -> NDArray[np.uint8]:
         """The matrices in memory, ``uint8[size]``.

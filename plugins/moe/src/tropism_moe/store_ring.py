@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from io import FileIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tropism.errors import OptionError
 from tropism_moe import store_serve
@@ -42,6 +41,7 @@ class RingSource:
 
     Attributes:
         direct: whether O_DIRECT is in force.
+        in_place: whether slabs stay in the buffers that they are read into.
     """
 
     def __init__(
@@ -61,16 +61,16 @@ class RingSource:
         self._file, self._path, self._index = file, path, index
         self._transform, self._past_cache = transform, past_cache
         self._raw, self._kept = self._pools(budget, readers)
-        self.direct = past_cache and set_direct(file)
+        self.direct, self.in_place = past_cache and set_direct(file), self._raw is None
 
     def _pools(self, budget: int | None, readers: int) -> tuple[Pool | None, Pool | None]:
         """Buffers for what a transform reads, and for what is kept, unless a transform makes memory of its own."""
         slabs, raw, kept = self._index.slabs.values(), None, None
-        if self._transform is not None:
+        if self._transform is not None and not isinstance(self._transform, Recode):
             most = max(slab.padded for slab in slabs)
             raw = Pool(most, most * (readers + 1))
-        if self._transform is None or isinstance(self._transform, Recode):
-            most = max(slab.padded if raw is None else self.length(slab) for slab in slabs)
+        else:
+            most = max(self.start(slab) + slab.padded for slab in slabs)
             whole = most * len(slabs)
             kept = Pool(most, whole if budget is None else min(whole, max(budget, most)))
         return raw, kept
@@ -82,8 +82,13 @@ class RingSource:
             return recode.size(slab.meta)
         return slab.length
 
+    def start(self, slab: Slab) -> int:
+        """Where in its buffer a slab is read to: it may take more there than on disk."""
+        recode = self._transform
+        return recode.start(slab.length, slab.meta) if isinstance(recode, Recode) else 0
+
     def size(self, slab: Slab) -> int:  # noqa: ARG002  a buffer takes as much for every slab
-        """Bytes that a slab takes if it is not transformed."""
+        """Bytes of the buffer that a slab is read into."""
         pool = self._raw or self._kept
         assert pool
         return pool.size
@@ -108,10 +113,10 @@ class RingSource:
             return self._transformed(slab)
         buffer = self.take(self.length(slab))
         try:
+            source = self._fill(slab, buffer)
             if isinstance(self._transform, Recode):
-                self._recode(self._transform, slab, buffer)
-            else:
-                self._fill(slab, buffer)
+                out = np.frombuffer(buffer.bytes, np.uint8, buffer.length)
+                self._transform.into(np.frombuffer(source, np.uint8), slab.meta, out)
         except BaseException:
             self._kept.give(buffer)
             raise
@@ -121,11 +126,6 @@ class RingSource:
         """A buffer of which so many bytes will be kept."""
         assert self._kept
         return self._kept.take(length)
-
-    def scratch(self) -> NDArray[np.uint8]:
-        """Where a reader may read a slab that is to be transcoded."""
-        assert self._raw
-        return np.frombuffer(self._raw.take(0).bytes, np.uint8)
 
     def kept(self, slab: Slab, buffer: Buffer) -> Loaded:
         """A slab that is in a buffer now."""
@@ -152,11 +152,6 @@ class RingSource:
             value = self._transform(raw.lend(), slab.meta)
         return Loaded(slab, value, held_bytes(value))
 
-    def _recode(self, recode: Recode, slab: Slab, buffer: Buffer) -> None:
-        """Fill a buffer with what is made of a slab."""
-        with self._reading(slab) as raw:
-            recode.into(raw.lend(), slab.meta, np.frombuffer(buffer.bytes, np.uint8, buffer.length))
-
     @contextmanager
     def _reading(self, slab: Slab) -> Iterator[Buffer]:
         """A slab in a buffer that is another's afterwards."""
@@ -169,8 +164,10 @@ class RingSource:
             if raw.idle:  # else it is left to a transform that keeps its input
                 self._raw.give(raw)
 
-    def _fill(self, slab: Slab, buffer: Buffer) -> None:
-        target = buffer.bytes[: slab.padded]
+    def _fill(self, slab: Slab, buffer: Buffer) -> memoryview:
+        """Read a slab, and check it; its bytes in the buffer."""
+        start = self.start(slab)
+        target = buffer.bytes[start : start + slab.padded]
 
         def attempt() -> None:
             self._read(slab, target)
@@ -179,6 +176,7 @@ class RingSource:
         twice(attempt, lambda: forget(self._file, slab))
         if self._past_cache and not self.direct:
             forget(self._file, slab)
+        return target[: slab.length]
 
     def _read(self, slab: Slab, target: memoryview) -> None:
         done = 0

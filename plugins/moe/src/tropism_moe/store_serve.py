@@ -48,12 +48,14 @@ class Desk(NamedTuple):
         places: where slabs are, ``int64[S, fields]``.
         states: of slabs, ``int64[S]``.
         targets: addresses of where they go, ``int64[S]``.
-        sizes: bytes that they take there, ``int64[S]``.
+        starts: bytes behind that, where they are read to, ``int64[S]``.
+        sizes: bytes that they take there in the end, ``int64[S]``.
     """
 
     places: Integers
     states: Integers
     targets: Integers
+    starts: Integers
     sizes: Integers
 
 
@@ -124,15 +126,14 @@ def transcode_all(shapes, base3, out):
 
 
 @compiled
-def _end(file, told, desk, scratch, table, number, slot, done):
+def _end(file, told, desk, table, number, done):
     """Bring a slab into memory of which so much was read, and tell so."""
-    place, target = desk.places[number], bytes_at(desk.targets[number], desk.sizes[number])
-    if scratch.size:
-        source = bytes_at(scratch[slot], place[PADDED])
-        good = _fill(file, place, table, source, done)
-        good = good and transcode_all(place[SHAPES:], source[: place[LENGTH]], target)
-    else:
-        good = _fill(file, place, table, target, done)
+    place, target = desk.places[number], desk.targets[number]
+    source = bytes_at(target + desk.starts[number], place[PADDED])
+    good = _fill(file, place, table, source, done)
+    if good and place.size > SHAPES:
+        memory = bytes_at(target, desk.sizes[number])
+        good = transcode_all(place[SHAPES:], source[: place[LENGTH]], memory)
     _leave(desk.states, number, DONE if good else FAILED)
     _write(int32(told), desk.states.ctypes.data, 1)  # any byte
 
@@ -150,15 +151,14 @@ def _free(numbers):
 
 
 @compiled
-def serve(file, queue, told, desk, scratch, table, own, hand):
+def serve(file, queue, told, desk, table, own, hand):
     """Read what is asked for, until told to stop.
 
     Args:
         file: descriptor of the store.
         queue: descriptor that numbers of slabs are read from; it does not wait.
         told: descriptor that a byte is written to for every slab; it does not wait, as there is no need if it is full.
-        desk: places, states, targets and sizes, as :class:`Desk` has them.
-        scratch: addresses to transcode from, for each slot, ``int64[depth]``; none if slabs stay as they are.
+        desk: what is shared with the thread that asks, :class:`Desk`.
         table: of the checksum.
         own: what is on its way, :class:`~tropism_moe.store_aio.Slots`.
         hand: number of the slab that was last taken, which was not ended if memory runs out, and whether to stop, ``int64[2]``.
@@ -172,11 +172,11 @@ def serve(file, queue, told, desk, scratch, table, own, hand):
             if n == STOP:
                 hand[1] = 1
             elif _exchange(desk.states, n, QUEUED, READING):
-                target = scratch[slot] if scratch.size else desk.targets[n]
-                own.numbers[slot] = n
-                if not submit(own, slot, file, target, desk.places[n, PADDED], desk.places[n, OFFSET]):  # fmt: skip
+                own.numbers[slot], place = n, desk.places[n]
+                source = desk.targets[n] + desk.starts[n]
+                if not submit(own, slot, file, source, place[PADDED], place[OFFSET]):
                     own.numbers[slot] = FREE
-                    _end(file, told, desk, scratch, table, n, slot, 0)
+                    _end(file, told, desk, table, n, 0)
             continue
         if hand[1] and not busy:
             return
@@ -185,7 +185,7 @@ def serve(file, queue, told, desk, scratch, table, own, hand):
         if slot >= 0:
             hand[0] = own.numbers[slot]
             own.numbers[slot] = FREE
-            _end(file, told, desk, scratch, table, hand[0], slot, max(done, 0))
+            _end(file, told, desk, table, hand[0], max(done, 0))
 
 
 def message(*numbers: int) -> bytes:
@@ -198,8 +198,8 @@ def compile_all() -> None:
     none, (out, into) = np.zeros(1, np.int64), os.pipe()
     try:
         os.write(into, message(STOP))
-        desk = Desk(np.zeros((1, SHAPES), np.int64), none, none, none)
-        serve(out, out, into, desk, none[:0], TABLE, slots(1), np.zeros(2, np.int64))
+        desk = Desk(np.zeros((1, SHAPES), np.int64), none, none, none, none)
+        serve(out, out, into, desk, TABLE, slots(1), np.zeros(2, np.int64))
         take_back(none, 0)
     finally:
         os.close(out)

@@ -76,9 +76,11 @@ class Source(Protocol):
 
     Attributes:
         direct: whether it reads past the page cache (O_DIRECT).
+        in_place: whether slabs stay where they are read to, and take as much as :meth:`size` says.
     """
 
     direct: bool
+    in_place: bool
 
     def size(self, slab: Slab) -> int:
         """Bytes that a slab takes if it is not transformed."""
