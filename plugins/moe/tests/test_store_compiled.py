@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plugins.moe.tests.demo_store import (
+    BLOCK,
     DATA,
     KEYS,
     LENGTH,
@@ -40,6 +41,8 @@ from tropism_moe.store_writer import StoreWriter
 
 pytestmark = pytest.mark.skipif(not store_serve.AVAILABLE, reason="no carry-less products here")
 WIDTH, HIDDEN = 20, 300
+HAS_AIO = any(own.context for own in shares(2, True) if not store_aio.close(own))
+"""Whether the kernel takes reads here."""
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +122,23 @@ def test_matrices_of_any_shapes_are_transcoded_as_one_by_one(data):
     numbers = np.array(shapes, np.int64).reshape(-1)
     assert store_serve.transcode_all(numbers, base3, out)
     assert out.tobytes() == b"".join(w.tobytes() for w in wanted)
+    for more in (0, 1, 4096):  # where it lies at the end of what it becomes, as near as can be, too
+        start = max(0, out.size - base3.size) + more
+        whole = np.full(start + base3.size, 255, np.uint8)
+        whole[start:] = base3
+        assert store_serve.transcode_all(numbers, whole[start:], whole[: out.size])
+        assert whole[: out.size].tobytes() == out.tobytes()
     if base3.size:
         base3[data.draw(st.integers(0, base3.size - 1))] = 243
         assert not store_serve.transcode_all(numbers, base3, out)
+
+
+def test_a_slab_is_read_to_whole_blocks_from_where_it_becomes_what_it_is_in_memory():
+    data, facts = slab_of(matrices(0), [1.0, 2.0, 3.0])
+    start = RECODE.start(len(data), facts)
+    assert start % BLOCK == 0
+    assert 0 <= start + len(data) - RECODE.size(facts) < BLOCK
+    assert RECODE.start(len(data) - 1, facts) == 0  # no expert: it stays as it is, and is refused
 
 
 @pytest.mark.usefixtures("readers")
@@ -245,29 +262,39 @@ def test_what_has_no_room_in_the_queue_is_left_to_who_asks(path, monkeypatch):
 # --- reads that the kernel does by itself -----------------------------------------------------------------------------
 
 
+def depths(count, past_cache=True):
+    """Reads that each thread has on their way."""
+    owns = shares(count, past_cache)
+    for own in owns:
+        assert store_aio.close(own) == []
+    return [own.numbers.size for own in owns]
+
+
 def test_few_threads_have_as_many_reads_on_their_way_as_were_asked_for(monkeypatch):
-    monkeypatch.setattr(store_aio, "available", lambda: True)
-    for cpus, wanted in ((1, (1, 10)), (2, (1, 10)), (3, (2, 5)), (64, (4, 2)), (None, (1, 10))):
-        monkeypatch.setattr("os.cpu_count", lambda n=cpus: n)
-        assert shares(10, True) == wanted
-        assert shares(1, True) == (1, 1)
-        assert shares(10, False) == (10, 1)  # the page cache is read while the caller waits
-    monkeypatch.setattr(store_aio, "available", lambda: False)
-    assert shares(10, True) == (10, 1)
+    if HAS_AIO:
+        for cpus, wanted in ((1, [5, 5]), (3, [5, 5]), (4, 3 * [3]), (64, 4 * [2]), (None, [5, 5])):
+            monkeypatch.setattr("os.cpu_count", lambda n=cpus: n)
+            assert depths(10) == wanted
+    assert depths(1) == [1]
+    assert depths(10, past_cache=False) == 10 * [
+        1
+    ]  # what is in the page cache is copied by who asks
+    monkeypatch.setattr(store_aio, "_setup", lambda depth: 0)
+    assert depths(10) == 10 * [1]
 
 
 @pytest.mark.parametrize("context", [0, 1], ids=["none", "refuses"])
 def test_where_the_kernel_takes_no_reads_threads_do_them_one_by_one(path, context, monkeypatch):
     monkeypatch.setattr(store_aio, "_setup", lambda depth: context)  # 1 is nobody's: all is refused
     with ExpertStore.open(path, "ring", 20 * ROOM, readers=4) as store:
-        assert len(store._fetcher._readers._threads) == (1 if context else 4)
+        assert len(store._fetcher._readers._threads) == (2 if context else 4)
         store.prefetch(KEYS)
         until(lambda: brought(store) == len(KEYS))
         for key in KEYS:
             assert np.array_equal(store.get(*key), DATA[key])
 
 
-@pytest.mark.skipif(not store_aio.available(), reason="no such reads here")
+@pytest.mark.skipif(not HAS_AIO, reason="no such reads here")
 @pytest.mark.parametrize("short", [0, 1, 5000, LENGTH, ROOM, -5])
 def test_what_the_kernel_read_in_part_or_not_at_all_is_read_to_its_end(tmp_path, short):
     path = write(tmp_path / "x")
@@ -286,7 +313,7 @@ def test_what_the_kernel_read_in_part_or_not_at_all_is_read_to_its_end(tmp_path,
         desk.states[2] = store_serve.IDLE
 
 
-@pytest.mark.skipif(not store_aio.available(), reason="no such reads here")
+@pytest.mark.skipif(not HAS_AIO, reason="no such reads here")
 def test_a_thread_that_ends_waits_for_what_is_on_its_way_and_gives_it_up(path, monkeypatch):
     began = []
 

@@ -34,9 +34,9 @@ __all__ = ["ExpertStore", "Report", "StoreStats", "verify"]
 READERS: dict[str, int] = {"ring": 14, "mmap": 4, "resident": 4}
 """Slabs that are read ahead at the same time by mode, beside the one that the caller reads because it was not announced.
 
-Past the page cache few threads begin so many reads (:mod:`tropism_moe.store_aio`): with 14 of them many lanes stream in 1.03 to 1.09 times the
-longer of reading and computing, with 10 in 1.02 to 1.11; with 20 a single lane waits longer for the slab that it needs first.  Otherwise each
-has a thread, and where transforms make memory of their own, each thread has an arena of it.
+Past the page cache few threads begin so many reads (:mod:`tropism_moe.store_aio`): of 10 too few are on their way while others are checked, of
+20 a single lane waits longer for the slab that it needs first.  Otherwise each has a thread, and where transforms make memory of their own,
+each thread has an arena of it.
 """
 
 

@@ -45,12 +45,14 @@ class Slots(NamedTuple):
         wake: descriptor that counts ends of reads, or -1.
         numbers: of the slabs in the slots, ``int64[depth]``.
         cells: what reads are told by, ``int64[depth, 8]``.
+        words: what calls are told by, ``int64[8]``: none of them asks for memory, so that none fails between two steps.
     """
 
     context: int
     wake: int
     numbers: NDArray[np.int64]
     cells: NDArray[np.int64]
+    words: NDArray[np.int64]
 
 
 def slots(depth: int) -> Slots:
@@ -58,15 +60,8 @@ def slots(depth: int) -> Slots:
     context = _setup(depth) if HERE and depth > 1 else 0
     wake = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC) if context else -1
     count = depth if context else 1
-    return Slots(context, wake, np.full(count, FREE), np.zeros((count, CELL), np.int64))
-
-
-def available() -> bool:
-    """Whether there are such reads."""
-    context = _setup(1) if HERE else 0
-    if context:
-        _destroy(context)
-    return context > 0
+    cells, words = np.zeros((count, CELL), np.int64), np.zeros(CELL, np.int64)
+    return Slots(context, wake, np.full(count, FREE), cells, words)
 
 
 def close(own: Slots) -> list[int]:
@@ -93,7 +88,7 @@ def submit(own, slot, file, target, size, offset):
     """Have so many bytes of a file read to an address; whether the kernel does."""
     if not own.context:
         return False
-    cell, where = own.cells[slot], np.empty(1, np.int64)
+    cell, where = own.cells[slot], own.words
     cell[:] = 0
     cell[0], cell[2], cell[3], cell[4], cell[5] = slot, file * _WORD, target, size, offset
     cell[7] = own.wake * _WORD + _SIGNAL
@@ -104,7 +99,7 @@ def submit(own, slot, file, target, size, offset):
 @compiled
 def wait(own, queue, hears):
     """Wait until a read has ended or, if it ``hears``, until there is something in a queue; whether that can be waited for."""
-    fds = np.empty(2, np.int64)
+    fds = own.words
     fds[0] = ((queue if hears else -1) & _HALF) + READABLE * _WORD
     fds[1] = (own.wake & _HALF) + READABLE * _WORD
     found = _poll(fds.ctypes.data, 2, int32(-1))
@@ -116,7 +111,8 @@ def ended(own):
     """The slot of the read that ended first, and its bytes or what went wrong, below 0; -1 and 0 if none has."""
     if not own.context:
         return -1, 0
-    event, now = np.empty(EVENT, np.int64), np.zeros(2, np.int64)
+    event, now = own.words[:EVENT], own.words[EVENT:]
+    now[:] = 0
     _read(int32(own.wake), event.ctypes.data, 8)
     if _syscall(EVENTS, own.context, 0, 1, event.ctypes.data, now.ctypes.data) != 1:
         return -1, 0

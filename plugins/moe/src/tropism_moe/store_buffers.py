@@ -17,7 +17,7 @@ HUGE = 1 << 21
 
 
 class Memory:
-    """Memory that starts at a page, at a huge one if it is as large: the kernel makes huge pages only of what lies within them.
+    """Memory that starts at a page, at a huge one if it is as large: where huge pages do not fit, disks read half as fast.
 
     Args:
         size: bytes.

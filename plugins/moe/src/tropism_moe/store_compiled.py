@@ -15,6 +15,7 @@ import numpy as np
 
 from tropism_moe import store_aio, store_serve
 from tropism_moe.checksum import TABLE
+from tropism_moe.store_aio import Slots
 from tropism_moe.store_buffers import Buffer
 from tropism_moe.store_format import Index, Slab
 from tropism_moe.store_pipe import Pipe
@@ -27,8 +28,8 @@ MANY = 8
 """Slabs for each reader that are called together once all have something to do."""
 MOST = getattr(select, "PIPE_BUF", 512) // store_serve.MESSAGE
 """Slabs that are called together at most: so many numbers go through a pipe as a whole."""
-THREADS = 4
-"""Most that check and transcode, beside the one that asks, where the kernel reads."""
+FEW = 4
+"""Threads that check and transcode where the kernel reads, at most: one for each core but that of the one that asks, and two at least."""
 PATIENCE = 1000
 """Milliseconds that readers have to empty a full queue, in the end."""
 
@@ -161,12 +162,11 @@ class CompiledReaders:
         self._few, self._many = (min(each * count, MOST) for each in (1, MANY))
         self._patience, self._called = self._few, list[int]()
         self.buffers: list[Buffer | None] = [None] * len(self.lengths)
-        threads, depth = shares(count, past_cache)
-        args = file, self._queue, self._told, self.desk, self.buffers, depth
-        self._end = weakref.finalize(self, _end, self._queue, self.desk.states, threads)
+        args, owns = (file, self._queue, self._told, self.desk, self.buffers), shares(count, past_cache)  # fmt: skip
+        self._end = weakref.finalize(self, _end, self._queue, self.desk.states, len(owns))
         self._threads = [
-            Thread(target=_serve, args=args, name=f"{NAME}-{n}", daemon=True)
-            for n in range(threads)
+            Thread(target=_serve, args=(*args, own), name=f"{NAME}-{n}", daemon=True)
+            for n, own in enumerate(owns)
         ]
         for thread in self._threads:
             thread.start()
@@ -209,12 +209,13 @@ class CompiledReaders:
             thread.join()
 
 
-def shares(count: int, past_cache: bool) -> tuple[int, int]:
-    """Threads, and reads that each has on their way, that are together as many as ``count``."""
-    if not past_cache or not store_aio.available():
-        return count, 1
-    threads = max(1, min(THREADS, count // 2, (os.cpu_count() or 1) - 1))
-    return threads, count // threads
+def shares(count: int, past_cache: bool) -> list[Slots]:
+    """For each thread what it has on its way, together as many reads as ``count``."""
+    threads = max(1, min(count // 2, FEW, max(2, (os.cpu_count() or 1) - 1)))
+    depth = count // threads if past_cache else 1
+    if (first := store_aio.slots(depth)).context:
+        return [first, *(store_aio.slots(depth) for _ in range(threads - 1))]
+    return [first, *(store_aio.slots(1) for _ in range(count - 1))]
 
 
 def _desk(index: Index, recode: Recode | None) -> Desk:
@@ -247,10 +248,10 @@ def _place(slab: Slab, recode: Recode | None) -> list[int]:
 
 
 def _serve(
-    file: FileIO, queue: Pipe, told: Pipe, desk: Desk, _kept: list[Buffer | None], depth: int
+    file: FileIO, queue: Pipe, told: Pipe, desk: Desk, _kept: list[Buffer | None], own: Slots
 ) -> None:  # fmt: skip
     """A thread; it keeps what it writes to, and the file, until it ends."""
-    own, hand = store_aio.slots(depth), np.zeros(2, np.int64)
+    hand = np.zeros(2, np.int64)
     try:
         while True:
             try:

@@ -35,7 +35,7 @@ STOP = -1
 MESSAGE = 8
 """Bytes of a number."""
 PATIENCE = 1000
-"""Reads of the queue that may fail one after the other: a signal makes one fail, a queue that is gone all."""
+"""Waits that may fail one after the other: a signal makes one fail, a queue that is gone all."""
 _pread = types.ExternalFunction("pread", types.intp(types.int32, types.uintp, types.uintp, types.int64))  # fmt: skip
 _read = types.ExternalFunction("read", types.intp(types.int32, types.uintp, types.uintp))
 _write = types.ExternalFunction("write", types.intp(types.int32, types.uintp, types.uintp))
