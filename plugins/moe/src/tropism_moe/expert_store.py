@@ -31,7 +31,7 @@ from tropism_moe.store_stats import StoreStats
 from tropism_moe.store_verify import Report, verify
 
 __all__ = ["ExpertStore", "Report", "StoreStats", "verify"]
-READERS: dict[str, int] = {"ring": 14, "mmap": 2, "resident": 4}
+READERS: dict[str, int] = {"ring": 14, "mmap": 4, "resident": 4}
 """Slabs that are read ahead at the same time by mode, beside the one that the caller reads because it was not announced.
 
 Past the page cache few threads begin so many reads (:mod:`tropism_moe.store_aio`): of 10 too few are on their way while others are checked, of

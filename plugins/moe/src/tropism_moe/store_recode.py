@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tropism.errors import ArtifactError
 from tropism_moe.budget import disk_row, memory_row
 from tropism_moe.packing import transcode
+from tropism_moe.store_buffers import anonymous
 from tropism_moe.store_format import BLOCK
 
 Shapes = tuple[tuple[int, int], ...]
@@ -52,7 +53,9 @@ class Recode:
         Raises:
             ArtifactError: the bytes are not as many as the shapes need, or no ternary weights.
         """
-        out = np.empty(self.size(meta), np.uint8)
+        size = self.size(meta)
+        # pages of its own, which go when it does: those of an allocator stay, in an arena for every thread
+        out = np.frombuffer(anonymous(size), np.uint8) if size > 0 else np.empty(0, np.uint8)
         self.into(data, meta, out)
         out.flags.writeable = False
         return out
