@@ -315,17 +315,24 @@ def test_what_the_kernel_read_in_part_or_not_at_all_is_read_to_its_end(tmp_path,
 
 @pytest.mark.skipif(not HAS_AIO, reason="no such reads here")
 def test_a_thread_that_ends_waits_for_what_is_on_its_way_and_gives_it_up(path, monkeypatch):
-    began = []
+    began, desks, waited, wait = [], [], [], store_aio._destroy
+
+    def destroy(context):
+        waited.append(desks[0].states[1] == store_serve.READING)
+        wait(context)
 
     def serve(file, queue, told, desk, table, own, hand):
+        desks.append(desk)
         place = desk.places[1]
         own.numbers[0], desk.states[1] = 1, store_serve.READING
         target = began.append(Pool(ROOM, ROOM).take(ROOM)) or began[0]
         assert store_aio.submit(own, 0, file, target.address, place[1], place[0])
 
     monkeypatch.setattr(store_serve, "serve", serve)
+    monkeypatch.setattr(store_aio, "_destroy", destroy)
     with ExpertStore.open(path, "ring", 20 * ROOM, readers=2) as store:
         until(lambda: store._fetcher._readers.desk.states[1] == store_serve.FAILED)
+        assert waited == [True]  # before the slab was given up
         assert bytes(began[0].bytes[: DATA[KEYS[1]].size]) == DATA[KEYS[1]].tobytes()
 
 

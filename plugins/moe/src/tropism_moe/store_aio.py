@@ -34,7 +34,7 @@ _syscall = types.ExternalFunction(
     "syscall", types.intp(*[types.intp] * 6)
 )  # of which calls with fewer arguments ignore the others
 _poll = types.ExternalFunction("poll", types.int32(types.uintp, types.uintp, types.int32))
-_read = types.ExternalFunction("read", types.intp(types.int32, types.uintp, types.uintp))
+read = types.ExternalFunction("read", types.intp(types.int32, types.uintp, types.uintp))
 
 
 class Slots(NamedTuple):
@@ -113,7 +113,7 @@ def ended(own):
         return -1, 0
     event, now = own.words[:EVENT], own.words[EVENT:]
     now[:] = 0
-    _read(int32(own.wake), event.ctypes.data, 8)
+    read(int32(own.wake), event.ctypes.data, 8)
     if _syscall(EVENTS, own.context, 0, 1, event.ctypes.data, now.ctypes.data) != 1:
         return -1, 0
     return event[0], event[2]

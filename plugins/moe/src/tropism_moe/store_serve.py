@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tropism_moe.checksum import HAS_PRODUCT, TABLE, crc_of
 from tropism_moe.compiling import bytes_at, compiled, generated
 from tropism_moe.packing_kernels import transcode_rows
-from tropism_moe.store_aio import FREE, ended, slots, submit, wait
+from tropism_moe.store_aio import FREE, ended, read, slots, submit, wait
 
 Integers = NDArray[np.int64]
 
@@ -37,7 +37,6 @@ MESSAGE = 8
 PATIENCE = 1000
 """Waits that may fail one after the other: a signal makes one fail, a queue that is gone all."""
 _pread = types.ExternalFunction("pread", types.intp(types.int32, types.uintp, types.uintp, types.int64))  # fmt: skip
-_read = types.ExternalFunction("read", types.intp(types.int32, types.uintp, types.uintp))
 _write = types.ExternalFunction("write", types.intp(types.int32, types.uintp, types.uintp))
 
 
@@ -167,7 +166,7 @@ def serve(file, queue, told, desk, table, own, hand):
     while failed < PATIENCE:
         slot, busy = _free(own.numbers)
         hears = slot >= 0 and not hand[1]
-        if hears and _read(int32(queue), hand.ctypes.data, MESSAGE) == MESSAGE:
+        if hears and read(int32(queue), hand.ctypes.data, MESSAGE) == MESSAGE:
             n = hand[0]
             if n == STOP:
                 hand[1] = 1
