@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tropism.errors import OptionError, UnknownNameError
-from tropism_moe.budget import disk_row, memory_budget, memory_row, parameter_budget
+from tropism_moe.budget import disk_bytes, memory_budget, memory_bytes, memory_row, parameter_budget
 from tropism_moe.config import PRESETS, ModelConfig, matrices, preset
 
 FEW = settings(deadline=None, max_examples=50, derandomize=True)
@@ -25,7 +25,7 @@ def test_the_model_of_the_paper_has_exactly_the_parameters_it_should():
 
 def test_bytes_of_the_paper_model_are_those_of_its_specification():
     found = memory_budget(preset("paper-1t"))
-    per_expert = 2 * 11008 * 820 + 4096 * 2202  # rows of 4,096 and of 11,008 weights, five a byte
+    per_expert = 3 * -(-11008 * 4096 // 5)  # five weights a byte
     assert found.slab == -(-per_expert // 4096) * 4096
     assert found.store == 7680 * found.slab
     assert found.slab_in_memory == 3 * 11008 * 4096 // 4
@@ -42,9 +42,10 @@ def test_demos_are_as_large_as_their_names():
 
 
 @FEW
-@given(st.integers(1, 5000))
-def test_rows_hold_all_their_weights_and_little_more(columns):
-    assert 5 * (disk_row(columns) - 1) < columns <= 5 * disk_row(columns)
+@given(st.integers(1, 50), st.integers(1, 5000))
+def test_matrices_hold_all_their_weights_and_little_more(rows, columns):
+    assert 5 * (disk_bytes(rows, columns) - 2) < rows * columns <= 5 * disk_bytes(rows, columns)
+    assert memory_bytes(rows, columns) == rows * memory_row(columns)
     assert 4 * (memory_row(columns) - 64) < columns <= 4 * memory_row(columns)
     assert memory_row(columns) % 64 == 0
 

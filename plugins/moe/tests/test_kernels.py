@@ -108,12 +108,14 @@ def test_the_fastest_level_is_taken_and_one_that_is_not_there_refused(monkeypatc
 OLDER = """
 import numpy as np
 from tropism_moe import kernels
-from tropism_moe.packing import pack_2bit
+from tropism_moe.packing import pack_2bit, pack_base3, transcode
 rng = np.random.default_rng(0)
 codes, x = rng.integers(-1, 2, (5, 5000), np.int8), rng.integers(-128, 128, 5120, np.int8)
 for level in kernels.levels():
     found = kernels.matvec(pack_2bit(codes), x, np.empty(5, np.int32), level)
     assert (found == codes.astype(np.int64) @ x[:5000]).all(), level
+for some in (codes, codes[:, :1024]):
+    assert (transcode(pack_base3(some), some.shape) == pack_2bit(some)).all()
 print(*kernels.levels())
 """
 

@@ -72,24 +72,29 @@ def memory_budget(config: ModelConfig) -> MemoryBudget:
     """Count its bytes."""
     found = list(matrices(config))
     experts = [m for m in found if m.owner == "expert"]
-    slab = _pages(sum(m.rows * disk_row(m.columns) for m in experts))
-    held = sum(m.rows * memory_row(m.columns) for m in experts)
+    slab = _pages(sum(disk_bytes(m.rows, m.columns) for m in experts))
+    held = sum(memory_bytes(m.rows, m.columns) for m in experts)
     slabs = config.experts * len(config.expert_layers)
     return MemoryBudget(
         slab,
         slabs * slab,
-        sum(_shared_bytes(m, disk_row, HALF) for m in found),
+        sum(_shared_bytes(m, disk_bytes, HALF) for m in found),
         held,
         slabs * held,
-        sum(_shared_bytes(m, memory_row, FLOAT) for m in found),
+        sum(_shared_bytes(m, memory_bytes, FLOAT) for m in found),
         FLOAT * _state(config),
         held * len(config.expert_layers),
     )
 
 
-def disk_row(columns: int) -> int:
-    """Bytes of a row in base 3, five weights a byte."""
-    return -(-columns // 5)
+def disk_bytes(rows: int, columns: int) -> int:
+    """Bytes of a matrix in base 3, five weights a byte, of which four are coded at a time."""
+    return -(-4 * -(-rows * columns // 4) // 5)
+
+
+def memory_bytes(rows: int, columns: int) -> int:
+    """Bytes of a matrix in 2 bits."""
+    return rows * memory_row(columns)
 
 
 def memory_row(columns: int) -> int:
@@ -97,13 +102,13 @@ def memory_row(columns: int) -> int:
     return -(-columns // 256) * 64
 
 
-def _shared_bytes(matrix: Matrix, row: Callable[[int], int], number: int) -> int:
-    """Bytes of a matrix that is no expert's, with rows of so many bytes, or of a table of such numbers."""
+def _shared_bytes(matrix: Matrix, size: Callable[[int, int], int], number: int) -> int:
+    """Bytes of a matrix that is no expert's, by rows and columns, or of a table of such numbers."""
     if matrix.owner == "expert":
         return 0
     if matrix.owner == "end":
         return number * matrix.weights
-    return matrix.rows * row(matrix.columns) * matrix.layers
+    return size(matrix.rows, matrix.columns) * matrix.layers
 
 
 def _state(config: ModelConfig) -> int:

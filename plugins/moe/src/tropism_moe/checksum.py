@@ -14,9 +14,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types, uint32
 from numba.core import cgutils
-from numba.core.registry import cpu_target
 
-from tropism_moe.compiling import compiled, generated
+from tropism_moe.compiling import FEATURES, compiled, generated
 
 LEAST = 1 << 14
 """From so many bytes on it is worth it."""
@@ -24,10 +23,8 @@ LANE, VECTORS = 16, 4
 """Bytes that a product is for, and vectors, each of one or two lanes, that are folded side by side."""
 STRIDE = VECTORS * LANE
 """Bytes that are folded at a time by vectors of one lane."""
-_TARGET: Any = cpu_target.target_context
-_FEATURES = _TARGET.codegen().magic_tuple()[2].split(",")
-HAS_PRODUCT = "+pclmul" in _FEATURES
-HAS_WIDE = HAS_PRODUCT and "+vpclmulqdq" in _FEATURES and "+avx2" in _FEATURES
+HAS_PRODUCT = "+pclmul" in FEATURES
+HAS_WIDE = {"+pclmul", "+vpclmulqdq", "+avx2"} <= FEATURES
 """Whether it has them for two lanes at once, which takes half as long."""
 TABLE = np.array([zlib.crc32(bytes([n])) ^ zlib.crc32(b"\0") for n in range(256)], np.uint32)
 """Register after a byte, of a register of 0: both have the same beginning and end, which vanish in the sum."""

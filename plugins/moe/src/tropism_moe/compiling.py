@@ -7,8 +7,13 @@ from typing import Any
 
 from llvmlite import ir
 from numba import njit, types
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numba.np.numpy_support import carray
+
+_TARGET: Any = cpu_target.target_context
+FEATURES = frozenset(_TARGET.codegen().magic_tuple()[2].split(","))
+"""Of the CPU, as LLVM writes them, ``+avx2`` say: those of the host, less what settings of numba take away."""
 
 
 def compiled(function: Callable[..., Any]) -> Any:

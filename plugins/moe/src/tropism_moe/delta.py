@@ -15,9 +15,10 @@ import zlib
 import numpy as np
 
 from tropism.errors import ArtifactError, OptionError
-from tropism_moe.budget import disk_row, memory_row
+from tropism_moe.budget import disk_bytes, memory_row
 from tropism_moe.compiling import compiled
 from tropism_moe.packing import check_in_memory, ternary_shape
+from tropism_moe.packing_kernels import place
 
 _HEADER = struct.Struct("<4I")
 """``N``, ``K``, how many weights change, and the CRC-32 of these three and of all that follows."""
@@ -53,7 +54,7 @@ def smaller(old: np.ndarray, new: np.ndarray) -> bool:
     Raises:
         OptionError: as :func:`encode`.
     """
-    return len(encode(old, new)) < len(new) * disk_row(new.shape[1])
+    return len(encode(old, new)) < disk_bytes(*new.shape)
 
 
 def apply(packed: np.ndarray, delta: bytes, backward: bool = False) -> None:
@@ -139,7 +140,6 @@ def _turn(packed, places, choices, backward):
     """Add the changes mod 3, or take them away."""
     for i in range(places.size):
         change = 1 + (choices[i // 8] >> (i % 8) & 1)
-        place = places[i]
-        at, shift = place // 256 * 64 + place % 64, place % 256 // 64 * 2
+        at, shift = place(places[i])
         code = (packed[at] >> shift & 3) + (3 - change if backward else change)
         packed[at] = packed[at] & ~(3 << shift) | code % 3 << shift

@@ -13,17 +13,13 @@ import numpy as np
 from llvmlite import ir
 from numba import float32, int32, types
 from numba.core import cgutils
-from numba.core.registry import cpu_target
 
-from tropism_moe.compiling import compiled, generated
+from tropism_moe.compiling import FEATURES, compiled, generated
 from tropism_moe.kernels_exponential import as_float
 
 PLAIN, AVX2, VNNI = range(3)
-_TARGET: Any = cpu_target.target_context
-_FEATURES = _TARGET.codegen().magic_tuple()[2].split(",")
-HAS_AVX2 = "+avx2" in _FEATURES
-HAS_VNNI = "+avx512f" in _FEATURES and "+avx512vnni" in _FEATURES
-"""What the host has according to llvmlite, less what settings of numba take away."""
+HAS_AVX2 = "+avx2" in FEATURES
+HAS_VNNI = {"+avx512f", "+avx512vnni"} <= FEATURES
 ACTIVATION_FLOOR = np.float32(1e-20)
 """Largest magnitude of a vector that is as good as zero; scales must not become subnormal."""
 _I8, _I16, _I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)

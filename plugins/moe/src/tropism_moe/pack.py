@@ -32,9 +32,9 @@ from tropism_moe.store_plan import Mode
 from tropism_moe.store_writer import StoreWriter
 from tropism_moe.ternary import TernaryLinear
 
-PARTS = Parts("tropism-moe", 3, "numpy")
+PARTS = Parts("tropism-moe", 4, "numpy")
 """1 held shared weights as they lie in memory, which takes six times the bytes where rows are short, and tables in float32; in 2 a byte
-of base 3 held neighbours."""
+of base 3 held neighbours, in 3 weights of each fifth of a row."""
 PART, STORE, SETTINGS = "model", "experts.store", "moe.json"
 Progress = Callable[[int], None]
 NamedSlab = tuple[int, int, bytes, dict[str, Any]]

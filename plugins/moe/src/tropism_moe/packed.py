@@ -66,18 +66,18 @@ class Packed(NamedTuple):
         Raises:
             ArtifactError: its bytes are no ternary weights.
         """
-        weights, columns, scale = (arrays[f"{name}.{part}"] for part in MATRIX_PARTS)
-        return cls(transcode(weights, (len(weights), int(columns[0]))), float(scale[0]))
+        weights, (rows, columns), scale = (arrays[f"{name}.{part}"] for part in MATRIX_PARTS)
+        return cls(transcode(weights, (int(rows), int(columns))), float(scale[0]))
 
 
-MATRIX_PARTS = ("weights", "columns", "scale")
-"""Of a matrix on disk: ``uint8[N, R]`` in base 3, ``K``, and the scale."""
+MATRIX_PARTS = ("weights", "shape", "scale")
+"""Of a matrix on disk: ``uint8`` in base 3, ``N`` and ``K``, and the scale."""
 
 
 def on_disk(name: str, weight: torch.Tensor) -> Arrays:
     """The arrays of ``float[N, K]``, quantised, by name, to be written."""
     codes, scale = quantise(weight)
-    parts = pack_base3(codes.numpy()), [weight.shape[1]], [scale.item()]
+    parts = pack_base3(codes.numpy()), weight.shape, [scale.item()]
     kinds = (np.uint8, np.int32, np.float32)
     return {
         f"{name}.{k}": np.asarray(x, t) for k, x, t in zip(MATRIX_PARTS, parts, kinds, strict=True)

@@ -1,7 +1,7 @@
 """Ternary matrices out of the form on disk and into the one in memory, compiled; :mod:`tropism_moe.packing` says what they are.
 
-Digits are taken apart for many bytes at once: by products and shifts of 16 bits, in vectors that LLVM makes what the CPU has of.  One
-byte after the other, by a table of their digits, takes twice as long.
+Bytes of base 3 are taken apart many at once, in vectors that LLVM makes what the CPU has of: the first four digits as two pairs, which
+divisions by nine give, and the fifth.
 """
 
 from __future__ import annotations
@@ -11,15 +11,23 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 
-from tropism_moe.compiling import compiled, generated
+from tropism_moe.compiling import FEATURES, compiled, generated
 
+GROUP, CODED = 160, 128
+"""Bytes of four weights that are coded together, and the bytes that they become."""
 LANES = 32
 """Bytes that are taken apart at once."""
 MOST = 242
 """Largest byte that stands for five digits."""
-THIRD, SHIFT = 171, 9
-"""``171 x >> 9`` is a third of a byte, rounded down."""
+NINTH = 7282
+"""``7282 x >> 16`` is a ninth of a byte, rounded down; of two bytes as one number it has that of the upper one above, if the lower one is at
+most 242."""
+FIFTH = 3
+"""Nine times a digit has the digit in the bits from this one on."""
+SHUFFLES = "+avx2" in FEATURES
+"""Whether bytes can be looked up in a table, 32 at once."""
 
 
 def _vector(bits: int, lanes: int, number: int | None = None) -> Any:
@@ -28,105 +36,167 @@ def _vector(bits: int, lanes: int, number: int | None = None) -> Any:
     return kind if number is None else ir.Constant(kind, [number] * lanes)
 
 
-def _at(context: Any, builder: Any, array: Any, value: Any, index: Any) -> Any:
-    """Where a vector of bytes begins in an array."""
-    place = builder.gep(context.make_array(array)(context, builder, value).data, [index])
-    return builder.bitcast(place, _vector(8, LANES).as_pointer())
+def _byte(number: int) -> Any:
+    return _vector(8, LANES, number)
 
 
-def _third(builder: Any, value: Any) -> Any:
-    """A third of bytes that have 16 bits each, rounded down."""
-    product = builder.mul(value, _vector(16, LANES // 2, THIRD))
-    return builder.lshr(product, _vector(16, LANES // 2, SHIFT))
+def _pair(number: int) -> Any:
+    return _vector(16, LANES // 2, number)
+
+
+def _at(context: Any, builder: Any, array: Any, value: Any, index: Any, n: int) -> Any:
+    """Where the ``n``-th vector of bytes behind an index of an array begins."""
+    place = builder.add(index, ir.Constant(index.type, LANES * n))
+    pointer = builder.gep(context.make_array(array)(context, builder, value).data, [place])
+    return builder.bitcast(pointer, _vector(8, LANES).as_pointer())
+
+
+def _ninth(builder: Any, pairs: Any) -> Any:
+    """A ninth of numbers of 16 bits."""
+    wide = builder.zext(pairs, _vector(32, LANES // 2))
+    product = builder.mul(wide, _vector(32, LANES // 2, NINTH))
+    return builder.trunc(builder.lshr(product, _vector(32, LANES // 2, 16)), pairs.type)
+
+
+def _divide(builder: Any, codes: Any) -> tuple[Any, Any]:
+    """Ninths of bytes, and what is left over."""
+    pairs = builder.bitcast(codes, _pair(0).type)
+    upper = builder.and_(_ninth(builder, pairs), _pair(0xFF00))
+    ninths = builder.or_(upper, _ninth(builder, builder.and_(pairs, _pair(0xFF))))
+    nines = builder.bitcast(builder.mul(ninths, _pair(9)), codes.type)  # of which none carries
+    return builder.bitcast(ninths, codes.type), builder.sub(codes, nines)
+
+
+def _modulo(builder: Any, numbers: Any) -> Any:
+    """What is left over of bytes up to 26 when they are divided by nine."""
+    for _ in range(2):
+        less = builder.sub(numbers, _byte(9))  # a large number, if there is no nine in it
+        numbers = builder.select(builder.icmp_unsigned("<", numbers, less), numbers, less)
+    return numbers
+
+
+def _in_base_4(builder: Any, numbers: Any) -> Any:
+    """Pairs of digits in base 3, bytes up to 8, in base 4: one more for each whole three."""
+    if SHUFFLES:
+        signature = ir.FunctionType(numbers.type, [numbers.type] * 2)
+        look_up = cgutils.get_or_insert_function(builder.module, signature, "llvm.x86.avx2.pshuf.b")
+        table = ir.Constant(numbers.type, [n + n // 3 for n in range(16)] * 2)
+        return builder.call(look_up, [table, numbers])
+    threes = [builder.icmp_signed(">", numbers, _byte(most)) for most in (2, 5)]
+    for three in threes:
+        numbers = builder.sub(numbers, builder.sext(three, numbers.type))  # which is -1
+    return numbers
+
+
+def _shift(builder: Any, numbers: Any, by: int) -> Any:
+    """Bytes times a power of two, up or down, from which nothing crosses to another byte."""
+    pairs = builder.bitcast(numbers, _pair(0).type)
+    moved = builder.shl(pairs, _pair(by)) if by > 0 else builder.lshr(pairs, _pair(-by))
+    return builder.bitcast(moved, numbers.type)
 
 
 @generated
-def _split(_typing: Any, base3: Any, at: Any, digits: Any, stride: Any, to: Any) -> Any:  # noqa: ARG001  types by name
-    """Put the digits of bytes from ``at`` on to the places ``to``, ``to + stride``, and so on to the fifth."""
+def _split(_typing: Any, base3: Any, at: Any, out: Any, to: Any, most: Any) -> Any:  # noqa: ARG001  types by name
+    """Take a group apart; ``most``, ``uint8[LANES]``, becomes the largest of what is there and its bytes."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        source, _, target, *_ = signature.args
-        left, place = (
-            builder.load(_at(context, builder, source, args[0], args[1]), align=1),
-            args[4],
-        )
-        pairs = builder.bitcast(left, _vector(16, LANES // 2))
-        odd = builder.lshr(pairs, _vector(16, LANES // 2, 8))
-        even = builder.and_(pairs, _vector(16, LANES // 2, 255))
-        for plane in range(5):
-            where, digit = _at(context, builder, target, args[2], place), left
-            if plane < 4:
-                even, odd = _third(builder, even), _third(builder, odd)
-                both = builder.or_(even, builder.shl(odd, _vector(16, LANES // 2, 8)))
-                third = builder.bitcast(both, _vector(8, LANES))
-                digit = builder.sub(left, builder.add(builder.add(third, third), third))
-                left, place = third, builder.add(place, args[3])
-            builder.store(digit, where, align=1)
+        source, _, target, _, largest = signature.args
+        zero = args[1].type(0)
+        seen = _at(context, builder, largest, args[4], zero, 0)
+        above, last = builder.load(seen, align=1), _byte(0)
+        codes = [
+            builder.load(_at(context, builder, source, args[0], args[1], n), align=1)
+            for n in range(4)
+        ]  # all of them first, as they may lie where something is written
+        for n, code in enumerate(codes):
+            above = builder.select(builder.icmp_unsigned(">", code, above), code, above)
+            high, first = _divide(builder, code)
+            second = _modulo(builder, high)
+            upper = _shift(builder, _in_base_4(builder, second), 4)
+            whole = builder.or_(_in_base_4(builder, first), upper)
+            builder.store(whole, _at(context, builder, target, args[2], args[3], n), align=1)
+            fifth = builder.and_(builder.sub(high, second), _byte(3 << FIFTH))
+            last = builder.or_(last, _shift(builder, fifth, 2 * n - FIFTH))
+        builder.store(last, _at(context, builder, target, args[2], args[3], 4), align=1)
+        builder.store(above, seen, align=1)
         return context.get_dummy_value()
 
-    return types.void(base3, types.intp, digits, types.intp, types.intp), emit
-
-
-@generated
-def _weave(_typing: Any, digits: Any, at: Any, packed: Any, to: Any) -> Any:  # noqa: ARG001
-    """Make half a block of 2 bits: digits from ``at`` on, and from the places 64, 128 and 192 behind it."""
-
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        source, _, target, _ = signature.args
-        whole, pairs = _vector(8, LANES, 0), _vector(16, LANES // 2)
-        for plane in range(4):
-            place = builder.add(args[1], ir.Constant(args[1].type, 64 * plane))
-            some = builder.load(_at(context, builder, source, args[0], place), align=1)
-            moved = builder.shl(builder.bitcast(some, pairs), _vector(16, LANES // 2, 2 * plane))
-            whole = builder.or_(whole, builder.bitcast(moved, _vector(8, LANES)))
-        builder.store(whole, _at(context, builder, target, args[2], args[3]), align=1)
-        return context.get_dummy_value()
-
-    return types.void(digits, types.intp, packed, types.intp), emit
+    return types.void(base3, types.intp, out, types.intp, most), emit
 
 
 @compiled
-def _beyond(flat):
-    """Whether a byte is beyond 242."""
-    found = False
-    for byte in flat:
-        found |= byte > MOST
-    return found
+def _split_few(base3, out):
+    """Take apart what is no whole group; returns whether a byte is beyond 242."""
+    some, rest, beyond = base3.copy(), out.size - base3.size, False
+    out[some.size :] = 0
+    for j in range(some.size):
+        code = some[j]
+        beyond |= code > MOST
+        out[j] = code % 3 | code // 3 % 3 << 2 | code // 9 % 3 << 4 | code // 27 % 3 << 6
+        if j < 4 * rest:
+            out[some.size + j % rest] |= code // 81 << 2 * (j // rest)
+    return beyond
 
 
 @compiled
-def _split_few(row, digits):
-    """Take a short row apart."""
-    for j in range(row.size):
-        left = row[j]
-        for plane in range(5):
-            digits[plane * row.size + j] = left % 3
-            left //= 3
+def decode(base3, out):
+    """Fill ``out``, ``uint8[M]`` of four weights each, of ``uint8[ceil(4 M / 5)]``; returns whether a byte is beyond 242.
 
-
-@compiled
-def transcode_rows(base3, columns, out):
-    """Fill ``out``, ``uint8[N, W]``, row by row, unless a byte of ``uint8[N, R]`` is beyond 242; returns whether one is.  Both are contiguous.
-
-    Of what is read some may lie in ``out``, as far as only rows are written over that were read.
+    What is read may lie in ``out``, as long as it ends where that does, or behind it.
     """
-    if _beyond(base3.reshape(-1)):
-        return True
-    row, wide = base3.shape[1], out.shape[1]
-    digits = np.empty(4 * wide + 8, np.uint8)  # a row has up to four to spare
+    most, groups = np.zeros(LANES, np.uint8), out.size // GROUP
+    for n in range(groups):
+        _split(base3, CODED * n, out, GROUP * n, most)
+    beyond = _split_few(base3[CODED * groups :], out[GROUP * groups :])
+    return beyond or most.max() > MOST
+
+
+@compiled
+def place(column):
+    """Byte of a row in memory in which a weight is, and the first of its two bits."""
+    return column // 256 * 64 + column % 64, column % 256 // 64 * 2
+
+
+@compiled
+def _weave(digits, row):
+    """A row in memory, of a byte for each of its weights."""
+    row[:] = 0
+    for block in range(row.size // 64):
+        out = row[64 * block : 64 * (block + 1)]
+        for p in range(4):
+            some = digits[256 * block + 64 * p : 256 * block + 64 * (p + 1)]
+            for b in range(64):
+                out[b] |= some[b] << np.uint8(2 * p)
+
+
+@compiled
+def _separate(dense):
+    """A byte for each weight of bytes of four neighbours."""
+    out = np.empty((dense.size, 4), np.uint8)
+    for n in range(dense.size):
+        for p in range(4):
+            out[n, p] = (dense[n] >> np.uint8(2 * p)) & np.uint8(3)
+    return out.reshape(-1)
+
+
+@compiled
+def transcode_matrix(base3, columns, out):
+    """Fill ``out``, ``uint8[N, W]``, of its form on disk; returns whether a byte is beyond 242, after which ``out`` is of no use.
+
+    What is read may lie in ``out``, as long as it ends where that does, or behind it.
+    """
+    if columns % 256 == 0:
+        return decode(base3, out.reshape(-1))
+    dense = np.empty((out.shape[0] * columns + 3) // 4, np.uint8)
+    beyond = decode(base3, dense)
+    flat = _separate(dense)
+    digits = np.ones(4 * out.shape[1], np.uint8)
     for n in range(out.shape[0]):
-        if row < LANES:
-            _split_few(base3[n], digits)
-        else:
-            for j in range(0, row - LANES, LANES):
-                _split(base3, n * row + j, digits, row, j)
-            last = row - LANES  # some of them for a second time, as nothing may be behind the row
-            _split(base3, n * row + last, digits, row, last)
-        digits[columns : 4 * wide] = 1
-        for at in range(0, wide, 64):
-            for half in (at, at + LANES):
-                _weave(digits, 3 * at + half, out, n * wide + half)
-    return False
+        some = flat[n * columns : (n + 1) * columns]
+        for k in range(columns):  # as a loop, of which there is SIMD
+            digits[k] = some[k]
+        _weave(digits, out[n])
+    return beyond
 
 
 @compiled

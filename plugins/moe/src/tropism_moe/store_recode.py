@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tropism.errors import ArtifactError
-from tropism_moe.budget import disk_row, memory_row
+from tropism_moe.budget import disk_bytes, memory_bytes
 from tropism_moe.packing import transcode
 from tropism_moe.store_buffers import anonymous
 from tropism_moe.store_format import BLOCK
@@ -30,7 +30,7 @@ class Recode:
 
     def size(self, meta: Mapping[str, Any]) -> int:
         """Bytes in memory."""
-        return sum(rows * memory_row(columns) for rows, columns in self.shapes(meta))
+        return sum(memory_bytes(*shape) for shape in self.shapes(meta))
 
     def fits(self, length: int, meta: Mapping[str, Any]) -> bool:
         """Whether a slab of so many bytes can hold the matrices."""
@@ -40,7 +40,7 @@ class Recode:
     def start(self, length: int, meta: Mapping[str, Any]) -> int:
         """Where in a buffer a slab is to be read to become, in the same buffer, what it is in memory: a whole number of blocks.
 
-        A row takes no less in memory than on disk.  So what is written gets the nearer to what is to be read the later it is, and does not
+        Nothing takes less in memory than on disk.  So what is written gets the nearer to what is to be read the later it is, and does not
         overtake it if the last bytes do not.
         """
         if not self.fits(length, meta):
@@ -70,11 +70,10 @@ class Recode:
                 f"a slab of matrices {shapes} in base 3 has {self._on_disk(meta)} bytes, found {data.size}: pack the model again"
             )
         start = first = 0
-        for rows, columns in shapes:
-            end, last = start + rows * disk_row(columns), first + rows * memory_row(columns)
-            target = out[first:last].reshape(rows, -1)
-            transcode(data[start:end], (rows, columns), target)
+        for shape in shapes:
+            end, last = start + disk_bytes(*shape), first + memory_bytes(*shape)
+            transcode(data[start:end], shape, out[first:last].reshape(shape[0], -1))
             start, first = end, last
 
     def _on_disk(self, meta: Mapping[str, Any]) -> int:
-        return sum(rows * disk_row(columns) for rows, columns in self.shapes(meta))
+        return sum(disk_bytes(*shape) for shape in self.shapes(meta))

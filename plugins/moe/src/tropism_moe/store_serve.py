@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tropism_moe.checksum import HAS_PRODUCT, TABLE, crc_of
 from tropism_moe.compiling import bytes_at, compiled, generated
-from tropism_moe.packing_kernels import transcode_rows
+from tropism_moe.packing_kernels import transcode_matrix
 from tropism_moe.store_aio import FREE, ended, read, slots, submit, wait
 
 Integers = NDArray[np.int64]
@@ -116,10 +116,10 @@ def transcode_all(shapes, base3, out):
     good, start, first = True, 0, 0
     for n in range(0, shapes.size, 2):
         rows, columns = shapes[n], shapes[n + 1]
-        row, wide = (columns + 4) // 5, (columns + 255) // 256 * 64
-        end, last = start + rows * row, first + rows * wide
-        some, target = base3[start:end].reshape((rows, row)), out[first:last].reshape((rows, wide))
-        good &= not transcode_rows(some, columns, target)
+        wide = (columns + 255) // 256 * 64
+        end, last = start + ((rows * columns + 3) // 4 * 4 + 4) // 5, first + rows * wide
+        target = out[first:last].reshape((rows, wide))
+        good &= not transcode_matrix(base3[start:end], columns, target)
         start, first = end, last
     return good
 
