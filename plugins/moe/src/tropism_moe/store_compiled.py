@@ -251,7 +251,7 @@ def _serve(
     file: FileIO, queue: Pipe, told: Pipe, desk: Desk, _kept: list[Buffer | None], own: Slots
 ) -> None:  # fmt: skip
     """A thread; it keeps what it writes to, and the file, until it ends."""
-    hand = np.zeros(2, np.int64)
+    hand = store_serve.HAND.copy()
     try:
         while True:
             try:
@@ -259,7 +259,7 @@ def _serve(
                     file.fileno(), queue.out, told.into, desk, TABLE, own, hand
                 )
             except MemoryError:  # of what is read, whose reader would else be waited for
-                desk.states[hand[0]] = store_serve.FAILED
+                desk.states[hand[store_serve.ENDING]] = store_serve.FAILED
                 told.write(b"!")
     finally:
         for number in store_aio.close(own):

@@ -34,6 +34,11 @@ STOP = -1
 """In the place of a number: end."""
 MESSAGE = 8
 """Bytes of a number."""
+ENDING, STOPS, REFUSED = range(3)
+"""What a thread has in hand: the slab that was read and is being checked, or -1; whether it was told to stop; and the slab that the kernel
+does not read by itself, or -1."""
+HAND = np.array([-1, 0, -1])
+"""A thread that has nothing in hand."""
 PATIENCE = 1000
 """Waits that may fail one after the other: a signal makes one fail, a queue that is gone all."""
 _pread = types.ExternalFunction("pread", types.intp(types.int32, types.uintp, types.uintp, types.int64))  # fmt: skip
@@ -150,8 +155,30 @@ def _free(numbers):
 
 
 @compiled
+def _begin(file, queue, desk, own, hand):
+    """Have read what is asked for, as far as there are slots, until the kernel refuses; returns whether anything is on its way."""
+    slot, busy = _free(own.numbers)
+    while slot >= 0 and hand[REFUSED] < 0 and not hand[STOPS]:
+        if read(int32(queue), own.words.ctypes.data, MESSAGE) != MESSAGE:
+            break
+        n = own.words[0]
+        if n == STOP:
+            hand[STOPS] = 1
+        elif _exchange(desk.states, n, QUEUED, READING):
+            own.numbers[slot], place = n, desk.places[n]
+            source = desk.targets[n] + desk.starts[n]
+            if not submit(own, slot, file, source, place[PADDED], place[OFFSET]):
+                own.numbers[slot], hand[REFUSED] = FREE, n
+        slot, busy = _free(own.numbers)
+    return busy
+
+
+@compiled
 def serve(file, queue, told, desk, table, own, hand):
     """Read what is asked for, until told to stop.
+
+    A thread that has something on its way looks for more of it whenever a read has ended, and is not woken before: that would cost the one
+    that asks as long as to ask for some slabs.
 
     Args:
         file: descriptor of the store.
@@ -160,31 +187,24 @@ def serve(file, queue, told, desk, table, own, hand):
         desk: what is shared with the thread that asks, :class:`Desk`.
         table: of the checksum.
         own: what is on its way, :class:`~tropism_moe.store_aio.Slots`.
-        hand: number of the slab that was last taken, which was not ended if memory runs out, and whether to stop, ``int64[2]``.
+        hand: what a thread has in hand, ``int64[3]``, see :data:`HAND`.
     """
     failed = 0
     while failed < PATIENCE:
-        slot, busy = _free(own.numbers)
-        hears = slot >= 0 and not hand[1]
-        if hears and read(int32(queue), hand.ctypes.data, MESSAGE) == MESSAGE:
-            n = hand[0]
-            if n == STOP:
-                hand[1] = 1
-            elif _exchange(desk.states, n, QUEUED, READING):
-                own.numbers[slot], place = n, desk.places[n]
-                source = desk.targets[n] + desk.starts[n]
-                if not submit(own, slot, file, source, place[PADDED], place[OFFSET]):
-                    own.numbers[slot] = FREE
-                    _end(file, told, desk, table, n, 0)
-            continue
-        if hand[1] and not busy:
-            return
-        failed = 0 if wait(own, queue, hears) else failed + 1
         slot, done = ended(own)
         if slot >= 0:
-            hand[0] = own.numbers[slot]
+            hand[ENDING] = own.numbers[slot]
             own.numbers[slot] = FREE
-            _end(file, told, desk, table, hand[0], max(done, 0))
+        busy = _begin(file, queue, desk, own, hand)
+        if slot < 0 and hand[REFUSED] >= 0:
+            hand[ENDING], hand[REFUSED], slot = hand[REFUSED], -1, 0
+        if slot >= 0:
+            _end(file, told, desk, table, hand[ENDING], max(done, 0))
+            hand[ENDING] = -1
+        elif hand[STOPS] and not busy:
+            return
+        else:
+            failed = 0 if wait(own, queue, not busy) else failed + 1
 
 
 def message(*numbers: int) -> bytes:
@@ -198,7 +218,7 @@ def compile_all() -> None:
     try:
         os.write(into, message(STOP))
         desk = Desk(np.zeros((1, SHAPES), np.int64), none, none, none, none)
-        serve(out, out, into, desk, TABLE, slots(1), np.zeros(2, np.int64))
+        serve(out, out, into, desk, TABLE, slots(1), HAND.copy())
         take_back(none, 0)
     finally:
         os.close(out)
