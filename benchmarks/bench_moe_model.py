@@ -124,7 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--steps", type=int, default=400, help="in each mode")
     parser.add_argument("--scaling-steps", type=int, default=100, help="of each lane, a row")
-    parser.add_argument("--rounds", type=int, default=5, help="of streaming")
+    parser.add_argument("--rounds", type=int, default=9, help="of streaming")
     parser.add_argument("--small", action="store_true", help="models of a few MB, to try it out")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="others stay as they were recorded")  # fmt: skip
     beside = Path(__file__).resolve().parents[1].parent

@@ -40,7 +40,7 @@ from tropism_moe.store_readers import InterpretedReaders
 from tropism_moe.store_writer import StoreWriter
 
 pytestmark = pytest.mark.skipif(not store_serve.AVAILABLE, reason="no carry-less products here")
-WIDTH, HIDDEN = 20, 300
+WIDTH, HIDDEN = 256, 300
 HAS_AIO = any(own.context for own in shares(2, True) if not store_aio.close(own))
 """Whether the kernel takes reads here."""
 
@@ -113,7 +113,8 @@ def test_slabs_in_base_3_come_as_they_lie_in_memory(tmp_path, mode):
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_matrices_of_any_shapes_are_transcoded_as_one_by_one(data):
-    shapes = data.draw(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 600)), max_size=4))
+    columns = st.integers(1, 600) | st.sampled_from([256, 512, 768])  # those of whole blocks, too
+    shapes = data.draw(st.lists(st.tuples(st.integers(1, 7), columns), max_size=4))
     rng = np.random.default_rng(data.draw(st.integers(0, 9)))
     codes = [rng.integers(-1, 2, shape, np.int8) for shape in shapes]
     base3 = np.concatenate([np.empty(0, np.uint8), *(pack_base3(c).reshape(-1) for c in codes)])

@@ -12,6 +12,14 @@ from tropism_moe.kernels_blocks import answer_into, attention_into, recurrence_i
 
 
 @compiled
+def _copy(source, target):
+    """As one loop, which is a call to copy memory; numba's own goes number by number."""
+    some, flat = source.reshape(-1), target.reshape(-1)
+    for i in range(some.size):
+        flat[i] = some[i]
+
+
+@compiled
 def block_into(
     level, layers, own, attention, speed, feed, slabs, scales, shape, work, x, before, after, window, out
 ):  # fmt: skip
@@ -31,14 +39,17 @@ def block_into(
         x: the stream, ``float32[1, D]``.
         before: fast weights of the three, ``float32[1, r, D]``.
         after: where they go.
-        window: count, keys and values; the last two are changed.
+        window: keys, values and count before, and where they go.
         out: where the stream goes, ``float32[1, D]``.
 
     Returns:
         Whether all was finite; if not, ``after``, window and ``out`` are of no use.
     """
     width, units = shape
-    count, keys, values = window
+    (old_keys, old_values, count), (keys, values, counted) = window
+    _copy(old_keys, keys)
+    _copy(old_values, values)
+    counted[0] = count[0] + 1
     row = np.zeros(1, np.int64)
     stream, h, said = np.empty_like(x), np.empty_like(x), np.empty_like(x)
     stream[:] = x

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tropism_moe.compiling import compiled
 from tropism_moe.kernel_checks import not_finite
+from tropism_moe.kernels_layers import normalise_into
 from tropism_moe.lattice import Floats, Indices
 
 PARTS = 4
@@ -35,6 +36,37 @@ def nearest(z: Floats, positions: Floats) -> Indices:
     out = np.empty(z.shape[:-1], np.int64)
     _nearest(z, positions, out)
     return out
+
+
+@compiled
+def foresee_into(x, gain, epsilon, tables, before, after, chosen):
+    """What a block does at its entry for a later step in one call: normalise, project, choose the nearest experts, and note by what.
+
+    Args:
+        x: the stream, ``float32[B, D]``.
+        gain: of the norm, ``float32[D]``.
+        epsilon: of the norm.
+        tables: ``W``, ``b`` and positions of the routers, ``float64[L, 3, D]``, ``[L, 3]`` and ``[L, E, 3]``.
+        before: ``W h`` of steps before, the oldest first, ``float64[B, steps, L, 3]``.
+        after: the same without the oldest, and with this one.
+        chosen: the experts, ``int64[B, L]``.
+
+    Returns:
+        Whether all was finite; if not, ``after`` and ``chosen`` are of no use.
+    """
+    weights, bias, positions = tables
+    h, asked, z = np.empty_like(x), np.empty_like(before[:, 0]), np.empty_like(before[:, 0])
+    normalise_into(x, gain, epsilon, h)
+    if _project(weights, h, asked) >= 0:
+        return False
+    last = after.shape[1] - 1
+    for b in range(x.shape[0]):
+        after[b, :last], after[b, last] = before[b, 1:], asked[b]
+        for layer in range(bias.shape[0]):
+            for k in range(3):
+                z[b, layer, k] = (asked[b, layer, k] + bias[layer, k]) % 1.0 % 1.0
+    _nearest(z, positions, chosen)
+    return True
 
 
 @compiled

@@ -35,7 +35,7 @@ def pack_base3(codes: np.ndarray) -> np.ndarray:
     Raises:
         OptionError: ``codes`` is anything else.
     """
-    rows, columns = ternary_shape(codes)
+    _, columns = ternary_shape(codes)
     if columns % BLOCK:
         fours = np.ones((-(-codes.size // 4), 4), np.uint8)
         fours.reshape(-1)[: codes.size] = codes.reshape(-1) + 1

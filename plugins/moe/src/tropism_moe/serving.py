@@ -184,7 +184,7 @@ class Served:
         """The same by the nearest experts, which are known; every block announces, at its entry, those that it will ask later."""
         (known, *later), coming = self._known(before), []
         for block, old, new, chosen in zip(self.blocks, before, after, known, strict=True):
-            coming.append(block.choose(block.look_ahead(x, old, new), self.nearest))
+            coming.append(block.foresee(x, old, new))
             self.store.prefetch(block.keys(coming[-1]), more=True)
             x, _ = yield from block.step(x, old, new, self.nearest, self, chosen)
         self._foreseen = after, [*later, coming]

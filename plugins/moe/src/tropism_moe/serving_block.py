@@ -8,11 +8,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tropism_moe.blocks import EPSILON
 from tropism_moe.config import BLOCK, ModelConfig
 from tropism_moe.kernels import FASTEST
 from tropism_moe.kernels_expert import Expert
 from tropism_moe.kernels_lane import block_into
-from tropism_moe.kernels_routing import projected
+from tropism_moe.kernels_routing import foresee_into, projected
 from tropism_moe.lattice import mod_one
 from tropism_moe.packed import Arrays
 from tropism_moe.routing import Tables
@@ -51,6 +52,7 @@ class Block:
         tables = (arrays[f"{name}.routers.{part}"] for part in Tables._fields)
         self.tables = Tables(*(table.astype(np.float64) for table in tables))
         self.layers = [number * BLOCK + n for n in range(BLOCK - 1)]
+        self._tables = tuple(self.tables)
         self.pre_gated, self.ahead = config.pre_gated, config.gated_ahead
         self.recurrences = [
             Recurrence(arrays, f"{one}.recurrence", (f"{one}.norm", f"{one}.norm_expert"), config)
@@ -106,13 +108,19 @@ class Block:
             return None
         slabs, scales = (tuple(getattr(e, part) for e in experts) for part in ("slab", "scales"))
         old, window, out = before[BLOCK - 1], after[BLOCK - 1], np.empty_like(x)
-        self.attention.enter(old, window)
-        state = before[: BLOCK - 1], after[: BLOCK - 1], (old.count, window.keys, window.values)
+        state = before[: BLOCK - 1], after[: BLOCK - 1], (tuple(old), tuple(window))
         work = self.feed.work
         fine = block_into(
             FASTEST, *self._kernel, slabs, scales, work.shape, work.inner, x, *state, out
         )
         return out if fine else None
+
+    def foresee(self, x: Floats, before: State, after: State) -> Indices:
+        """The nearest experts for a later step, ``int64[3, B]``, by what the stream at the entry is; fills in that part of the state."""
+        chosen, gain = np.empty((len(x), BLOCK - 1), np.int64), self.recurrences[0].norms[0]
+        if not foresee_into(x, gain, EPSILON, self._tables, before[BLOCK], after[BLOCK], chosen):
+            self.entry(x)  # says what is not finite
+        return chosen.T
 
     def look_ahead(self, x: Floats, before: State, after: State) -> Asked:
         """By what the stream at the entry chooses experts of a later step; fills in that part of the state."""
