@@ -112,9 +112,10 @@ class ExpertStore:
             expert: from 0.
 
         Returns:
-            Its bytes, read-only ``uint8[length]`` at a page boundary, or what the transform made of them.  In ``ring`` mode the
-            memory of an array stays the caller's, and a part of the budget, as long as it or a view of it is in use.  What a transform
-            made is counted until it leaves, though the caller may keep it longer.
+            Its bytes, read-only ``uint8[length]`` at a page boundary, or what the transform made of them.  In ``ring`` mode, and where a
+            :class:`~tropism_moe.store_recode.Recode` has a budget, the memory of an array stays the caller's, and a part of the budget, as
+            long as it or a view of it is in use.  What another transform made is counted until it leaves, though the caller may keep it
+            longer.
 
         Raises:
             MissingSlabError: there is none.

@@ -10,12 +10,16 @@ import mmap
 import os
 from contextlib import suppress
 from io import FileIO
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tropism_moe.store_buffers import Buffer, Pool
 from tropism_moe.store_errors import PathLike
-from tropism_moe.store_format import Slab, check_crc, forget, truncated, twice
+from tropism_moe.store_format import Index, Slab, check_crc, forget, truncated, twice
 from tropism_moe.store_readers import InterpretedReaders
+from tropism_moe.store_recode import Recode
 from tropism_moe.store_source import Loaded, Readers, Transform, held_bytes
 
 
@@ -25,24 +29,32 @@ class MappedSource:
     Args:
         file: the store, which is closed with the source.
         path: for messages.
+        index: of the store.
         transform: of the bytes of a slab, or None.
+        budget: bytes that slabs may take; None is no limit.
 
     Attributes:
         direct: False, the page cache is the point.
-        in_place: whether slabs are not transformed.
+        in_place: whether slabs stay in the mapping, or in buffers of one size.
     """
 
     direct = False
 
-    def __init__(self, file: FileIO, path: PathLike, transform: Transform | None) -> None:
+    def __init__(
+        self, file: FileIO, path: PathLike, index: Index, transform: Transform | None, budget: int | None
+    ) -> None:  # fmt: skip
         self._file, self._path, self._transform = file, path, transform
-        self.in_place = transform is None
+        self._pool: Pool | None = None
+        if isinstance(transform, Recode) and budget is not None:
+            most = max(transform.kept(slab.length, slab.meta) for slab in index.slabs.values())
+            self._pool = Pool(most, min(most * len(index.slabs), max(budget, most)))
+        self.in_place = transform is None or self._pool is not None
         self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._checked: set[tuple[int, int]] = set()
 
     def size(self, slab: Slab) -> int:
-        """Bytes of the mapping that a slab takes."""
-        return slab.padded
+        """Bytes of the mapping that a slab takes, or of the buffer for what it becomes."""
+        return self._pool.size if self._pool else slab.padded
 
     def load(self, slab: Slab) -> Loaded:
         """Have a slab read, check it the first time, and transform it.
@@ -61,21 +73,39 @@ class MappedSource:
             self._checked.add(slab.key)
         if self._transform is None:
             return Loaded(slab, view, slab.padded)
-        value = self._transform(view, slab.meta)
+        value = self._transformed(slab, view)
         self._advise("MADV_DONTNEED", slab)
-        return Loaded(slab, value, held_bytes(value))
+        nbytes = self._pool.size if self._pool else held_bytes(value)
+        return Loaded(slab, value, nbytes)
+
+    def _transformed(self, slab: Slab, view: NDArray[np.uint8]) -> Any:
+        """What becomes of a slab, in a buffer if there are any."""
+        recode = self._transform
+        assert recode
+        if self._pool is None or not isinstance(recode, Recode):
+            return recode(view, slab.meta)
+        buffer = self._pool.take(recode.kept(slab.length, slab.meta))
+        try:
+            recode.into(view, slab.meta, np.frombuffer(buffer.bytes, np.uint8, buffer.length))
+        except BaseException:
+            self._pool.give(buffer)
+            raise
+        return buffer
 
     def readers(self, count: int) -> Readers:
         """Threads that do the same: to have a slab mapped takes hardly any Python."""
         return InterpretedReaders(self.load, count)
 
-    def in_use(self, loaded: Loaded) -> bool:  # noqa: ARG002
-        """Never: a view that somebody still has reads its pages again."""
-        return False
+    def in_use(self, loaded: Loaded) -> bool:
+        """Whether somebody has the array of a buffer; a view of the mapping reads its pages again."""
+        return isinstance(loaded.value, Buffer) and not loaded.value.idle
 
     def release(self, loaded: Loaded) -> None:
-        """Give up the pages of a slab."""
-        self._advise("MADV_DONTNEED", loaded.slab)
+        """Give up the pages of a slab, or its buffer."""
+        if self._pool and isinstance(loaded.value, Buffer):
+            self._pool.give(loaded.value)
+        else:
+            self._advise("MADV_DONTNEED", loaded.slab)
 
     def close(self) -> None:
         """Close the file; views that were lent stay valid and keep the mapping."""

@@ -91,7 +91,7 @@ def open_source(
 ) -> Source:  # fmt: skip
     """What brings the slabs of an open store in a mode."""
     if mode == "mmap":
-        return MappedSource(file, path, transform)
+        return MappedSource(file, path, index, transform, budget)
     past_cache = mode == "ring"
     kept = budget if past_cache else None
     return RingSource(file, path, index, transform, kept, readers, past_cache)

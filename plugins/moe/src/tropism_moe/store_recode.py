@@ -37,6 +37,10 @@ class Recode:
         sizes = [n for shape in self.shapes(meta) for n in shape]
         return min(sizes, default=1) > 0 and length == self._on_disk(meta)
 
+    def kept(self, length: int, meta: Mapping[str, Any]) -> int:
+        """Bytes that are kept of a slab: as many as it has, if it cannot hold the matrices."""
+        return self.size(meta) if self.fits(length, meta) else length
+
     def start(self, length: int, meta: Mapping[str, Any]) -> int:
         """Where in a buffer a slab is to be read to become, in the same buffer, what it is in memory: a whole number of blocks.
 

@@ -78,9 +78,7 @@ class RingSource:
     def length(self, slab: Slab) -> int:
         """Bytes that are kept of a slab in a buffer."""
         recode = self._transform
-        if isinstance(recode, Recode) and recode.fits(slab.length, slab.meta):
-            return recode.size(slab.meta)
-        return slab.length
+        return recode.kept(slab.length, slab.meta) if isinstance(recode, Recode) else slab.length
 
     def start(self, slab: Slab) -> int:
         """Where in its buffer a slab is read to: it may take more there than on disk."""
