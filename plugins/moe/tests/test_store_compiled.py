@@ -273,7 +273,7 @@ def depths(count, past_cache=True):
 
 def test_few_threads_have_as_many_reads_on_their_way_as_were_asked_for(monkeypatch):
     if HAS_AIO:
-        for cpus, wanted in ((1, [5, 5]), (3, [5, 5]), (4, 3 * [3]), (64, 4 * [2]), (None, [5, 5])):
+        for cpus, wanted in ((1, [10]), (3, [5, 5]), (4, 3 * [3]), (64, 4 * [2]), (None, [10])):
             monkeypatch.setattr("os.cpu_count", lambda n=cpus: n)
             assert depths(10) == wanted
     assert depths(1) == [1]
@@ -288,7 +288,7 @@ def test_few_threads_have_as_many_reads_on_their_way_as_were_asked_for(monkeypat
 def test_where_the_kernel_takes_no_reads_threads_do_them_one_by_one(path, context, monkeypatch):
     monkeypatch.setattr(store_aio, "_setup", lambda depth: context)  # 1 is nobody's: all is refused
     with ExpertStore.open(path, "ring", 20 * ROOM, readers=4) as store:
-        assert len(store._fetcher._readers._threads) == (2 if context else 4)
+        assert (len(store._fetcher._readers._threads) == 4) == (not context)
         store.prefetch(KEYS)
         until(lambda: brought(store) == len(KEYS))
         for key in KEYS:

@@ -29,7 +29,7 @@ MANY = 8
 MOST = getattr(select, "PIPE_BUF", 512) // store_serve.MESSAGE
 """Slabs that are called together at most: so many numbers go through a pipe as a whole."""
 FEW = 4
-"""Threads that check and transcode where the kernel reads, at most: one for each core but that of the one that asks, and two at least."""
+"""Threads that check and transcode where the kernel reads, at most: one for each core but that of the one that asks."""
 PATIENCE = 1000
 """Milliseconds that readers have to empty a full queue, in the end."""
 
@@ -211,7 +211,7 @@ class CompiledReaders:
 
 def shares(count: int, past_cache: bool) -> list[Slots]:
     """For each thread what it has on its way, together as many reads as ``count``."""
-    threads = max(1, min(count // 2, FEW, max(2, (os.cpu_count() or 1) - 1)))
+    threads = max(1, min(count // 2, FEW, (os.cpu_count() or 1) - 1))
     depth = count // threads if past_cache else 1
     if (first := store_aio.slots(depth)).context:
         return [first, *(store_aio.slots(depth) for _ in range(threads - 1))]

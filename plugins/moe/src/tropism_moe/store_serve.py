@@ -34,6 +34,8 @@ STOP = -1
 """In the place of a number: end."""
 MESSAGE = 8
 """Bytes of a number."""
+ENOUGH = 3
+"""Reads on their way with which a disk has something to do until the next has ended."""
 ENDING, STOPS, REFUSED = range(3)
 """What a thread has in hand: the slab that was read and is being checked, or -1; whether it was told to stop; and the slab that the kernel
 does not read by itself, or -1."""
@@ -144,19 +146,19 @@ def _end(file, told, desk, table, number, done):
 
 @compiled
 def _free(numbers):
-    """A slot in which nothing is being read, or -1, and whether there are others."""
-    found, others = -1, False
+    """A slot in which nothing is being read, or -1, and how many others there are."""
+    found, others = -1, 0
     for slot in range(numbers.size):
         if numbers[slot] == FREE:
             found = slot
         else:
-            others = True
+            others += 1
     return found, others
 
 
 @compiled
 def _begin(file, queue, desk, own, hand):
-    """Have read what is asked for, as far as there are slots, until the kernel refuses; returns whether anything is on its way."""
+    """Have read what is asked for, as far as there are slots, until the kernel refuses; returns how many reads are on their way."""
     slot, busy = _free(own.numbers)
     while slot >= 0 and hand[REFUSED] < 0 and not hand[STOPS]:
         if read(int32(queue), own.words.ctypes.data, MESSAGE) != MESSAGE:
@@ -177,8 +179,8 @@ def _begin(file, queue, desk, own, hand):
 def serve(file, queue, told, desk, table, own, hand):
     """Read what is asked for, until told to stop.
 
-    A thread that has something on its way looks for more of it whenever a read has ended, and is not woken before: that would cost the one
-    that asks as long as to ask for some slabs.
+    A thread that has enough on its way looks for more of it whenever a read has ended, and is not woken before: that would cost the one that
+    asks as long as to ask for some slabs.
 
     Args:
         file: descriptor of the store.
@@ -204,7 +206,8 @@ def serve(file, queue, told, desk, table, own, hand):
         elif hand[STOPS] and not busy:
             return
         else:
-            failed = 0 if wait(own, queue, not busy) else failed + 1
+            hears = busy < min(ENOUGH, own.numbers.size) and not hand[STOPS]
+            failed = 0 if wait(own, queue, hears) else failed + 1
 
 
 def message(*numbers: int) -> bytes:
