@@ -249,3 +249,14 @@ def test_models_that_lie_on_disk_choose_ahead_and_only_blocks_can():
     for wrong in (-1, 17, 1.5, True):
         with pytest.raises(OptionError, match="gated_ahead"):
             ModelConfig(**SHAPE, gated_ahead=wrong)
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_what_is_not_finite_is_said_when_experts_are_chosen_ahead(directory, lanes):
+    with Served.open(directory, "ring", 60 * ROOM) as served:
+        _, state = play(served, tokens(2, lanes))
+        served.inputs[4, 5] = np.nan
+        with pytest.raises(OptionError, match="to be routed must be finite, got nan at"):
+            served.step(np.full(lanes, 4), state)
+        served.inputs[4, 5] = 0.0
+        assert np.isfinite(served.step(np.full(lanes, 4), state)[0]).all()
